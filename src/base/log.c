@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: ISC
+ * See log.h. A line is put together on the stack and written at once, so lines of different
+ * threads never mix.
+ */
+#include "config.h"
+
+#include "base/log.h"
+
+#include "base/clock.h"
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LINE_MAX_BYTES 2048
+
+static _Atomic int cur_level = LOG_LEVEL_INFO;
+static _Atomic int cur_format = LOG_FORMAT_TEXT;
+static _Atomic int cur_fd = 2;
+
+static const char *const level_names[] = {"error", "warning", "info", "debug"};
+static const char *const gcp_names[] = {"ERROR", "WARNING", "INFO", "DEBUG"};
+
+void log_configure(enum log_level level, enum log_format format, int fd)
+{
+    atomic_store(&cur_level, (int)level);
+    atomic_store(&cur_format, (int)format);
+    atomic_store(&cur_fd, fd);
+}
+
+bool log_enabled(enum log_level level)
+{
+    return (int)level <= atomic_load_explicit(&cur_level, memory_order_relaxed);
+}
+
+/* Copy text so that it stays on its line: JSON escapes in both formats. */
+static size_t escape(char *to, size_t room, const char *from, bool json)
+{
+    size_t n = 0;
+    for (; *from != '\0' && n + 7 < room; from++) {
+        unsigned char c = (unsigned char)*from;
+        if (c < 0x20 || c == 0x7f) {
+            n += (size_t)snprintf(to + n, room - n, "\\u%04x", c);
+        } else if (json && (c == '"' || c == '\\')) {
+            to[n++] = '\\';
+            to[n++] = (char)c;
+        } else {
+            to[n++] = (char)c;
+        }
+    }
+    to[n] = '\0';
+    return n;
+}
+
+static size_t stamp(char *to, size_t room)
+{
+    uint64_t now = clock_wall_us();
+    time_t s = (time_t)(now / US_PER_S);
+    struct tm tm;
+    gmtime_r(&s, &tm);
+    size_t n = strftime(to, room, "%Y-%m-%dT%H:%M:%S", &tm);
+    return n + (size_t)snprintf(to + n, room - n, ".%03uZ", (unsigned)(now / 1000 % 1000));
+}
+
+static int compose(char *line, size_t room, enum log_level level, const char *object,
+                   const char *text)
+{
+    char when[40];
+    stamp(when, sizeof when);
+    switch ((enum log_format)atomic_load(&cur_format)) {
+    case LOG_FORMAT_JSON:
+        return snprintf(line, room,
+                        "{\"time\":\"%s\",\"level\":\"%s\",\"object\":\"%s\",\"message\":\"%s\"}\n",
+                        when, level_names[level], object, text);
+    case LOG_FORMAT_ECS:
+        return snprintf(line, room,
+                        "{\"@timestamp\":\"%s\",\"log.level\":\"%s\",\"message\":\"%s\","
+                        "\"ecs.version\":\"8.11.0\",\"service.name\":\"weir\",\"labels.object\":"
+                        "\"%s\"}\n",
+                        when, level_names[level], text, object);
+    case LOG_FORMAT_GCP:
+        return snprintf(line, room,
+                        "{\"timestamp\":\"%s\",\"severity\":\"%s\",\"message\":\"%s\","
+                        "\"object\":\"%s\"}\n",
+                        when, gcp_names[level], text, object);
+    case LOG_FORMAT_TEXT:
+        break;
+    }
+    return snprintf(line, room, "%s %s %s%s%s\n", when, level_names[level], object,
+                    object[0] != '\0' ? ": " : "", text);
+}
+
+void log_write(enum log_level level, const char *object, const char *fmt, ...)
+{
+    if (!log_enabled(level))
+        return;
+    char raw[LINE_MAX_BYTES / 2];
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(raw, sizeof raw, fmt, ap);
+    va_end(ap);
+
+    bool json = atomic_load(&cur_format) != LOG_FORMAT_TEXT;
+    char text[LINE_MAX_BYTES];
+    char who[256];
+    escape(text, sizeof text, raw, json);
+    escape(who, sizeof who, object != NULL ? object : "", json);
+
+    char line[LINE_MAX_BYTES + 640];
+    int n = compose(line, sizeof line, level, who, text);
+    if (n > 0) {
+        size_t len = (size_t)n < sizeof line ? (size_t)n : sizeof line - 1;
+        ssize_t done = write(atomic_load(&cur_fd), line, len);
+        (void)done; /* nobody to tell */
+    }
+}
+
+bool log_limit_pass(struct log_limit *l, uint32_t *dropped)
+{
+    uint64_t now = clock_now_us();
+    uint64_t next = __atomic_load_n(&l->next_us, __ATOMIC_RELAXED);
+    if (now < next ||
+        !__atomic_compare_exchange_n(&l->next_us, &next, now + US_PER_S, false, __ATOMIC_RELAXED,
+                                     __ATOMIC_RELAXED)) {
+        __atomic_add_fetch(&l->dropped, 1, __ATOMIC_RELAXED);
+        return false;
+    }
+    *dropped = __atomic_exchange_n(&l->dropped, 0, __ATOMIC_RELAXED);
+    return true;
+}
