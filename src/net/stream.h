@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: ISC
+ * One connected socket, plain or TLS behind one interface, on one loop.
+ *
+ * Owner: embedded in a client or a backend, so the struct is visible; its fields belong to net/.
+ * Thread: the loop's. What crosses threads is a struct stream_export: a detached descriptor.
+ *
+ * Reading is on while the set of reasons to pause is empty. The callback is level-triggered: it is
+ * called again as long as something is there to be read. With TLS, what OpenSSL has already
+ * decrypted or buffered counts as readable too (the stream re-arms itself).
+ */
+#ifndef WEIR_NET_STREAM_H
+#define WEIR_NET_STREAM_H
+
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+struct loop;
+struct tls_ctx;
+struct ssl_st;
+
+enum io_result {
+    IO_OK,
+    IO_AGAIN,  /* nothing now; the callback will come */
+    IO_CLOSED, /* orderly end by the peer */
+    IO_ERROR,  /* reset, timeout, TLS alert: stream_error() says what */
+};
+
+/* What the callback is told. NET_HUP: the peer is gone or half-closed, reported even while reading
+ * is paused (EPOLLRDHUP), once. */
+enum { NET_READ = 1, NET_WRITE = 2, NET_HUP = 4 };
+
+/* Reasons to pause reading. */
+enum {
+    PAUSE_BACKPRESSURE = 1, /* the other side can't take more */
+    PAUSE_LEASE = 2,        /* enough is buffered while waiting for a loan */
+    PAUSE_SHUTDOWN = 4,
+    PAUSE_LOGIN = 8, /* an answer from elsewhere is awaited */
+};
+
+struct stream;
+/* `arg` as given to stream_init. The callback may close the stream (stream_fini). */
+typedef void stream_cb(struct stream *s, unsigned what, void *arg);
+
+struct stream {
+    struct event ev;
+    struct loop *loop;
+    struct ssl_st *ssl; /* NULL: plain */
+    stream_cb *cb;
+    void *arg;
+    int fd; /* -1: closed or detached */
+    uint8_t pause;
+    uint8_t flags; /* private */
+};
+
+struct stream_export {
+    int fd;
+    struct ssl_st *ssl;
+};
+
+/* Take a connected, non-blocking descriptor. Reading starts at once (unless paused before the loop
+ * turns). false: the event could not be added; the descriptor is still the caller's. */
+bool stream_init(struct stream *s, struct loop *loop, int fd, stream_cb *cb, void *arg)
+    __attribute__((warn_unused_result));
+/* Close the descriptor (TLS: one attempt at close_notify) and free what is owned. Safe on a closed
+ * or zeroed stream. With `keep_fd` only forget it (libpq owns the socket and the SSL object). */
+void stream_fini(struct stream *s, bool keep_fd);
+
+/* Server side TLS: the next bytes are a ClientHello. Drive with stream_handshake() on each callback
+ * until it is not IO_AGAIN (it arms reading or writing itself). */
+bool stream_start_tls(struct stream *s, struct tls_ctx *ctx) __attribute__((warn_unused_result));
+enum io_result stream_handshake(struct stream *s) __attribute__((warn_unused_result));
+/* Use a TLS session that was established elsewhere on this descriptor (libpq's). */
+void stream_adopt_tls(struct stream *s, struct ssl_st *ssl);
+
+/* Read up to `room` bytes. *got is set for IO_OK only, then > 0. One read() for plain sockets: a
+ * short read means drained, the level-triggered loop calls again otherwise. */
+enum io_result stream_read(struct stream *s, void *to, size_t room, size_t *got)
+    __attribute__((warn_unused_result));
+/* Write what the socket takes; *put is valid for IO_OK and IO_AGAIN (may be 0). IO_OK: all written.
+ * The caller keeps the rest and calls stream_want_write(true). */
+enum io_result stream_writev(struct stream *s, const struct iovec *iov, int n, size_t *put)
+    __attribute__((warn_unused_result));
+void stream_want_write(struct stream *s, bool want);
+
+void stream_pause(struct stream *s, unsigned reason);
+void stream_resume(struct stream *s, unsigned reason);
+
+/* Leave the loop without closing; the stream is as if closed afterwards. */
+struct stream_export stream_detach(struct stream *s);
+/* Short text for the last IO_ERROR (errno or TLS reason); static or thread-local storage. */
+const char *stream_error(const struct stream *s);
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: ISC
+ * TLS contexts for the client side. A context is immutable once made; a reload makes a new one and
+ * connections keep the old one alive (reference count), so nobody is dropped.
+ *
+ * Session tickets are on and their keys survive a reload, so that returning containers skip the
+ * full handshake. Buffers are released while a connection is idle.
+ */
+#ifndef WEIR_NET_TLS_H
+#define WEIR_NET_TLS_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct stream;
+struct tls_ctx;
+
+/* PgBouncer's client_tls_* settings. Strings may be NULL or "" for the default. */
+struct tls_settings {
+    const char *key_file, *cert_file, *ca_file;
+    const char *protocols; /* "secure", "all", "tlsv1.2,tlsv1.3" */
+    const char *ciphers;   /* OpenSSL list for TLS 1.2, or "default", "secure", "fast" ... */
+    const char *tls13_ciphers;
+    const char *ecdhcurve; /* "auto", "none" or names */
+    const char *dheparams;
+    bool verify_client;    /* a certificate, when given, is verified against ca_file */
+    bool require_client;   /* and must be given */
+};
+
+struct tls_ctx *tls_ctx_create(const struct tls_settings *set, struct err *e);
+struct tls_ctx *tls_ctx_get(struct tls_ctx *c); /* another reference; any thread */
+void tls_ctx_put(struct tls_ctx **c);
+
+/* Facts of an established session. */
+bool tls_peer_cn(const struct stream *s, char *cn, size_t room); /* false: no certificate */
+/* tls-server-end-point channel binding (RFC 5929): hash of our own certificate. 0: not available. */
+size_t tls_server_end_point(const struct stream *s, uint8_t *out, size_t room);
+/* "TLSv1.3/TLS_AES_256_GCM_SHA384" for SHOW CLIENTS; "" for plain. Also for server streams. */
+void tls_describe(const struct stream *s, char *text, size_t room);
+bool tls_alpn_is(const struct stream *s, const char *name);
+/* SNI the client asked for, or "". Valid while the stream lives. */
+const char *tls_sni(const struct stream *s);
+
+#endif
