@@ -1,0 +1,709 @@
+# SPDX-License-Identifier: ISC
+"""How a client gets in: every way to log in, every way to be refused, and what startup parameters do."""
+
+import hashlib
+import os
+import shutil
+import signal
+import socket
+import ssl
+import struct
+import subprocess
+import time
+
+import psycopg
+import psycopg2
+import psycopg2.extras
+import pytest
+
+from harness import wire
+from harness.proxy import wait_until
+from harness.wire import Closed, PgError
+
+weir_only = pytest.mark.weir_only
+
+
+def secret_of(pg, user):
+    with pg.superuser("postgres") as c:
+        return c.value(f"select rolpassword from pg_authid where rolname = '{user}'")
+
+
+def refusal(conn):
+    """All messages of a login that must fail, up to the end of the stream."""
+    msgs = conn.until_closed(10)
+    assert msgs and msgs[-1].type == "E", wire.kinds(msgs)
+    return msgs[-1].fields
+
+
+# --- methods -------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("method", ["trust", "plain", "md5", "scram-sha-256"])
+def test_each_method_lets_the_right_password_in(start, method):
+    proxy = start(auth_type=method)
+    with proxy.client() as c:
+        assert c.value("select current_user") == "app"
+        asked = [struct.unpack_from("!I", m.body)[0] for m in c.log if m.type == "R"]
+    assert asked == {"trust": [0], "plain": [3, 0], "md5": [5, 0], "scram-sha-256": [10, 11, 12, 0]}[method]
+
+
+@pytest.mark.parametrize("method", ["plain", "md5", "scram-sha-256"])
+def test_each_method_refuses_the_wrong_password(start, method):
+    proxy = start(auth_type=method)
+    with pytest.raises(PgError) as err:
+        proxy.client(password="wrong")
+    if proxy.which == "weir":
+        assert err.value.code == "28P01" and err.value.fields["S"] == "FATAL"
+
+
+def test_trust_needs_no_password_but_a_known_user(start):
+    proxy = start(auth_type="trust")
+    with proxy.client(password="") as c:
+        assert c.value("select 1") == "1"
+    with pytest.raises(PgError):
+        proxy.client("nobody", password="")
+
+
+def test_scram_secret_in_userlist_logs_in_to_both_sides(start, pg):
+    """The secret alone suffices where it is the server's own: the client's proof opens the server, too."""
+    proxy = start(userlist={"app": secret_of(pg, "app"), "admin": "admin secret"})
+    with proxy.client() as c:
+        assert c.value("select current_user") == "app"
+    with pytest.raises(PgError):
+        proxy.client(password="wrong")
+
+
+def test_md5_secret_in_userlist(start, pg):
+    secret = secret_of(pg, "md5user")
+    assert secret.startswith("md5")
+    proxy = start(userlist={"md5user": secret}, auth_type="md5")
+    with proxy.client("md5user") as c:
+        assert c.value("select current_user") == "md5user"
+    with pytest.raises(PgError):
+        proxy.client("md5user", password="wrong")
+
+
+def test_md5_auth_type_takes_scram_where_the_secret_is_scram(start, pg):
+    proxy = start(userlist={"app": secret_of(pg, "app")}, auth_type="md5")
+    with proxy.client() as c:
+        asked = [struct.unpack_from("!I", m.body)[0] for m in c.log if m.type == "R"]
+        assert asked == [10, 11, 12, 0]
+
+
+def test_userlist_with_quotes_comments_and_spaces(start):
+    proxy = start(userlist={"app": "secret", 'we "ird': 'a "quoted" word'}, databases=None, auth_type="plain")
+    with pytest.raises(PgError) as err:
+        # known to the proxy, unknown to the server: the login itself succeeds
+        proxy.client('we "ird', password="not it")
+    assert err.value.fields["S"] == "FATAL"
+    with proxy.client() as c:
+        assert c.value("select 1") == "1"
+
+
+def tls_settings(pg, mode="allow", **more):
+    return dict(client_tls_sslmode=mode, client_tls_key_file=pg.certs + "/localhost.key",
+                client_tls_cert_file=pg.certs + "/localhost.crt", client_tls_ca_file=pg.certs + "/ca.crt", **more)
+
+
+@weir_only
+def test_scram_plus_is_offered_over_tls_and_works_by_hand(start, pg):
+    proxy = start(**tls_settings(pg))
+    conn = proxy.open().start_tls()
+    conn.login("app", "secret", "shop", plus=True)
+    assert conn.value("select 1") == "1"
+    conn.terminate()
+
+
+@weir_only
+def test_scram_plus_with_libpq_channel_binding_required(start, pg):
+    proxy = start(**tls_settings(pg, "require"))
+    with psycopg.connect(proxy.dsn(sslmode="require", channel_binding="require")) as conn:
+        assert conn.execute("select 1").fetchone() == (1,)
+
+
+@weir_only
+def test_scram_plus_refuses_a_binding_to_another_certificate(start, pg):
+    proxy = start(**tls_settings(pg))
+    conn = proxy.open().start_tls()
+    conn.startup({"user": "app", "database": "shop"})
+    msg = conn.recv()
+    scram = wire.Scram("secret", "SCRAM-SHA-256-PLUS", hashlib.sha256(b"a man in the middle").digest())
+    first = scram.first()
+    conn.send(wire.message("p", wire.cstr("SCRAM-SHA-256-PLUS") + struct.pack("!I", len(first)) + first))
+    msg = conn.recv()
+    conn.send(wire.message("p", scram.final(msg.body[4:])))
+    assert refusal(conn)["C"] in ("28P01", "28000", "08P01")
+
+
+@weir_only
+def test_scram_gs2_y_is_a_downgrade_when_plus_was_offered(start, pg):
+    """'y' says: I could, but thought you could not. Over TLS, where PLUS is offered, that is an attack."""
+    proxy = start(**tls_settings(pg))
+    conn = proxy.open().start_tls()
+    conn.startup({"user": "app", "database": "shop"})
+    conn.recv()
+    scram = wire.Scram("secret", gs2="y")
+    first = scram.first()
+    conn.send(wire.message("p", wire.cstr("SCRAM-SHA-256") + struct.pack("!I", len(first)) + first))
+    assert refusal(conn)["S"] == "FATAL"
+
+
+def test_plus_is_not_offered_without_tls(shared):
+    conn = shared.open().startup({"user": "app", "database": "shop"})
+    msg = conn.recv()
+    assert msg.body[4:].rstrip(b"\0").split(b"\0") == [b"SCRAM-SHA-256"]
+    conn.close()
+
+
+def test_cert_login_takes_the_common_name(start, pg):
+    proxy = start(auth_type="cert", **tls_settings(pg, "verify-full"))
+    certs = pg.certs
+    with psycopg2.connect(host="localhost", port=proxy.port, dbname="shop", user="certuser", sslmode="verify-full",
+                          sslrootcert=certs + "/ca.crt", sslcert=certs + "/certuser.crt",
+                          sslkey=certs + "/certuser.key") as conn:
+        cur = conn.cursor()
+        cur.execute("select current_user")
+        assert cur.fetchone() == ("certuser",)
+
+
+@pytest.mark.parametrize("cert", ["stranger", "self", None])
+def test_cert_login_refuses_others(start, pg, cert):
+    proxy = start(auth_type="cert", **tls_settings(pg, "verify-full"))
+    args = {"sslcert": f"{pg.certs}/{cert}.crt", "sslkey": f"{pg.certs}/{cert}.key"} if cert else {"sslcert": "/nowhere"}
+    with pytest.raises(psycopg2.OperationalError):
+        psycopg2.connect(host="localhost", port=proxy.port, dbname="shop", user="certuser", sslmode="require", **args)
+
+
+def test_auth_query_finds_users_that_no_file_names(start):
+    proxy = start(userlist={"lookup": "lookup"}, auth_user="lookup", auth_query="SELECT usename, passwd FROM lookup_user($1)")
+    with proxy.client("hidden", password="hidden password") as c:
+        assert c.value("select current_user") == "hidden"
+    with proxy.client("app", password="secret") as c:
+        assert c.value("select current_user") == "app"
+    for user, password in (("hidden", "wrong"), ("no such user", "x")):
+        with pytest.raises(PgError) as err:
+            proxy.client(user, password=password)
+        if proxy.which == "weir":
+            assert err.value.code == "28P01"
+
+
+@weir_only
+def test_auth_query_counts_inside_the_bound(start, pg):
+    proxy = start(max_server_connections=2, userlist={"lookup": "lookup"}, auth_user="lookup",
+                  auth_query="SELECT usename, passwd FROM lookup_user($1)")
+    from harness.proxy import Sampler, crowd
+    with Sampler(pg) as seen:
+        def work(i):
+            with proxy.client("app" if i % 2 else "hidden", password="secret" if i % 2 else "hidden password") as c:
+                return c.value("select pg_sleep(0.01)")
+        crowd(20, work)
+    assert 1 <= seen.highest <= 2
+
+
+# --- nothing to be learnt from a refusal ------------------------------------------------------------
+
+def scram_dialogue(proxy, user, password="wrong"):
+    """Every message of a failing SCRAM login; random parts are cut out by their lengths."""
+    conn = proxy.open()
+    conn.startup({"user": user, "database": "shop"})
+    steps = []
+    msg = conn.recv()
+    steps.append((msg.type, msg.body))
+    scram = wire.Scram(password)
+    first = scram.first()
+    conn.send(wire.message("p", wire.cstr("SCRAM-SHA-256") + struct.pack("!I", len(first)) + first))
+    msg = conn.recv()
+    attrs = dict(p.split("=", 1) for p in msg.body[4:].decode().split(","))
+    steps.append((msg.type, msg.body[:4], len(msg.body), sorted(attrs), len(attrs["r"]), len(attrs["s"]), attrs["i"]))
+    conn.send(wire.message("p", scram.final(msg.body[4:])))
+    for msg in conn.until_closed(10):
+        body = msg.body.replace(user.encode(), b"USER")
+        steps.append((msg.type, body))
+    return steps, attrs["s"]
+
+
+@weir_only
+def test_unknown_user_cannot_be_told_from_wrong_password(shared):
+    known, _ = scram_dialogue(shared, "app")
+    # of one length with the known one, so that lengths can be compared, too
+    unknown, _ = scram_dialogue(shared, "apq")
+    assert known == unknown
+
+
+@weir_only
+def test_mock_salt_is_the_same_each_time(shared):
+    assert scram_dialogue(shared, "ghost")[1] == scram_dialogue(shared, "ghost")[1]
+    assert scram_dialogue(shared, "ghost")[1] != scram_dialogue(shared, "spook")[1]
+
+
+@weir_only
+@pytest.mark.parametrize("method", ["md5", "plain"])
+def test_unknown_user_takes_the_same_steps(start, method):
+    proxy = start(auth_type=method)
+
+    def dialogue(user):
+        conn = proxy.open().startup({"user": user, "database": "shop"})
+        asked = conn.recv()
+        conn.send(wire.message("p", wire.cstr("md5" + "0" * 32)))
+        rest = [(m.type, m.body.replace(user.encode(), b"USER")) for m in conn.until_closed(10)]
+        return [(asked.type, asked.body[:4], len(asked.body))] + rest
+    assert dialogue("app") == dialogue("apq")
+
+
+def test_unknown_database_is_refused(shared):
+    with pytest.raises(PgError) as err:
+        shared.client(database="nowhere")
+    if shared.which == "weir":
+        assert err.value.code == "3D000"
+        assert err.value.fields["S"] == "FATAL" and "nowhere" in err.value.fields["M"]
+
+
+@weir_only
+def test_unknown_database_is_told_only_to_those_who_know_the_password(shared):
+    with pytest.raises(PgError) as err:
+        shared.client(database="nowhere", password="wrong")
+    assert err.value.code == "28P01"
+
+
+def test_star_takes_any_database(start, pg):
+    proxy = start(databases={"*": {"host": pg.host, "port": pg.port}})
+    with proxy.client(database="other") as c:
+        assert c.value("select current_database()") == "other"
+
+
+@weir_only
+def test_star_reaches_the_database_for_one_that_does_not_exist(start, pg):
+    proxy = start(databases={"*": {"host": pg.host, "port": pg.port}})
+    with pytest.raises(PgError) as err:
+        c = proxy.client(database="nowhere")
+        c.rows("select 1")
+    assert err.value.code == "3D000"
+
+
+@weir_only
+def test_max_client_conn_is_53300(start):
+    proxy = start(max_client_conn=2)
+    a, b = proxy.client(), proxy.client()
+    with pytest.raises(PgError) as err:
+        proxy.client()
+    assert err.value.code == "53300" and err.value.fields["S"] == "FATAL"
+    a.terminate()
+    wait_until(lambda: try_client(proxy), 5, "a place after one has left")
+    b.terminate()
+
+
+def try_client(proxy, **more):
+    try:
+        proxy.client(**more).terminate()
+        return True
+    except (PgError, Closed, OSError):
+        return False
+
+
+# --- before the startup packet ----------------------------------------------------------------------
+
+def test_ssl_and_gss_requests_get_one_byte_each(shared):
+    conn = shared.open()
+    conn.send(struct.pack("!II", 8, wire.GSSENC_REQUEST))
+    assert conn.read_bytes(1) == b"N"
+    conn.send(struct.pack("!II", 8, wire.SSL_REQUEST))
+    assert conn.read_bytes(1) == b"N"
+    conn.login("app", "secret", "shop")
+    assert conn.value("select 1") == "1"
+    conn.terminate()
+
+
+def test_tls_with_openssl_s_client(start, pg):
+    proxy = start(**tls_settings(pg))
+    out = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{proxy.port}", "-starttls", "postgres",
+                          "-CAfile", pg.certs + "/ca.crt", "-verify_return_error"],
+                         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)
+    assert "Verify return code: 0 (ok)" in out.stdout, out.stdout + out.stderr
+
+
+def test_tls_require_refuses_plain_clients(start, pg):
+    proxy = start(**tls_settings(pg, "require"))
+    with pytest.raises(PgError):
+        proxy.client()
+    with psycopg2.connect(proxy.dsn(sslmode="require")) as conn:
+        conn.cursor().execute("select 1")
+
+
+def test_tls_carries_large_rows_both_ways(start, pg):
+    proxy = start(**tls_settings(pg))
+    conn = proxy.open().start_tls().login("app", "secret", "shop")
+    text = "x" * 3_000_000
+    msgs = conn.extended("select $1::text, repeat('y', 5000000)", [text])
+    assert wire.rows(msgs)[0] == [text, "y" * 5_000_000]
+    conn.terminate()
+
+
+def test_tls_towards_the_server(start, pg):
+    proxy = start(server_tls_sslmode="verify-full", server_tls_ca_file=pg.certs + "/ca.crt",
+                  databases={"shop": {"host": "localhost", "port": pg.port, "dbname": "shop"}})
+    with proxy.client() as c:
+        assert c.value("select ssl from pg_stat_ssl where pid = pg_backend_pid()") == "t"
+        assert c.value("select length(repeat('x', 3000000))") == "3000000"
+        assert len(c.value("select repeat('x', 3000000)")) == 3_000_000
+
+
+@weir_only
+def test_database_as_url_with_sslmode(start, pg):
+    proxy = start(databases={"shop": f"postgres://127.0.0.1:{pg.port}/shop?sslmode=verify-ca&sslrootcert={pg.certs}/ca.crt"})
+    with proxy.client() as c:
+        assert c.value("select ssl from pg_stat_ssl where pid = pg_backend_pid()") == "t"
+
+
+@weir_only
+def test_direct_tls_with_alpn(start, pg):
+    proxy = start(**tls_settings(pg))
+    conn = proxy.open().start_tls(wire.insecure_context(["postgresql"]), direct=True)
+    assert conn.sock.selected_alpn_protocol() == "postgresql"
+    conn.login("app", "secret", "shop")
+    assert conn.value("select 1") == "1"
+    conn.terminate()
+
+
+@weir_only
+@pytest.mark.parametrize("alpn", [None, ["http/1.1"]])
+def test_direct_tls_without_the_right_alpn_is_refused(start, pg, alpn):
+    proxy = start(**tls_settings(pg))
+    with pytest.raises((ssl.SSLError, OSError, Closed, PgError)):
+        conn = proxy.open().start_tls(wire.insecure_context(alpn), direct=True)
+        conn.login("app", "secret", "shop")
+
+
+def test_bytes_sent_ahead_of_the_tls_answer_are_refused(start, pg):
+    """A man in the middle could put plain bytes before the handshake (CVE-2021-23214)."""
+    proxy = start(**tls_settings(pg))
+    conn = proxy.open()
+    conn.send(struct.pack("!II", 8, wire.SSL_REQUEST), wire.startup_packet({"user": "app", "database": "shop"}))
+    with pytest.raises((Closed, OSError, ssl.SSLError, TimeoutError)):
+        if conn.read_bytes(1, 5) == b"S":
+            conn.sock = wire.insecure_context().wrap_socket(conn.sock)
+            conn.recv(3)
+
+
+@weir_only
+def test_tls_certificates_are_renewed_on_sighup_without_dropping_anyone(start, pg, tmp_path):
+    cert, key = tmp_path / "cert", tmp_path / "key"
+
+    def install(name):
+        shutil.copy(f"{pg.certs}/{name}.crt", cert)
+        shutil.copy(f"{pg.certs}/{name}.key", key)
+
+    def served(proxy):
+        conn = proxy.open().start_tls()
+        der = conn.sock.getpeercert(binary_form=True)
+        conn.close()
+        return der
+    install("localhost")
+    proxy = start(client_tls_sslmode="allow", client_tls_key_file=str(key), client_tls_cert_file=str(cert))
+    old = proxy.open().start_tls().login("app", "secret", "shop")
+    before = served(proxy)
+    install("renewed")
+    proxy.signal(signal.SIGHUP)
+    wait_until(lambda: served(proxy) != before, 5, "the new certificate")
+    assert old.value("select 1") == "1"
+    old.terminate()
+
+
+@weir_only
+def test_tls_session_tickets_resume(start, pg):
+    proxy = start(**tls_settings(pg))
+    context = wire.insecure_context()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    first = proxy.open().start_tls(context).login("app", "secret", "shop")
+    session = first.sock.session
+    first.terminate()
+    second = proxy.open()
+    second.send(struct.pack("!II", 8, wire.SSL_REQUEST))
+    assert second.read_bytes(1) == b"S"
+    second.sock = context.wrap_socket(second.sock, session=session)
+    assert second.sock.session_reused
+    second.login("app", "secret", "shop").terminate()
+
+
+def test_protocol_3_2_is_negotiated_down_or_spoken(shared):
+    conn = shared.open().startup({"user": "app", "database": "shop"}, wire.PROTOCOL_3_2)
+    msg = conn.recv()
+    if msg.type == "v":
+        minor, count = struct.unpack_from("!ii", msg.body)
+        # newer servers send the whole version number, older ones the minor
+        assert minor in (0, 2, wire.PROTOCOL_3_0, wire.PROTOCOL_3_2) and count == 0
+    if shared.which == "weir":
+        assert msg.type == "v"
+    conn.close()
+
+
+@weir_only
+def test_unknown_protocol_options_are_named(shared):
+    conn = shared.open().startup({"user": "app", "database": "shop", "_pq_.wish": "1"}, 196609 + 5)
+    msg = conn.recv()
+    assert msg.type == "v"
+    assert struct.unpack_from("!i", msg.body, 4)[0] == 1 and b"_pq_.wish" in msg.body
+    conn.close()
+
+
+@weir_only
+def test_login_finishes_after_negotiation(shared):
+    conn = shared.open()
+    conn.login("app", "secret", "shop", version=wire.PROTOCOL_3_2)
+    assert conn.log[0].type == "v"
+    assert conn.value("select 1") == "1"
+    conn.terminate()
+
+
+def test_unsupported_protocol_is_refused(shared):
+    conn = shared.open().startup({"user": "app"}, 2 << 16)
+    msgs = conn.until_closed(5)
+    assert wire.kinds(msgs) in ("E", "")
+    if shared.which == "weir":
+        assert wire.error_code(msgs) in ("0A000", "08P01")
+
+
+def test_cancel_request_gets_no_answer_and_is_closed(shared):
+    conn = shared.open()
+    conn.send(wire.cancel_packet(12345, b"1234"))
+    assert conn.until_closed(5) == []
+
+
+def test_unix_socket(shared):
+    conn = wire.Conn(shared.dir, shared.port).login("app", "secret", "shop")
+    assert conn.value("select 1") == "1"
+    conn.terminate()
+    with psycopg2.connect(host=shared.dir, port=shared.port, user="app", password="secret", dbname="shop") as c:
+        c.cursor().execute("select 1")
+
+
+def test_login_does_not_wait_for_a_database_that_is_down(start, pg):
+    from harness.postgres import free_port
+    proxy = start(databases={"shop": {"host": "127.0.0.1", "port": free_port(), "dbname": "shop"},
+                             "other": {"host": pg.host, "port": pg.port}})
+    if proxy.which != "weir":
+        return
+    begun = time.monotonic()
+    with proxy.client() as c:
+        assert time.monotonic() - begun < 2
+        assert c.parameters.get("server_encoding") or c.parameters.get("server_version"), c.parameters
+        msgs = c.simple("select 1")
+        assert wire.error_code(msgs) in ("08006", "08001", "57P03", "53300"), wire.errors(msgs)
+        assert c.status == "I"
+
+
+@weir_only
+def test_logins_of_a_storm_do_not_wait_for_the_full_pool(start):
+    proxy = start(max_server_connections=1)
+    holder = proxy.client()
+    holder.simple("begin")
+    begun = time.monotonic()
+    others = proxy.clients(20)
+    assert time.monotonic() - begun < 5
+    holder.simple("commit")
+    for c in others + [holder]:
+        c.terminate()
+
+
+# --- what a login looks like ---------------------------------------------------------------------------
+
+@weir_only
+def test_parameter_status_at_login_equals_the_servers(shared, pg):
+    with pg.direct() as direct:
+        with shared.client() as c:
+            c.simple("select 1")
+        with shared.client() as c:
+            assert c.parameters == direct.parameters
+
+
+@weir_only
+def test_parameter_status_with_startup_settings_equals_the_servers(shared, pg):
+    settings = dict(application_name="fn-1", client_encoding="LATIN1", DateStyle="SQL, DMY", TimeZone="Asia/Tokyo",
+                    IntervalStyle="iso_8601")
+    with pg.direct(**settings) as direct, shared.client(**settings) as c:
+        c.simple("select 1")
+        assert c.parameters == direct.parameters
+        for name in settings:
+            assert c.value(f"show {name}") == direct.value(f"show {name}")
+
+
+def test_backend_keys_differ_between_clients(shared):
+    a, b = shared.client(), shared.client()
+    assert (a.pid, a.key) != (b.pid, b.key) and a.key != b.key
+    a.terminate()
+    b.terminate()
+
+
+@weir_only
+@pytest.mark.parametrize("options, shown", [
+    ("-c search_path=alpha", {"search_path": "alpha"}),
+    ("-csearch_path=alpha", {"search_path": "alpha"}),
+    ("--search_path=beta --work_mem=8MB", {"search_path": "beta", "work_mem": "8MB"}),
+    ("--statement-timeout=7s", {"statement_timeout": "7s"}),
+    (r"-c search_path=alpha,\ beta -c work_mem=9MB", {"search_path": "alpha, beta", "work_mem": "9MB"}),
+    (r"-c app.note=a\\b", {"app.note": r"a\b"}),
+    ("  -c   lock_timeout=3s   ", {"lock_timeout": "3s"}),
+    ("-c work_mem=5MB -c work_mem=6MB", {"work_mem": "6MB"}),
+])
+def test_startup_options_with_postgresqls_quoting(shared, pg, options, shown):
+    with pg.direct(options=options) as direct, shared.client(options=options) as c:
+        for name, value in shown.items():
+            assert direct.value(f"show {name}") == value
+            assert c.value(f"show {name}") == value
+    with shared.client() as c:
+        for name in shown:
+            if "." not in name:
+                assert c.value(f"show {name}") != shown[name]
+
+
+@weir_only
+def test_any_startup_parameter_becomes_a_setting(shared):
+    with shared.client(extra_float_digits="0", statement_timeout="1234", geqo="off", **{"app.tenant": "t1"}) as c:
+        assert c.value("show extra_float_digits") == "0"
+        assert c.value("show statement_timeout") == "1234ms"
+        assert c.value("show geqo") == "off"
+        assert c.value("show app.tenant") == "t1"
+        # what came at startup is what RESET goes back to
+        c.rows("set geqo = on")
+        c.rows("reset geqo")
+        assert c.value("show geqo") == "off"
+        c.rows("discard all")
+        assert c.value("show geqo") == "off"
+    with shared.client() as c:
+        assert c.value("show geqo") == "on"
+
+
+@weir_only
+@pytest.mark.parametrize("params, code", [({"no_such_setting": "1"}, "42704"), ({"work_mem": "lots"}, "22023"),
+                                          ({"options": "-c no_such_setting=1"}, "42704"),
+                                          ({"options": "-x y"}, "42601")])
+def test_what_the_server_refuses_at_startup_is_refused_with_its_words(shared, pg, params, code):
+    """weir can't know before it asks: at the latest the first statement brings the server's own answer."""
+    with pytest.raises(PgError) as direct:
+        pg.direct(**params)
+    assert direct.value.code == code
+    with pytest.raises((PgError, Closed)) as err:
+        c = shared.client(**params)
+        c.rows("select 1")
+    if isinstance(err.value, PgError):
+        assert err.value.code == code, err.value
+    with shared.client() as c:
+        assert c.value("select 1") == "1"
+
+
+@weir_only
+def test_weir_options_never_reach_the_database(shared):
+    with shared.client(options="-c weir.function=getUsers") as c:
+        assert c.rows("select name from pg_settings where name like 'weir.%'") == []
+        assert c.value("select current_setting('weir.function', true) is null") == "t"
+
+
+def test_application_name_is_seen_in_the_database(shared):
+    with shared.client(application_name="getUsers") as c:
+        assert c.value("select application_name from pg_stat_activity where pid = pg_backend_pid()") == "getUsers"
+
+
+@weir_only
+def test_user_suffix_names_the_function_and_is_not_sent(shared):
+    with shared.client("app+getUsers", password="secret") as c:
+        assert c.value("select current_user") == "app"
+
+
+def test_client_login_timeout(start):
+    proxy = start(client_login_timeout=1)
+    silent, half = proxy.open(), proxy.open().startup({"user": "app", "database": "shop"})
+    begun = time.monotonic()
+    for conn in (silent, half):
+        conn.until_closed(8)
+    assert 0.5 < time.monotonic() - begun < 6
+
+
+def test_early_messages_after_startup_are_part_of_the_stream(shared):
+    """A client may send Query together with its last login message; nothing may be lost."""
+    conn = shared.open().startup({"user": "app", "database": "shop"})
+    conn.recv()
+    scram = wire.Scram("secret")
+    first = scram.first()
+    conn.send(wire.message("p", wire.cstr("SCRAM-SHA-256") + struct.pack("!I", len(first)) + first))
+    msg = conn.recv()
+    conn.send(wire.message("p", scram.final(msg.body[4:])), wire.query("select 'early'"))
+    msgs = conn.until("Z", 2)
+    assert wire.rows(msgs) == [["early"]]
+    conn.terminate()
+
+
+def test_startup_packet_in_single_bytes(shared):
+    conn = shared.open()
+    for byte in wire.startup_packet({"user": "app", "database": "shop"}):
+        conn.send(bytes([byte]))
+    conn.authenticate("app", "secret")
+    assert conn.value("select 1") == "1"
+    conn.terminate()
+
+
+# --- replication -----------------------------------------------------------------------------------------
+
+@weir_only
+def test_replication_gets_a_connection_of_its_own(start, pg):
+    proxy = start(max_server_connections=2)
+    with psycopg2.connect(proxy.dsn("repl"), connection_factory=psycopg2.extras.PhysicalReplicationConnection) as conn:
+        cur = conn.cursor()
+        cur.execute("IDENTIFY_SYSTEM")
+        assert cur.fetchone()[0]
+        assert pg.count("backend_type = 'walsender'") == 1
+        with proxy.client() as c:
+            assert c.value("select 1") == "1"
+    conn.close()
+    wait_until(lambda: pg.count("backend_type = 'walsender'") == 0, 5, "the end of the walsender")
+
+
+@weir_only
+def test_pg_receivewal_streams(start, pg, tmp_path):
+    proxy = start(max_server_connections=2)
+    from harness.postgres import bindir
+    proc = subprocess.Popen([os.path.join(bindir(), "pg_receivewal"), "-D", str(tmp_path), "-d", proxy.dsn("repl"),
+                             "-n", "--no-sync"], stderr=subprocess.PIPE)
+    try:
+        wait_until(lambda: list(tmp_path.iterdir()) or proc.poll() is not None, 10, "a WAL segment")
+        assert proc.poll() is None, proc.stderr.read()
+        assert pg.count() <= 2
+    finally:
+        proc.terminate()
+        proc.wait(10)
+        proc.stderr.close()
+
+
+@weir_only
+def test_logical_replication_delivers_changes(start, pg):
+    proxy = start(max_server_connections=2)
+    conn = psycopg2.connect(proxy.dsn("repl"), connection_factory=psycopg2.extras.LogicalReplicationConnection)
+    cur = conn.cursor()
+    cur.create_replication_slot("weir_slot", output_plugin="test_decoding")
+    try:
+        cur.start_replication(slot_name="weir_slot", decode=True)
+        with pg.superuser() as c:
+            c.rows("insert into scratch (who, note) values ('repl', 'seen')")
+        got = []
+
+        def look():
+            msg = cur.read_message()
+            if msg:
+                got.append(msg.payload)
+            return any("seen" in g for g in got)
+        wait_until(look, 10, "the change in the stream")
+    finally:
+        conn.close()
+        with pg.superuser() as c:
+            wait_until(lambda: c.value("select count(*) from pg_replication_slots where active") == "0", 10, "the slot's end")
+            c.rows("select pg_drop_replication_slot('weir_slot')")
+            c.rows("delete from scratch")
+
+
+@weir_only
+def test_replication_waits_inside_the_bound(start, pg):
+    proxy = start(max_server_connections=1, query_wait_timeout=1)
+    holder = proxy.client()
+    holder.simple("begin")
+    with pytest.raises(psycopg2.OperationalError):
+        psycopg2.connect(proxy.dsn("repl"), connection_factory=psycopg2.extras.PhysicalReplicationConnection).close()
+    assert pg.count() == 1
+    holder.simple("commit")
+    holder.terminate()
