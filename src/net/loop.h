@@ -3,7 +3,11 @@
  * listeners and names.
  *
  * A mailbox is how anything crosses threads: messages are intrusive, posting never blocks and never
- * fails, and the eventfd is written only when the box goes from empty to non-empty.
+ * fails, and the eventfd is written only when the box goes from empty to non-empty. The mails of
+ * one poster arrive in the order they were posted.
+ *
+ * The first loop_create() of the process makes SIGPIPE ignored and sends libevent's own warnings to
+ * the log.
  */
 #ifndef WEIR_NET_LOOP_H
 #define WEIR_NET_LOOP_H
@@ -18,8 +22,11 @@ struct event_base;
 
 struct loop *loop_create(void); /* NULL when out of memory or descriptors */
 void loop_destroy(struct loop **l);
-void loop_run(struct loop *l);  /* until loop_stop */
-void loop_stop(struct loop *l); /* any thread */
+void loop_run(struct loop *l); /* until loop_stop */
+/* Any thread; also before loop_run, which then returns at once. What the same thread posted before
+ * is delivered first. */
+void loop_stop(struct loop *l);
+/* Without locks: for this loop's thread only. */
 struct event_base *loop_base(struct loop *l);
 
 /* A one-shot timer of this loop's thread; embedded by its owner. */

@@ -6,7 +6,12 @@
  *
  * Reading is on while the set of reasons to pause is empty. The callback is level-triggered: it is
  * called again as long as something is there to be read. With TLS, what OpenSSL has already
- * decrypted or buffered counts as readable too (the stream re-arms itself).
+ * decrypted or buffered counts as readable too (the stream re-arms itself). After IO_CLOSED or
+ * IO_ERROR the owner ends the stream, or pauses it for as long as it still wants to write: the end
+ * of the peer stays readable.
+ *
+ * After stream_fini() or stream_detach() no callback comes, even for an event that was already due
+ * in this turn, so the struct may be freed at once, in its own callback and in any other.
  */
 #ifndef WEIR_NET_STREAM_H
 #define WEIR_NET_STREAM_H
@@ -29,8 +34,9 @@ enum io_result {
     IO_ERROR,  /* reset, timeout, TLS alert: stream_error() says what */
 };
 
-/* What the callback is told. NET_HUP: the peer is gone or half-closed, reported even while reading
- * is paused (EPOLLRDHUP), once. */
+/* What the callback is told. NET_HUP: the peer is gone (reset) or half-closed, told while reading
+ * is paused, once; what it sent before may still be read. While reading is on, stream_read() says
+ * it. */
 enum { NET_READ = 1, NET_WRITE = 2, NET_HUP = 4 };
 
 /* Reasons to pause reading. */
@@ -66,14 +72,17 @@ struct stream_export {
 bool stream_init(struct stream *s, struct loop *loop, int fd, stream_cb *cb, void *arg)
     __attribute__((warn_unused_result));
 /* Close the descriptor (TLS: one attempt at close_notify) and free what is owned. Safe on a closed
- * or zeroed stream. With `keep_fd` only forget it (libpq owns the socket and the SSL object). */
+ * or zeroed stream. With `keep_fd` only forget it (libpq owns the socket and the SSL object): call
+ * it before PQfinish(), which closes the descriptor. */
 void stream_fini(struct stream *s, bool keep_fd);
 
-/* Server side TLS: the next bytes are a ClientHello. Drive with stream_handshake() on each callback
- * until it is not IO_AGAIN (it arms reading or writing itself). */
+/* Server side TLS: the next bytes are a ClientHello; the caller has made sure that nothing of it
+ * was read as plain text. Drive with stream_handshake() on each callback until it is not IO_AGAIN
+ * (it arms reading or writing itself). false: out of memory, the stream is still plain. */
 bool stream_start_tls(struct stream *s, struct tls_ctx *ctx) __attribute__((warn_unused_result));
 enum io_result stream_handshake(struct stream *s) __attribute__((warn_unused_result));
-/* Use a TLS session that was established elsewhere on this descriptor (libpq's). */
+/* Use a TLS session that was established elsewhere on this descriptor: libpq's, or a detached
+ * stream's. libpq's is never freed here: end that stream with keep_fd. */
 void stream_adopt_tls(struct stream *s, struct ssl_st *ssl);
 
 /* Read up to `room` bytes. *got is set for IO_OK only, then > 0. One read() for plain sockets: a
@@ -81,17 +90,21 @@ void stream_adopt_tls(struct stream *s, struct ssl_st *ssl);
 enum io_result stream_read(struct stream *s, void *to, size_t room, size_t *got)
     __attribute__((warn_unused_result));
 /* Write what the socket takes; *put is valid for IO_OK and IO_AGAIN (may be 0). IO_OK: all written.
- * The caller keeps the rest and calls stream_want_write(true). */
+ * The caller keeps the rest and calls stream_want_write(true). TLS: bytes that were offered once
+ * are half under way already; the next call must begin with the same bytes and offer no fewer. */
 enum io_result stream_writev(struct stream *s, const struct iovec *iov, int n, size_t *put)
     __attribute__((warn_unused_result));
+/* NET_WRITE is called for as long as the socket takes bytes and `want` is on. */
 void stream_want_write(struct stream *s, bool want);
 
 void stream_pause(struct stream *s, unsigned reason);
 void stream_resume(struct stream *s, unsigned reason);
 
-/* Leave the loop without closing; the stream is as if closed afterwards. */
+/* Leave the loop without closing; the stream is as if closed afterwards. Take it up elsewhere with
+ * stream_init() and, if there is an ssl, stream_adopt_tls(). */
 struct stream_export stream_detach(struct stream *s);
-/* Short text for the last IO_ERROR (errno or TLS reason); static or thread-local storage. */
+/* Short text for this thread's last IO_ERROR (errno or TLS reason): ask before anything else is
+ * read or written. Static storage. */
 const char *stream_error(const struct stream *s);
 
 #endif

@@ -25,8 +25,8 @@ struct tls_settings {
     const char *tls13_ciphers;
     const char *ecdhcurve; /* "auto", "none" or names */
     const char *dheparams;
-    bool verify_client;    /* a certificate, when given, is verified against ca_file */
-    bool require_client;   /* and must be given */
+    bool verify_client;  /* a certificate, when given, is verified against ca_file */
+    bool require_client; /* and must be given */
 };
 
 struct tls_ctx *tls_ctx_create(const struct tls_settings *set, struct err *e);
@@ -35,7 +35,8 @@ void tls_ctx_put(struct tls_ctx **c);
 
 /* Facts of an established session. */
 bool tls_peer_cn(const struct stream *s, char *cn, size_t room); /* false: no certificate */
-/* tls-server-end-point channel binding (RFC 5929): hash of our own certificate. 0: not available. */
+/* tls-server-end-point channel binding (RFC 5929): hash of our own certificate. 0: not available.
+ */
 size_t tls_server_end_point(const struct stream *s, uint8_t *out, size_t room);
 /* "TLSv1.3/TLS_AES_256_GCM_SHA384" for SHOW CLIENTS; "" for plain. Also for server streams. */
 void tls_describe(const struct stream *s, char *text, size_t room);
