@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: ISC
+ * What the server still owes, in order: see pg_session.h. Also the small composers of messages.
+ *
+ * Taking back: entries are undone from the last to the first, so that "Close a, Parse a" skipped by
+ * an error leaves the name as it was.
+ */
+#include "config.h"
+
+#include "proto/pg/pg_session.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void entry_fini(struct pg_expect *x)
+{
+    pg_stmt_put(&x->stmt);
+    free(x->name);
+    free(x->fault);
+    x->name = NULL;
+    x->fault = NULL;
+}
+
+static bool ring_grow(struct pg_server *s)
+{
+    uint32_t cap = s->cap != 0 ? s->cap * 2 : 16;
+    if (cap > PG_EXPECT_MAX)
+        return false;
+    struct pg_expect *fresh = calloc(cap, sizeof *fresh);
+    if (fresh == NULL)
+        return false;
+    for (uint32_t i = 0; i < s->len; i++)
+        fresh[i] = *pg_expect_at(s, i);
+    free(s->ring);
+    s->ring = fresh;
+    s->cap = cap;
+    s->head = 0;
+    return true;
+}
+
+struct pg_expect *pg_expect_push(struct pg_server *s, enum pg_expect_kind kind,
+                                 enum pg_expect_act act)
+{
+    if (s->len == s->cap && !ring_grow(s))
+        return NULL;
+    struct pg_expect *x = pg_expect_at(s, s->len++);
+    memset(x, 0, sizeof *x);
+    x->kind = (uint8_t)kind;
+    x->act = (uint8_t)act;
+    return x;
+}
+
+void pg_expect_pop(struct pg_server *s)
+{
+    assert(s->len > 0);
+    entry_fini(&s->ring[s->head]);
+    s->head = (s->head + 1) & (s->cap - 1);
+    s->len--;
+}
+
+/* The server never did what this entry noted. */
+static void entry_undo(struct pg_expect *x, struct pg_server *s, struct pg_client *c)
+{
+    if (x->kind == PG_X_PARSE) {
+        if (x->cached)
+            pg_cache_remove(&s->cache, x->stmt->name);
+        if (x->act == PG_A_SWALLOW) {
+            if (x->stmt == s->unnamed && !x->cached)
+                pg_stmt_put(&s->unnamed);
+            return;
+        }
+        if (c == NULL)
+            return;
+        if (x->name != NULL) {
+            struct pg_stmt *gone = pg_names_remove(&c->names, x->name, strlen(x->name));
+            pg_stmt_put(&gone);
+        } else {
+            pg_stmt_put(&c->unnamed);
+            pg_stmt_put(&s->unnamed);
+        }
+    } else if (x->kind == PG_X_CLOSE && x->name != NULL) {
+        bool ok;
+        char evicted[PG_STMT_NAME_BYTES];
+        if (x->cached)
+            (void)pg_cache_add(&s->cache, x->stmt, UINT32_MAX, evicted, &ok);
+        else if (c != NULL && x->stmt != NULL)
+            (void)!pg_names_add(&c->names, x->name, strlen(x->name), x->stmt);
+    }
+}
+
+void pg_expect_fail(struct pg_server *s, struct pg_client *c)
+{
+    uint32_t end = 0; /* first entry that stays */
+    while (end < s->len && pg_expect_at(s, end)->kind != PG_X_SYNC)
+        end++;
+    for (uint32_t i = end; i-- > 0;) {
+        entry_undo(pg_expect_at(s, i), s, c);
+        entry_fini(pg_expect_at(s, i));
+    }
+    if (s->cap != 0)
+        s->head = (s->head + end) & (s->cap - 1);
+    s->len -= end;
+    /* Without a Sync on its way the server ignores everything until one comes. */
+    s->skipping = s->len == 0;
+}
+
+bool pg_expect_fakes(struct pg_server *s, struct proto_out *out, bool show)
+{
+    struct pg_expect *x;
+    while ((x = pg_expect_head(s)) != NULL && x->act == PG_A_FAKE) {
+        if (proto_out_full(out))
+            return false;
+        if (show)
+            pg_put_msg(out, &out->client, x->kind == PG_X_PARSE ? '1' : '3', NULL, 0);
+        pg_expect_pop(s);
+    }
+    return true;
+}
+
+void pg_expect_clear(struct pg_server *s)
+{
+    while (s->len != 0)
+        pg_expect_pop(s);
+}
+
+uint8_t *pg_put(struct proto_out *out, struct proto_lane *lane, const void *p, size_t n)
+{
+    assert(n <= out->arena_size - out->arena_used);
+    uint8_t *to = out->arena + out->arena_used;
+    if (p != NULL)
+        memcpy(to, p, n);
+    out->arena_used += n;
+    proto_lane_add(lane, to, n);
+    return to;
+}
+
+void pg_put_msg(struct proto_out *out, struct proto_lane *lane, char type, const void *body, size_t n)
+{
+    uint8_t head[PG_HEAD_BYTES];
+    head[0] = (uint8_t)type;
+    pg_put32(head + 1, (uint32_t)n + 4);
+    pg_put(out, lane, head, sizeof head);
+    if (n != 0)
+        pg_put(out, lane, body, n);
+}
+
+void pg_put_query(struct proto_out *out, const char *sql, size_t n)
+{
+    uint8_t head[PG_HEAD_BYTES] = {'Q'};
+    pg_put32(head + 1, (uint32_t)n + 5);
+    pg_put(out, &out->server, head, sizeof head);
+    pg_put(out, &out->server, sql, n);
+    pg_put(out, &out->server, "", 1);
+}
+
+void pg_put_error(struct proto_out *out, const char *severity, const char *code, const char *fmt, ...)
+{
+    char text[512];
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    struct buf b = {0};
+    struct pg_report r = {.severity = severity, .sqlstate = code, .message = text};
+    if (pg_msg_error(&b, &r))
+        pg_put(out, &out->client, buf_head(&b), buf_len(&b));
+    buf_release(&b);
+}

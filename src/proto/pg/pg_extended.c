@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: ISC
+ * Parse, Bind, Describe and Close: statement names are the client's on one side and weir's on the
+ * other, and a statement is prepared on the borrowed connection when it isn't there yet.
+ *
+ * Only names are rewritten; everything behind them passes through where it stands.
+ * What must fail is made to fail by the server itself (a Describe of a name that can't exist, its
+ * error replaced), so that the transaction and the rest of the pipeline fail as they should.
+ */
+#include "config.h"
+
+#include "proto/pg/pg_scan.h"
+#include "proto/pg/pg_session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define NO_SUCH_STATEMENT PG_STMT_PREFIX "-"
+
+static enum proto_verdict out_of_memory(struct proto_out *out)
+{
+    pg_put_error(out, "FATAL", "53200", "weir: out of memory");
+    return PROTO_BAD;
+}
+
+static uint32_t scan_flags(const char *sql, size_t n)
+{
+    struct pg_scan scan;
+    pg_scan_text(sql, n, true, &scan);
+    return scan.flags;
+}
+
+/* Make the server fail here and show this error instead of its own. */
+static enum proto_verdict fail_here(struct pg_server *s, struct proto_out *out, const char *code,
+                                    const char *what, const char *name)
+{
+    struct pg_expect *x = pg_expect_push(s, PG_X_DESCRIBE, PG_A_REPLACE);
+    if (x == NULL || (x->fault = calloc(1, sizeof *x->fault)) == NULL)
+        return out_of_memory(out);
+    pg_fault_set(x->fault, code, "prepared statement \"%s\" %s", name, what);
+    static const char body[] = "S" NO_SUCH_STATEMENT;
+    pg_put_msg(out, &out->server, 'D', body, sizeof body);
+    return PROTO_MORE;
+}
+
+static enum proto_verdict pass(struct pg_server *s, enum pg_expect_kind kind, const uint8_t *msg,
+                               size_t total, struct proto_out *out)
+{
+    if (pg_expect_push(s, kind, PG_A_PASS) == NULL)
+        return out_of_memory(out);
+    proto_lane_add(&out->server, msg, total);
+    return PROTO_MORE;
+}
+
+/* Parse of a remembered statement under its server name ("" for the unnamed one). The body is
+ * stable memory: the statement is held by the entry that the caller pushed. */
+static void put_parse(struct proto_out *out, const char *name, const struct pg_stmt *stmt)
+{
+    size_t len = strlen(name) + 1;
+    uint8_t head[PG_HEAD_BYTES] = {'P'};
+    pg_put32(head + 1, (uint32_t)(4 + len + stmt->body_len));
+    pg_put(out, &out->server, head, sizeof head);
+    pg_put(out, &out->server, name, len);
+    proto_lane_add(&out->server, stmt->body, stmt->body_len);
+}
+
+/* Note in the cache that the statement will be there; close the one that makes room. */
+static bool cache_note(struct pg_client *c, struct pg_server *s, struct pg_stmt *stmt,
+                       struct proto_out *out)
+{
+    char evicted[PG_STMT_NAME_BYTES];
+    bool ok;
+    if (pg_cache_add(&s->cache, stmt, c->prepared_limit, evicted, &ok)) {
+        struct pg_expect *x = pg_expect_push(s, PG_X_CLOSE, PG_A_SWALLOW);
+        if (x == NULL)
+            return false;
+        uint8_t body[1 + PG_STMT_NAME_BYTES] = {'S'};
+        memcpy(body + 1, evicted, PG_STMT_NAME_BYTES);
+        pg_put_msg(out, &out->server, 'C', body, sizeof body);
+    }
+    return ok;
+}
+
+/* The named statement is on the server, or on its way there. */
+static bool ensure_named(struct pg_client *c, struct pg_server *s, struct pg_stmt *stmt,
+                         struct proto_out *out)
+{
+    if (pg_cache_touch(&s->cache, stmt))
+        return true;
+    if (!cache_note(c, s, stmt, out))
+        return false;
+    struct pg_expect *x = pg_expect_push(s, PG_X_PARSE, PG_A_SWALLOW);
+    if (x == NULL)
+        return false;
+    x->stmt = pg_stmt_get(stmt);
+    x->cached = true;
+    put_parse(out, stmt->name, stmt);
+    return true;
+}
+
+/* The server's unnamed statement is the client's. */
+static bool ensure_unnamed(struct pg_client *c, struct pg_server *s, struct proto_out *out)
+{
+    if (c->unnamed == s->unnamed || c->unnamed == NULL)
+        return true;
+    struct pg_expect *x = pg_expect_push(s, PG_X_PARSE, PG_A_SWALLOW);
+    if (x == NULL)
+        return false;
+    x->stmt = pg_stmt_get(c->unnamed);
+    pg_stmt_put(&s->unnamed);
+    s->unnamed = pg_stmt_get(c->unnamed);
+    put_parse(out, "", c->unnamed);
+    return true;
+}
+
+static enum proto_verdict parse_unnamed(struct pg_client *c, struct pg_server *s,
+                                        const uint8_t *msg, size_t total, const uint8_t *body,
+                                        size_t n, struct proto_out *out)
+{
+    struct pg_stmt *stmt = c->unnamed;
+    if (stmt == NULL || stmt->body_len != n || memcmp(stmt->body, body, n) != 0) {
+        stmt = pg_stmt_intern(body, n, scan_flags);
+        if (stmt == NULL)
+            return out_of_memory(out);
+        pg_stmt_put(&c->unnamed);
+        c->unnamed = stmt;
+    }
+    if (s->unnamed != stmt) {
+        pg_stmt_put(&s->unnamed);
+        s->unnamed = pg_stmt_get(stmt);
+    }
+    s->pins &= ~(uint32_t)PG_PIN_LARGE;
+    return pass(s, PG_X_PARSE, msg, total, out);
+}
+
+static enum proto_verdict parse_named(struct pg_client *c, struct pg_server *s, const char *name,
+                                      size_t name_len, const uint8_t *body, size_t n,
+                                      struct proto_out *out)
+{
+    if (pg_names_find(c->names, name, name_len) != NULL)
+        return fail_here(s, out, "42P05", "already exists", name);
+    struct pg_stmt *stmt = pg_stmt_intern(body, n, scan_flags);
+    if (stmt == NULL)
+        return out_of_memory(out);
+    enum proto_verdict v = PROTO_MORE;
+    /* In a failed transaction the server must judge the text itself; there it gets the unnamed
+     * slot, so that the cache stays true. */
+    bool failed = s->status == 'E';
+    bool there = !failed && pg_cache_touch(&s->cache, stmt);
+    if ((!there && !failed && !cache_note(c, s, stmt, out)) ||
+        !pg_names_add(&c->names, name, name_len, stmt)) {
+        v = out_of_memory(out);
+        goto out;
+    }
+    struct pg_expect *x = pg_expect_push(s, PG_X_PARSE, there ? PG_A_FAKE : PG_A_PASS);
+    if (x == NULL || (x->name = strdup(name)) == NULL) {
+        v = out_of_memory(out);
+        goto out;
+    }
+    x->stmt = pg_stmt_get(stmt);
+    x->cached = !there && !failed;
+    if (failed)
+        pg_stmt_put(&s->unnamed);
+    if (there)
+        (void)pg_expect_fakes(s, out, true);
+    else
+        put_parse(out, failed ? "" : stmt->name, stmt);
+out:
+    pg_stmt_put(&stmt);
+    return v;
+}
+
+/* Query and types are whole and nothing is behind them? What isn't is for the server to refuse. */
+static bool parse_is_sound(const uint8_t *body, size_t n)
+{
+    size_t query = pg_strlen(body, n);
+    if (query == (size_t)-1 || n - query - 1 < 2)
+        return false;
+    return n - query - 1 == 2 + 4 * (size_t)pg_get16(body + query + 1);
+}
+
+static enum proto_verdict on_parse(struct pg_client *c, struct pg_server *s, const uint8_t *msg,
+                                   size_t total, struct proto_out *out)
+{
+    const char *name = (const char *)msg + PG_HEAD_BYTES;
+    size_t rest = total - PG_HEAD_BYTES;
+    size_t name_len = pg_strlen(msg + PG_HEAD_BYTES, rest);
+    if (name_len == (size_t)-1 ||
+        !parse_is_sound(msg + PG_HEAD_BYTES + name_len + 1, rest - name_len - 1))
+        return pass(s, PG_X_PARSE, msg, total, out);
+    const uint8_t *body = msg + PG_HEAD_BYTES + name_len + 1;
+    size_t n = rest - name_len - 1;
+    if (name_len == 0)
+        return parse_unnamed(c, s, msg, total, body, n, out);
+    return parse_named(c, s, name, name_len, body, n, out);
+}
+
+/* Send msg with the statement name at `at` (old_len without NUL) replaced. */
+static void put_renamed(struct proto_out *out, const uint8_t *msg, size_t total, size_t at,
+                        size_t old_len, const char *name)
+{
+    size_t len = strlen(name);
+    uint8_t *head = pg_put(out, &out->server, msg, PG_HEAD_BYTES);
+    pg_put32(head + 1, (uint32_t)(total - 1 - old_len + len));
+    proto_lane_add(&out->server, msg + PG_HEAD_BYTES, at - PG_HEAD_BYTES);
+    pg_put(out, &out->server, name, len);
+    proto_lane_add(&out->server, msg + at + old_len, total - at - old_len);
+}
+
+/* A message that names a statement at `at`: find it, bring it to the server, rename. */
+static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s,
+                                        enum pg_expect_kind kind, const uint8_t *msg, size_t total,
+                                        size_t at, struct proto_out *out)
+{
+    const char *name = (const char *)msg + at;
+    size_t name_len = pg_strlen(msg + at, total - at);
+    if (name_len == (size_t)-1)
+        return pass(s, kind, msg, total, out);
+    struct pg_stmt *stmt = c->unnamed;
+    if (name_len == 0) {
+        if (!ensure_unnamed(c, s, out))
+            return out_of_memory(out);
+        if (stmt == NULL && s->unnamed != NULL && (s->pins & PG_PIN_LARGE) == 0)
+            return fail_here(s, out, "26000", "does not exist", "");
+    } else {
+        stmt = pg_names_find(c->names, name, name_len);
+        if (stmt == NULL && (s->pins & PG_PIN_PREPARE) != 0)
+            return pass(s, kind, msg, total, out);
+        if (stmt == NULL)
+            return fail_here(s, out, "26000", "does not exist", name);
+        if (!ensure_named(c, s, stmt, out))
+            return out_of_memory(out);
+    }
+    if (stmt != NULL && kind == PG_X_BIND)
+        pg_note(s, stmt->flags, (const char *)stmt->body, stmt->body_len);
+    if (name_len == 0)
+        return pass(s, kind, msg, total, out);
+    if (pg_expect_push(s, kind, PG_A_PASS) == NULL)
+        return out_of_memory(out);
+    put_renamed(out, msg, total, at, name_len, stmt->name);
+    return PROTO_MORE;
+}
+
+static enum proto_verdict on_close_statement(struct pg_client *c, struct pg_server *s,
+                                             const uint8_t *msg, size_t total,
+                                             struct proto_out *out)
+{
+    size_t at = PG_HEAD_BYTES + 1;
+    const char *name = (const char *)msg + at;
+    size_t name_len = pg_strlen(msg + at, total - at);
+    if (name_len == (size_t)-1 || at + name_len + 1 != total)
+        return pass(s, PG_X_CLOSE, msg, total, out);
+    if (name_len == 0) {
+        pg_stmt_put(&c->unnamed);
+        pg_stmt_put(&s->unnamed);
+        return pass(s, PG_X_CLOSE, msg, total, out);
+    }
+    struct pg_stmt *gone = pg_names_remove(&c->names, name, name_len);
+    if (gone == NULL && (s->pins & PG_PIN_PREPARE) != 0)
+        return pass(s, PG_X_CLOSE, msg, total, out);
+    struct pg_expect *x = pg_expect_push(s, PG_X_CLOSE, PG_A_FAKE);
+    if (x == NULL || (x->name = strdup(name)) == NULL) {
+        pg_stmt_put(&gone);
+        return out_of_memory(out);
+    }
+    x->stmt = gone; /* kept for taking back, should this Close be skipped */
+    (void)pg_expect_fakes(s, out, true);
+    return PROTO_MORE;
+}
+
+enum proto_verdict pg_extended(struct pg_client *c, struct pg_server *s, const uint8_t *msg,
+                               size_t total, struct proto_out *out)
+{
+    bool statement = total > PG_HEAD_BYTES && msg[PG_HEAD_BYTES] == 'S';
+    switch (msg[0]) {
+    case 'P':
+        return on_parse(c, s, msg, total, out);
+    case 'B': {
+        size_t portal = pg_strlen(msg + PG_HEAD_BYTES, total - PG_HEAD_BYTES);
+        if (portal == (size_t)-1)
+            return pass(s, PG_X_BIND, msg, total, out);
+        return use_statement(c, s, PG_X_BIND, msg, total, PG_HEAD_BYTES + portal + 1, out);
+    }
+    case 'D':
+        if (statement)
+            return use_statement(c, s, PG_X_DESCRIBE, msg, total, PG_HEAD_BYTES + 1, out);
+        return pass(s, PG_X_DESCRIBE, msg, total, out);
+    case 'C':
+        if (statement)
+            return on_close_statement(c, s, msg, total, out);
+        return pass(s, PG_X_CLOSE, msg, total, out);
+    default:
+        return pass(s, PG_X_EXECUTE, msg, total, out);
+    }
+}

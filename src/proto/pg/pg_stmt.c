@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: ISC
+ * See pg_stmt.h.
+ */
+#include "config.h"
+
+#include "proto/pg/pg_stmt.h"
+
+#include "proto/pg/pg_crypto.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+struct entry {
+    struct pg_stmt s; /* first: the public part */
+    uint32_t refs;    /* under table_lock */
+    UT_hash_handle hh;
+    uint8_t bytes[];
+};
+
+static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct entry *table;
+static uint64_t table_bytes;
+
+static struct entry *entry_create(const uint8_t *body, size_t n, const uint8_t digest[16])
+{
+    struct entry *e = calloc(1, sizeof *e + n);
+    if (e == NULL)
+        return NULL;
+    memcpy(e->bytes, body, n);
+    e->s.body = e->bytes;
+    e->s.body_len = (uint32_t)n;
+    memcpy(e->s.digest, digest, 16);
+    memcpy(e->s.name, PG_STMT_PREFIX, PG_STMT_PREFIX_LEN);
+    static const char hex[] = "0123456789abcdef";
+    for (size_t i = 0; i < 16; i++) {
+        e->s.name[PG_STMT_PREFIX_LEN + 2 * i] = hex[digest[i] >> 4];
+        e->s.name[PG_STMT_PREFIX_LEN + 2 * i + 1] = hex[digest[i] & 15];
+    }
+    e->refs = 1;
+    return e;
+}
+
+struct pg_stmt *pg_stmt_intern(const uint8_t *body, size_t n,
+                               uint32_t (*scan)(const char *sql, size_t n))
+{
+    uint8_t digest[16];
+    pg_crypto_digest128(body, n, digest);
+    struct entry *e = NULL;
+    pthread_mutex_lock(&table_lock);
+    HASH_FIND(hh, table, digest, 16, e);
+    if (e != NULL)
+        e->refs++;
+    pthread_mutex_unlock(&table_lock);
+    if (e != NULL)
+        return &e->s;
+
+    e = entry_create(body, n, digest);
+    if (e == NULL)
+        return NULL;
+    e->s.flags = scan((const char *)e->bytes, strlen((const char *)e->bytes));
+    struct entry *other = NULL;
+    pthread_mutex_lock(&table_lock);
+    HASH_FIND(hh, table, digest, 16, other); /* another worker may have been quicker */
+    if (other != NULL) {
+        other->refs++;
+    } else {
+        HASH_ADD(hh, table, s.digest, 16, e);
+        table_bytes += sizeof *e + n;
+    }
+    pthread_mutex_unlock(&table_lock);
+    if (other == NULL)
+        return &e->s;
+    free(e);
+    return &other->s;
+}
+
+struct pg_stmt *pg_stmt_get(struct pg_stmt *s)
+{
+    if (s == NULL)
+        return NULL;
+    struct entry *e = (struct entry *)(void *)s;
+    pthread_mutex_lock(&table_lock);
+    e->refs++;
+    pthread_mutex_unlock(&table_lock);
+    return s;
+}
+
+void pg_stmt_put(struct pg_stmt **sp)
+{
+    if (*sp == NULL)
+        return;
+    struct entry *e = (struct entry *)(void *)*sp;
+    *sp = NULL;
+    pthread_mutex_lock(&table_lock);
+    assert(e->refs > 0);
+    bool last = --e->refs == 0;
+    if (last) {
+        HASH_DEL(table, e);
+        table_bytes -= sizeof *e + e->s.body_len;
+    }
+    pthread_mutex_unlock(&table_lock);
+    if (last)
+        free(e);
+}
+
+void pg_stmt_totals(uint64_t *count, uint64_t *bytes)
+{
+    pthread_mutex_lock(&table_lock);
+    *count = HASH_COUNT(table);
+    *bytes = table_bytes;
+    pthread_mutex_unlock(&table_lock);
+}
+
+/* ---- a client's names ------------------------------------------------------------------------ */
+
+struct pg_names {
+    struct pg_stmt *s;
+    UT_hash_handle hh;
+    uint32_t len;
+    char name[];
+};
+
+static struct pg_names *names_item(const struct pg_names *names, const char *name, size_t n)
+{
+    struct pg_names *item = NULL;
+    if (names != NULL)
+        HASH_FIND(hh, names, name, n, item);
+    return item;
+}
+
+struct pg_stmt *pg_names_find(const struct pg_names *names, const char *name, size_t n)
+{
+    struct pg_names *item = names_item(names, name, n);
+    return item != NULL ? item->s : NULL;
+}
+
+bool pg_names_add(struct pg_names **names, const char *name, size_t n, struct pg_stmt *s)
+{
+    struct pg_names *item = calloc(1, sizeof *item + n + 1);
+    if (item == NULL)
+        return false;
+    item->s = pg_stmt_get(s);
+    item->len = (uint32_t)n;
+    memcpy(item->name, name, n);
+    HASH_ADD_KEYPTR(hh, *names, item->name, n, item);
+    return true;
+}
+
+struct pg_stmt *pg_names_remove(struct pg_names **names, const char *name, size_t n)
+{
+    struct pg_names *item = names_item(*names, name, n);
+    if (item == NULL)
+        return NULL;
+    struct pg_stmt *s = item->s;
+    HASH_DEL(*names, item);
+    free(item);
+    return s;
+}
+
+void pg_names_clear(struct pg_names **names)
+{
+    struct pg_names *item, *tmp;
+    HASH_ITER(hh, *names, item, tmp)
+    {
+        HASH_DEL(*names, item);
+        pg_stmt_put(&item->s);
+        free(item);
+    }
+    *names = NULL;
+}
+
+uint32_t pg_names_count(const struct pg_names *names)
+{
+    return HASH_COUNT(names);
+}
+
+/* ---- a server connection's cache --------------------------------------------------------------- */
+
+/* uthash keeps items in the order of insertion: the head is the least recently used. */
+struct pg_cache {
+    UT_hash_handle hh;
+    char name[PG_STMT_NAME_BYTES];
+};
+
+static struct pg_cache *cache_item(struct pg_cache *c, const char *name)
+{
+    struct pg_cache *item = NULL;
+    if (c != NULL)
+        HASH_FIND(hh, c, name, PG_STMT_NAME_BYTES - 1, item);
+    return item;
+}
+
+bool pg_cache_touch(struct pg_cache **c, const struct pg_stmt *s)
+{
+    struct pg_cache *item = cache_item(*c, s->name);
+    if (item == NULL)
+        return false;
+    if (item->hh.next != NULL) { /* not the newest: move it to the end */
+        HASH_DEL(*c, item);
+        HASH_ADD(hh, *c, name, PG_STMT_NAME_BYTES - 1, item);
+    }
+    return true;
+}
+
+bool pg_cache_add(struct pg_cache **c, struct pg_stmt *s, uint32_t limit,
+                  char evicted[PG_STMT_NAME_BYTES], bool *ok)
+{
+    struct pg_cache *item = calloc(1, sizeof *item);
+    *ok = item != NULL;
+    if (item == NULL)
+        return false;
+    memcpy(item->name, s->name, PG_STMT_NAME_BYTES);
+    HASH_ADD(hh, *c, name, PG_STMT_NAME_BYTES - 1, item);
+    if (HASH_COUNT(*c) <= limit)
+        return false;
+    struct pg_cache *oldest = *c;
+    memcpy(evicted, oldest->name, PG_STMT_NAME_BYTES);
+    HASH_DEL(*c, oldest);
+    free(oldest);
+    return true;
+}
+
+void pg_cache_remove(struct pg_cache **c, const char *server_name)
+{
+    struct pg_cache *item = cache_item(*c, server_name);
+    if (item == NULL)
+        return;
+    HASH_DEL(*c, item);
+    free(item);
+}
+
+void pg_cache_clear(struct pg_cache **c)
+{
+    struct pg_cache *item, *tmp;
+    HASH_ITER(hh, *c, item, tmp)
+    {
+        HASH_DEL(*c, item);
+        free(item);
+    }
+    *c = NULL;
+}
+
+uint32_t pg_cache_count(const struct pg_cache *c)
+{
+    return HASH_COUNT(c);
+}

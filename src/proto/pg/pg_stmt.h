@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: ISC
+ * Prepared statements, apart from any one connection.
+ *
+ *   pg_stmt    a text with its parameter types, known once to the whole process and identified by
+ *              a digest; immutable, reference-counted
+ *   pg_names   what one client calls its statements: name -> pg_stmt
+ *   pg_cache   what one server connection has prepared, by digest, least recently used last
+ *
+ * A server knows a statement as "weir_" and its digest, whoever asked first, so equal statements of
+ * different clients are prepared once per connection.
+ * Threads: the table of texts has a lock; names belong to the client's worker, caches to the worker
+ * that holds the server connection.
+ */
+#ifndef WEIR_PROTO_PG_STMT_H
+#define WEIR_PROTO_PG_STMT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PG_STMT_PREFIX     "weir_"
+#define PG_STMT_PREFIX_LEN 5u
+#define PG_STMT_NAME_BYTES (PG_STMT_PREFIX_LEN + 32u + 1u) /* with its NUL */
+
+struct pg_stmt {
+    const uint8_t *body; /* Parse without the name: query, NUL, count of types, types */
+    uint32_t body_len;
+    uint32_t flags; /* what scanning the text found (pg_scan) */
+    uint8_t digest[16];
+    char name[PG_STMT_NAME_BYTES]; /* on every server connection */
+};
+
+/* The statement with this body (a query, a NUL, and the types); a new one is scanned for its flags.
+ * NULL when out of memory. The result holds a reference. */
+struct pg_stmt *pg_stmt_intern(const uint8_t *body, size_t n,
+                               uint32_t (*scan)(const char *sql, size_t n));
+struct pg_stmt *pg_stmt_get(struct pg_stmt *s);
+void pg_stmt_put(struct pg_stmt **s); /* NULL is fine */
+/* Statements known to the process and their bytes, for SHOW MEM. */
+void pg_stmt_totals(uint64_t *count, uint64_t *bytes);
+
+struct pg_names;
+/* The statement of this name, borrowed; NULL: none. `n` without the NUL. */
+struct pg_stmt *pg_names_find(const struct pg_names *names, const char *name, size_t n);
+/* Add; the name must be free. Takes its own reference. false: out of memory. */
+bool pg_names_add(struct pg_names **names, const char *name, size_t n, struct pg_stmt *s)
+    __attribute__((warn_unused_result));
+/* Remove; the reference passes to the caller. NULL: there was none. */
+struct pg_stmt *pg_names_remove(struct pg_names **names, const char *name, size_t n);
+void pg_names_clear(struct pg_names **names);
+uint32_t pg_names_count(const struct pg_names *names);
+
+struct pg_cache;
+/* Is it prepared there? Marks it as used just now. */
+bool pg_cache_touch(struct pg_cache **c, const struct pg_stmt *s);
+/* It is being prepared. When `limit` is exceeded the least recently used one is taken out: true and
+ * its server name in `evicted`. Out of memory: *ok is false and nothing was added. */
+bool pg_cache_add(struct pg_cache **c, struct pg_stmt *s, uint32_t limit,
+                  char evicted[PG_STMT_NAME_BYTES], bool *ok);
+void pg_cache_remove(struct pg_cache **c, const char *server_name);
+void pg_cache_clear(struct pg_cache **c);
+uint32_t pg_cache_count(const struct pg_cache *c);
+
+#endif
