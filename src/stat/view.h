@@ -19,9 +19,9 @@ struct view_client {
     char application_name[VIEW_NAME_MAX];
     char addr[VIEW_ADDR_MAX], local_addr[VIEW_ADDR_MAX];
     uint16_t port, local_port;
-    char tls[VIEW_NAME_MAX]; /* "" for plain */
-    const char *state;       /* static string */
-    const char *protocol;    /* "postgresql" or "mysql"; static */
+    char tls[VIEW_NAME_MAX];                     /* "" for plain */
+    const char *state;                           /* static string */
+    const char *protocol;                        /* "postgresql" or "mysql"; static */
     uint64_t connected_wall_us, request_wall_us; /* request: its last message */
     uint64_t wait_us;                            /* in the queue now, else 0 */
     uint64_t server_id;                          /* the backend lent to it, 0: none */
@@ -53,7 +53,7 @@ struct view_server {
 struct view_pool {
     char database[VIEW_NAME_MAX], user[VIEW_NAME_MAX], server[VIEW_ADDR_MAX];
     const char *pool_mode;
-    uint32_t cl_active, cl_waiting, cl_idle;             /* clients with a loan, waiting, neither */
+    uint32_t cl_active, cl_waiting, cl_idle; /* clients with a loan, waiting, neither */
     uint32_t cl_active_cancel, cl_waiting_cancel;
     uint32_t sv_active, sv_idle, sv_used, sv_login, sv_closing, sv_cancel;
     uint32_t limit; /* pool_size, 0: only the server's bound */
@@ -105,6 +105,54 @@ struct view_function {
     uint32_t clients, lent, waiting, limit, guarantee, weight;
     uint64_t oldest_wait_us, loans, refusals, pins, rollbacks;
     uint64_t wait_p50_us, wait_p95_us, wait_p99_us, hold_p50_us, hold_p95_us, hold_p99_us;
+};
+
+/* Why something was refused, pinned or rolled back, counted per function; only grows. */
+struct view_reason {
+    char function[VIEW_NAME_MAX];
+    const char *kind;   /* "refusal", "pin" or "rollback"; static */
+    const char *reason; /* static */
+    uint64_t count;
+};
+
+struct view_user {
+    char name[VIEW_NAME_MAX];
+    uint32_t pool_size, reserve_pool_size; /* 0: not set for this user */
+    const char *pool_mode;                 /* NULL: not set for this user */
+    uint32_t max_connections, current_connections;
+    uint32_t max_client_connections, current_client_connections;
+};
+
+/* One kind of object that is allocated from pages of its own. */
+struct view_mem {
+    char name[VIEW_NAME_MAX];
+    uint64_t size_bytes, used, free, total_bytes;
+};
+
+/* One resolved host name; addrs is a comma-separated list. */
+struct view_dns {
+    char host[256], addrs[256];
+    int64_t ttl_s;
+};
+
+/* One prepared statement text that server connections hold. */
+struct view_statement {
+    char name[VIEW_NAME_MAX]; /* on the server */
+    char database[VIEW_NAME_MAX], user[VIEW_NAME_MAX];
+    char statement[256]; /* digest: literals replaced, cut */
+    uint32_t clients, servers;
+    uint64_t uses;
+};
+
+/* The process as a whole. */
+struct view_overview {
+    uint64_t started_wall_us;
+    uint32_t workers;
+    uint32_t databases, users, pools;
+    uint32_t clients_login, clients_idle, clients_waiting, clients_active;
+    uint32_t free_clients, servers, free_servers;
+    uint32_t dns_names, dns_queries, dns_pending;
+    bool paused, draining;
 };
 
 #endif
