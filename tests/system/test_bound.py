@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: ISC
+"""The bound: whatever clients do, the database itself never counts more connections than it allows."""
+
+import random
+import re
+import signal
+import time
+
+import pytest
+
+from harness import wire
+from harness.proxy import Crowd, Sampler, crowd, wait_until
+from harness.wire import Closed, PgError
+
+weir_only = pytest.mark.weir_only
+
+
+def busy(proxy, seconds, users=("app",), databases=("shop",), sleep=0.002):
+    """A client that runs small transactions for a while; returns how many it got."""
+    def work(i):
+        user, database = users[i % len(users)], databases[(i // len(users)) % len(databases)]
+        done = 0
+        end = time.monotonic() + seconds
+        with proxy.client(user, database) as c:
+            while time.monotonic() < end:
+                c.value(f"select pg_sleep({sleep})")
+                done += 1
+        return done
+    return work
+
+
+@pytest.mark.parametrize("bound", [1, 3])
+def test_the_database_never_sees_more_than_the_bound(start, pg, bound):
+    proxy = start(max_server_connections=bound)
+    with Sampler(pg) as seen:
+        done = crowd(30, busy(proxy, 1.5))
+    assert seen.highest == bound
+    assert seen.samples > 50
+    assert min(done) > 0
+
+
+@weir_only
+def test_many_pairs_on_one_server_share_its_bound(start, pg):
+    proxy = start(max_server_connections=3)
+    with Sampler(pg) as seen:
+        done = crowd(27, busy(proxy, 3, ("app", "app2", "app3"), ("shop", "other", "third")))
+    assert seen.highest <= 3
+    assert min(done) > 0, f"somebody starved: {done}"
+
+
+@weir_only
+def test_bound_of_one_serves_nine_pairs(start, pg):
+    proxy = start(max_server_connections=1)
+    with Sampler(pg) as seen:
+        done = crowd(9, busy(proxy, 2, ("app", "app2", "app3"), ("shop", "other", "third")))
+    assert seen.highest == 1
+    assert min(done) > 0, f"somebody starved: {done}"
+
+
+@weir_only
+def test_idle_connection_of_one_pair_is_closed_for_a_waiter_of_another(start, pg):
+    proxy = start(max_server_connections=2)
+    a, b = proxy.client("app"), proxy.client("app")
+    a.simple("begin"), b.simple("begin")
+    a.simple("commit"), b.simple("commit")
+    assert pg.count("usename = 'app'") == 2
+    begun = time.monotonic()
+    with proxy.client("app2") as c:
+        assert c.value("select current_user") == "app2"
+    assert time.monotonic() - begun < 1
+    assert pg.count() <= 2
+    a.terminate(), b.terminate()
+
+
+@weir_only
+def test_a_busy_pair_does_not_starve_a_lone_client_of_another(start, pg):
+    proxy = start(max_server_connections=2)
+    hogs = Crowd(20, busy(proxy, 3)).start()
+    time.sleep(0.3)
+    waits = []
+    with proxy.client("app2", "other") as c:
+        for _ in range(10):
+            begun = time.monotonic()
+            c.value("select 1")
+            waits.append(time.monotonic() - begun)
+    hogs.join()
+    assert max(waits) < 1.5, waits
+
+
+@weir_only
+def test_pool_size_of_a_pair_holds_inside_the_bound(start, pg):
+    proxy = start(max_server_connections=5, users={"app": "pool_size=2"})
+    with Sampler(pg, "usename = 'app'") as app, Sampler(pg) as all_:
+        crowd(24, busy(proxy, 1.5, ("app", "app2")))
+    assert app.highest == 2
+    assert 3 <= all_.highest <= 5
+
+
+def test_default_pool_size_is_per_pair(start, pg):
+    proxy = start(max_server_connections=10, default_pool_size=2)
+    with Sampler(pg, "usename = 'app'") as app, Sampler(pg, "usename = 'app2'") as app2:
+        crowd(16, busy(proxy, 1, ("app", "app2")))
+    assert app.highest == 2 and app2.highest == 2
+
+
+@weir_only
+def test_pool_size_in_the_databases_section(start, pg):
+    proxy = start(max_server_connections=10, databases={
+        "shop": {"host": pg.host, "port": pg.port, "pool_size": 2}, "other": {"host": pg.host, "port": pg.port}})
+    with Sampler(pg, "datname = 'shop'") as shop, Sampler(pg, "datname = 'other'") as other:
+        crowd(16, busy(proxy, 1, ("app",), ("shop", "other")))
+    assert shop.highest == 2 and other.highest > 2
+
+
+@weir_only
+def test_bound_in_the_servers_section(start, pg):
+    proxy = start(max_server_connections=10, servers={f"127.0.0.1:{pg.port}": "max_server_connections=2"})
+    with Sampler(pg) as seen:
+        crowd(12, busy(proxy, 1))
+    assert seen.highest == 2
+
+
+def limit_shown(proxy):
+    found = re.search(r"^weir_server_connections_limit\{[^}]*\}\s+(\d+)", proxy.http("/metrics"), re.M)
+    return int(found.group(1)) if found else None
+
+
+@weir_only
+def test_auto_and_percent_are_computed_from_the_servers_limits(start, pg):
+    """max_connections 100 less 3 reserved: auto is at most 97, 75% is 72 or 73."""
+    proxy = start(max_server_connections="75%")
+    with proxy.client() as c:
+        c.value("select 1")
+    assert wait_until(lambda: limit_shown(proxy) in (72, 73, 75), 10, "75% of the limit"), limit_shown(proxy)
+    auto = start(max_server_connections="auto")
+    with auto.client() as c:
+        c.value("select 1")
+    wait_until(lambda: limit_shown(auto) and 50 <= limit_shown(auto) <= 97, 10, "a limit from the server")
+
+
+@weir_only
+def test_percent_holds_against_the_databases_count(start, own_pg):
+    pg = own_pg(max_connections=20)
+    proxy = start(server=pg, max_server_connections="50%")
+    with Sampler(pg) as seen:
+        crowd(60, busy(proxy, 2, sleep=0.01))
+    assert 5 <= seen.highest <= 10
+
+
+@weir_only
+def test_role_connection_limit_is_respected(start, pg):
+    """ALTER ROLE limited CONNECTION LIMIT 2: more clients than that are served, none sees 53300."""
+    proxy = start(max_server_connections="auto")
+    done = crowd(10, busy(proxy, 1.5, ("limited",)))
+    assert min(done) > 0
+
+
+@weir_only
+def test_server_that_refuses_53300_makes_clients_wait_not_fail(start, own_pg):
+    """The bound is too high for the server: weir learns it from 53300 and serves everybody all the same."""
+    pg = own_pg(max_connections=8)
+    proxy = start(server=pg, max_server_connections=30)
+    done = crowd(40, busy(proxy, 2))
+    assert min(done) > 0
+
+
+@weir_only
+def test_reload_grows_and_shrinks_the_bound(start, pg):
+    proxy = start(max_server_connections=2)
+    hogs = Crowd(20, busy(proxy, 6, sleep=0.005)).start()
+    with Sampler(pg) as seen:
+        time.sleep(0.7)
+    assert seen.highest == 2
+    proxy.reconfigure(max_server_connections=6)
+    wait_until(lambda: pg.count() == 6, 3, "six connections")
+    proxy.reconfigure(max_server_connections=3)
+    wait_until(lambda: pg.count() <= 3, 3, "three connections")
+    with Sampler(pg) as seen:
+        time.sleep(1)
+    assert seen.highest <= 3
+    hogs.join()
+
+
+@weir_only
+def test_reload_shrinks_idle_connections_at_once(start, pg):
+    proxy = start(max_server_connections=6)
+    crowd(6, busy(proxy, 0.5, sleep=0.1))
+    assert pg.count() > 3
+    proxy.reconfigure(max_server_connections=2)
+    wait_until(lambda: pg.count() <= 2, 3, "two connections")
+
+
+@weir_only
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT])
+def test_bound_holds_through_a_restart_of_the_database(start, own_pg, how):
+    pg = own_pg()
+    proxy = start(server=pg, max_server_connections=4)
+    end = time.monotonic() + 7
+    failures = []
+
+    def work(i):
+        done_after = 0
+        c = proxy.client()
+        while time.monotonic() < end:
+            try:
+                c.value("select pg_sleep(0.003)")
+                done_after += 1
+            except PgError as err:
+                failures.append(err.code)
+                done_after = 0
+                time.sleep(0.02)
+            except (Closed, OSError) as err:
+                failures.append(repr(err))
+                c = proxy.client()
+        return done_after
+    with Sampler(pg) as seen:
+        hogs = Crowd(20, work).start()
+        time.sleep(1.5)
+        pg.restart(how)
+        done = hogs.join(30)
+    assert seen.highest <= 4
+    assert min(done) > 0, "not everybody was served again"
+    allowed = {"57P01", "57P02", "57P03", "08006", "08001", "08003"}
+    assert set(failures) <= allowed, sorted(set(failures) - allowed)
+
+
+@weir_only
+def test_bound_holds_while_clients_vanish_and_cancel(start, pg):
+    """Everything that opens and closes sockets to the server at once: cancels, kills, logins, evictions."""
+    proxy = start(max_server_connections=4, server_lifetime=1)
+    end = time.monotonic() + 4
+    rng = random.Random(7)
+    plans = [rng.choice(["kill", "cancel", "tx", "quick"]) for _ in range(32)]
+
+    def work(i):
+        done = 0
+        while time.monotonic() < end:
+            c = proxy.client(("app", "app2")[i % 2])
+            try:
+                plan = plans[i]
+                if plan == "kill":
+                    c.send(wire.query("select pg_sleep(5)"))
+                    time.sleep(0.02)
+                    c.reset()
+                elif plan == "cancel":
+                    c.send(wire.query("select pg_sleep(5)"))
+                    time.sleep(0.02)
+                    c.cancel(proxy.host, proxy.port)
+                    assert wire.error_code(c.until()) == "57014"
+                    c.terminate()
+                elif plan == "tx":
+                    c.simple("begin")
+                    c.simple("select 1")
+                    c.reset()
+                else:
+                    c.value("select 1")
+                    c.terminate()
+                done += 1
+            finally:
+                c.close()
+        return done
+    with Sampler(pg) as seen:
+        done = crowd(32, work)
+    assert seen.highest <= 4
+    assert min(done) > 0, done
+    wait_until(lambda: pg.count("state = 'active'") == 0, 5, "the end of what nobody waits for")
+
+
+@weir_only
+def test_min_pool_size_stays_inside_the_bound(start, pg):
+    proxy = start(max_server_connections=2, min_pool_size=5)
+    with proxy.client() as c:
+        c.value("select 1")
+        with Sampler(pg) as seen:
+            time.sleep(1)
+    assert seen.highest <= 2
+
+
+@weir_only
+def test_console_count_equals_the_databases(start, pg):
+    proxy = start(max_server_connections=5)
+    crowd(15, busy(proxy, 0.5))
+    for _ in range(5):
+        rows = proxy.show("SERVERS")
+        assert len(rows) == pg.count(), rows
+
+
+@weir_only
+def test_burst_of_500_clients_on_five_connections(start, pg):
+    proxy = start(max_server_connections=5)
+
+    def work(_):
+        with proxy.client(timeout=40) as c:
+            return c.value("select 1")
+    with Sampler(pg) as seen:
+        assert crowd(500, work, 50) == ["1"] * 500
+    assert 1 <= seen.highest <= 5

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: ISC
+"""CancelRequest: it reaches what the client is doing now, and never anybody else."""
+
+import threading
+import time
+
+import psycopg2
+import pytest
+
+from harness import wire
+from harness.proxy import Crowd, Sampler, crowd, wait_until
+
+weir_only = pytest.mark.weir_only
+
+
+def test_cancel_of_a_running_statement(shared):
+    with shared.client() as c:
+        c.send(wire.query("select pg_sleep(20)"))
+        time.sleep(0.1)
+        begun = time.monotonic()
+        c.cancel(shared.host, shared.port)
+        assert wire.error_code(c.until()) == "57014"
+        assert time.monotonic() - begun < 2
+        assert c.value("select 1") == "1"
+
+
+def test_cancel_in_a_transaction_fails_it(shared):
+    with shared.client() as c:
+        c.simple("begin")
+        c.send(wire.query("select pg_sleep(20)"))
+        time.sleep(0.1)
+        c.cancel(shared.host, shared.port)
+        assert wire.error_code(c.until()) == "57014"
+        assert c.status == "E"
+        c.simple("rollback")
+
+
+def test_cancel_through_libpq(shared):
+    conn = psycopg2.connect(shared.dsn())
+    threading.Timer(0.2, conn.cancel).start()
+    with pytest.raises(psycopg2.errors.QueryCanceled):
+        conn.cursor().execute("select pg_sleep(20)")
+    conn.rollback()
+    conn.close()
+
+
+def test_cancel_when_idle_does_nothing(shared):
+    with shared.client() as c:
+        c.value("select 1")
+        c.cancel(shared.host, shared.port)
+        time.sleep(0.05)
+        assert c.value("select 2") == "2"
+
+
+def test_cancel_when_idle_in_a_transaction_does_nothing(shared):
+    with shared.client() as c:
+        c.simple("begin")
+        c.cancel(shared.host, shared.port)
+        time.sleep(0.1)
+        assert c.value("select 2") == "2"
+        c.simple("commit")
+
+
+@pytest.mark.parametrize("spoil", ["key", "pid", "short", "long"])
+def test_cancel_with_a_wrong_key_does_nothing(shared, spoil):
+    with shared.client() as c:
+        c.send(wire.query("select pg_sleep(0.5)"))
+        time.sleep(0.1)
+        pid, key = c.pid, c.key
+        if spoil == "key":
+            key = bytes([key[0] ^ 1]) + key[1:]
+        elif spoil == "pid":
+            pid ^= 1
+        elif spoil == "short":
+            key = key[:2]
+        else:
+            key = key + b"\0" * 300
+        other = shared.open()
+        other.send(wire.cancel_packet(pid, key))
+        assert [m for m in other.until_closed(5) if m.type != "E"] == []
+        assert wire.error_code(c.until()) is None
+
+
+@weir_only
+def test_cancel_of_a_waiting_client(start):
+    proxy = start(max_server_connections=1)
+    holder, waiter, behind = proxy.clients(3)
+    holder.simple("begin")
+    waiter.send(wire.query("insert into scratch (who) values ('never')"))
+    behind.send(wire.query("select 5"))
+    time.sleep(0.1)
+    begun = time.monotonic()
+    waiter.cancel(proxy.host, proxy.port)
+    msgs = waiter.until()
+    assert time.monotonic() - begun < 1
+    assert wire.kinds(msgs) == "EZ" and wire.error_code(msgs) == "57014" and waiter.status == "I"
+    holder.simple("commit")
+    assert wire.rows(behind.until()) == [["5"]]
+    assert waiter.value("select count(*) from scratch") == "0"
+    for c in (holder, waiter, behind):
+        c.terminate()
+
+
+@weir_only
+def test_cancel_of_a_waiting_extended_statement(start):
+    proxy = start(max_server_connections=1)
+    holder, waiter = proxy.clients(2)
+    holder.simple("begin")
+    waiter.send(wire.parse("", "select 1"), wire.bind("", ""), wire.execute(), wire.SYNC)
+    time.sleep(0.1)
+    waiter.cancel(proxy.host, proxy.port)
+    msgs = waiter.until()
+    assert wire.kinds(msgs) == "EZ" and wire.error_code(msgs) == "57014"
+    holder.simple("commit")
+    assert waiter.value("select 1") == "1"
+    holder.terminate(), waiter.terminate()
+
+
+@weir_only
+def test_cancel_works_while_every_connection_is_lent(start, pg):
+    """A cancel needs a connection of its own, inside the bound: it must not wait for the ones it would free."""
+    proxy = start(max_server_connections=2)
+    a, b = proxy.clients(2)
+    others = proxy.clients(10)
+    with Sampler(pg) as seen:
+        for c in (a, b):
+            c.send(wire.query("select pg_sleep(20)"))
+        for c in others:
+            c.send(wire.query("select pg_sleep(0.05)"))
+        time.sleep(0.2)
+        begun = time.monotonic()
+        a.cancel(proxy.host, proxy.port)
+        b.cancel(proxy.host, proxy.port)
+        for c in (a, b):
+            assert wire.error_code(c.until()) == "57014"
+        assert time.monotonic() - begun < 3
+        for c in others:
+            assert wire.error_code(c.until()) is None
+    assert seen.highest <= 2
+    for c in [a, b] + others:
+        c.terminate()
+
+
+@weir_only
+def test_cancel_with_a_bound_of_one(start, pg):
+    proxy = start(max_server_connections=1)
+    with proxy.client() as a, Sampler(pg) as seen:
+        a.send(wire.query("select pg_sleep(20)"))
+        time.sleep(0.2)
+        a.cancel(proxy.host, proxy.port)
+        assert wire.error_code(a.until()) == "57014"
+    assert seen.highest <= 1
+
+
+@pytest.mark.parametrize("seconds", [3])
+def test_a_late_cancel_never_hits_the_next_borrower(start, seconds):
+    """Cancellers fire at statements that are about to end; bystanders on the same connections, who never
+    asked to be cancelled, must never see 57014."""
+    proxy = start(max_server_connections=2)
+    end = time.monotonic() + seconds
+
+    def work(i):
+        n = 0
+        with proxy.client() as c:
+            while time.monotonic() < end:
+                if i % 2:
+                    c.send(wire.query("select pg_sleep(0.002)"))
+                    time.sleep(0.0005 * (n % 8))
+                    c.cancel(proxy.host, proxy.port)
+                    assert wire.error_code(c.until()) in (None, "57014")
+                else:
+                    code = wire.error_code(c.simple("select pg_sleep(0.003)"))
+                    assert code is None, f"a bystander was hit: {code}"
+                n += 1
+        return n
+    done = crowd(12, work)
+    assert min(done) > 3
+
+
+@weir_only
+def test_cancel_of_one_statement_does_not_hit_the_clients_next(start):
+    """Cancel and the next statement race; the cancel was for what ran when it was sent. PostgreSQL itself
+    can't promise that, but a connection that is given back in between must not carry it to others."""
+    proxy = start(max_server_connections=1)
+    with proxy.client() as a, proxy.client() as b:
+        for _ in range(100):
+            a.send(wire.query("select 1"))
+            other = proxy.open()
+            other.send(wire.cancel_packet(a.pid, a.key))
+            a.until()
+            assert wire.error_code(b.simple("select 2")) is None
+            other.close()
+
+
+@weir_only
+def test_cancel_of_a_session_in_session_mode(start):
+    proxy = start(max_server_connections=1, pool_mode="session")
+    with proxy.client() as a:
+        a.send(wire.query("select pg_sleep(20)"))
+        time.sleep(0.1)
+        a.cancel(proxy.host, proxy.port)
+        assert wire.error_code(a.until()) == "57014"
+
+
+@weir_only
+def test_cancel_over_the_unix_socket_and_tls(start, pg):
+    from test_login import tls_settings
+    proxy = start(**tls_settings(pg))
+    with proxy.client() as a:
+        for how in ("unix", "tls"):
+            a.send(wire.query("select pg_sleep(20)"))
+            time.sleep(0.1)
+            other = wire.Conn(proxy.dir, proxy.port) if how == "unix" else proxy.open().start_tls()
+            other.send(wire.cancel_packet(a.pid, a.key))
+            assert wire.error_code(a.until()) == "57014"
+            other.close()
+
+
+@weir_only
+def test_cancel_storm(start, pg):
+    """Fifty clients cancel at once, again and again; the bound holds and everybody works on."""
+    proxy = start(max_server_connections=3, query_wait_timeout=30)
+
+    def work(i):
+        with proxy.client(timeout=40) as c:
+            for _ in range(4):
+                c.send(wire.query("select pg_sleep(10)"))
+                time.sleep(0.05)
+                c.cancel(proxy.host, proxy.port)
+                assert wire.error_code(c.until()) == "57014"
+            assert c.value("select 1") == "1"
+        return True
+    with Sampler(pg) as seen:
+        assert all(crowd(50, work))
+    assert seen.highest <= 3
