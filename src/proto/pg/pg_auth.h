@@ -44,8 +44,8 @@ enum pg_auth_outcome {
     PG_AUTH_OUT_NOMEM,  /* out of memory: close */
 };
 
-/* What is known of the client. Nothing is copied but where said; the pointers must stay valid
- * until destroy. */
+/* What is known of the client. The struct is copied, what it points to must stay valid until
+ * destroy. */
 struct pg_auth_facts {
     enum pg_auth_type type;
     const char *login_user; /* as the startup packet said: named in errors, hashed by md5 */

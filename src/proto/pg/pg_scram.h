@@ -35,7 +35,8 @@ struct pg_scram_config {
     const struct pg_scram_secret *secret; /* copied */
     bool doomed;                          /* must fail, but only at the end */
     bool plus;                            /* the client chose SCRAM-SHA-256-PLUS */
-    /* Hash of our certificate, when -PLUS was offered (TLS); n == 0 when not. Copied. */
+    /* Hash of our certificate, when -PLUS was offered (TLS); n == 0 when not. Must outlive the
+     * exchange. */
     const uint8_t *binding;
     size_t binding_n;
 };

@@ -4,7 +4,8 @@
  *
  * What it is not: it opens no TLS, looks nobody up and keeps nothing. Pure: bytes in, verdict and
  * views into those bytes out. Any thread. Runs before anyone is known, so it trusts nothing.
- * Always: a name or value given out as a view is followed by a NUL byte, so `.p` is a C string.
+ * Always: a name or value given out as a view is followed by a NUL byte, so `.p` is a C string; but
+ * not what is cut out of a user with a suffix: its role, and the database that defaults to it.
  */
 #ifndef WEIR_PROTO_PG_STARTUP_H
 #define WEIR_PROTO_PG_STARTUP_H
