@@ -2,9 +2,10 @@
  * Listening sockets: TCP (host list, IPv4 and IPv6), Unix, or handed over by systemd; each worker
  * accepts from its own registration of the shared descriptors, a batch at a time.
  *
- * Out of descriptors: accepting pauses for a moment, says so once a second, and resumes. The number
- * of clients is bounded so that the descriptors set aside for server connections, console and
- * control plane are never used up (see listener_reserve).
+ * Out of descriptors: accepting pauses for a moment, says so once a second, and resumes; whoever
+ * connects meanwhile waits in the kernel's queue. Clients never get a descriptor above a ceiling,
+ * so that those set aside for server connections, console and control plane are not used up by a
+ * storm.
  */
 #ifndef WEIR_NET_LISTENER_H
 #define WEIR_NET_LISTENER_H
@@ -19,39 +20,47 @@ struct loop;
 struct listen_set; /* descriptors, shared by all workers, created before them */
 struct listener;   /* one worker's acceptor */
 
-/* Which front door a descriptor is; the receiver's own number (protocol). */
 struct listen_spec {
     const char *addr;      /* "127.0.0.1", "*", a comma-separated list, or NULL for none */
     uint16_t port;         /* also names the Unix socket: <unix_dir>/.s.PGSQL.<port> */
-    const char *unix_name; /* file name pattern's head, e.g. ".s.PGSQL." ; NULL: none */
-    const char *unix_dir;  /* NULL or "": none */
+    const char *unix_name; /* head of the file's name, e.g. ".s.PGSQL."; NULL: none */
+    const char *unix_dir;  /* NULL or "": none; "@name": Linux's abstract names */
     unsigned unix_mode;    /* permissions, e.g. 0777 */
     int backlog;
-    unsigned door;
+    unsigned defer_accept_s; /* wait in the kernel for the client's first bytes; 0: don't (must be
+                                0 where the server speaks first) */
+    unsigned door;           /* which front door this is: the receiver's own number (protocol) */
 };
 
 struct listen_set *listen_set_create(void);
 void listen_set_destroy(struct listen_set **s); /* closes, removes the Unix socket files it made */
-/* Open (or take from systemd's LISTEN_FDS a socket of the same family and port). A stale Unix
- * socket file is replaced only when nobody answers on it. */
+/* Open, or take what systemd handed over (LISTEN_FDS) with the same port, or Unix file name, in its
+ * place. A stale Unix socket file is replaced only when nobody answers on it. May block on a name
+ * in `addr`: at start only, before the first listener_create(). */
 bool listen_set_add(struct listen_set *s, const struct listen_spec *spec, struct err *e)
     __attribute__((warn_unused_result));
 
-/* A new connection: non-blocking, close-on-exec, TCP_NODELAY set. The receiver owns fd. */
-typedef void accept_cb(int fd, unsigned door, const struct sockaddr_storage *peer, socklen_t len,
-                       void *arg);
-/* `batch`: connections accepted in one turn at most. */
-struct listener *listener_create(struct listen_set *s, struct loop *l, unsigned batch,
-                                 accept_cb *cb, void *arg);
-void listener_destroy(struct listener **l);
-void listener_pause(struct listener *l, bool paused); /* draining, or too many clients */
-
-/* Keepalive and user timeout of an accepted or server socket, seconds/milliseconds, 0: leave. */
+/* Keepalive and user timeout of a TCP socket; 0: leave as it is. Nothing happens to a Unix one. */
 struct tcp_options {
     bool keepalive;
     unsigned keepidle_s, keepintvl_s, keepcnt;
     unsigned user_timeout_ms;
 };
 void tcp_options_apply(int fd, const struct tcp_options *o);
+
+/* The same for all client sockets: set on the listening ones, inherited at accept for free. */
+void listen_set_tcp_options(struct listen_set *s, const struct tcp_options *o);
+/* Clients' descriptors stay below this number (0: no ceiling). Any thread. */
+void listen_set_ceiling(struct listen_set *s, int below_fd);
+
+/* A new connection: non-blocking, close-on-exec, TCP_NODELAY set. The receiver owns fd. It may
+ * pause the listener, not destroy it. */
+typedef void accept_cb(int fd, unsigned door, const struct sockaddr_storage *peer, socklen_t len,
+                       void *arg);
+/* `batch`: connections accepted in one turn at most. NULL: out of memory. */
+struct listener *listener_create(struct listen_set *s, struct loop *l, unsigned batch,
+                                 accept_cb *cb, void *arg);
+void listener_destroy(struct listener **l);
+void listener_pause(struct listener *l, bool paused); /* draining, or too many clients */
 
 #endif
