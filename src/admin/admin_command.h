@@ -78,10 +78,10 @@ struct admin_command {
     char value[ADMIN_VALUE_MAX];
     uint64_t client_id;
     enum admin_shutdown shutdown_mode;
-    /* ADMIN_VALUE: the only column and what it holds; static. value_is_int4: else text. A NULL
-     * value stands for weir's version. */
+    /* ADMIN_VALUE: the only column and what it holds; static. */
     const char *column, *column_value;
-    bool value_is_int4;
+    bool value_is_int4;     /* else text */
+    bool value_has_version; /* " (weir 0.1.0)" is to follow it */
 };
 
 /* Bytes of the first statement in `text`, its semicolon included; text[*] beyond belongs to the
@@ -97,7 +97,8 @@ bool admin_command_parse(const char *text, size_t len, struct admin_command *cmd
 const char *admin_verb_name(enum admin_verb v);
 bool admin_verb_is_show(enum admin_verb v);
 bool admin_verb_is_order(enum admin_verb v);
-/* How it is written, with its argument, and one line of help; NULL for what drivers send. */
+/* How it is written, with its argument, and a line of help; NULL for what drivers send. */
 const char *admin_verb_usage(enum admin_verb v);
+const char *admin_verb_help(enum admin_verb v);
 
 #endif

@@ -20,6 +20,7 @@ struct buf;
 enum admin_pg_state {
     ADMIN_PG_READY, /* feed more */
     ADMIN_PG_WAIT,  /* a command is away: admin_pg_result() comes next; keep what is unread */
+    ADMIN_PG_MORE,  /* rows are left: admin_pg_more() comes next, when the buffer has been sent */
     ADMIN_PG_CLOSE, /* send what is in the buffer, then close */
 };
 
@@ -38,6 +39,10 @@ bool admin_pg_greet(struct admin_pg *p, uint32_t pid, uint32_t secret, struct bu
  * complete yet stays with the caller. A message longer than 64 KiB ends the session. */
 enum admin_pg_state admin_pg_feed(struct admin_pg *p, const uint8_t *in, size_t n, size_t *used,
                                   struct buf *out) __attribute__((warn_unused_result));
+/* After ADMIN_PG_MORE. A long table goes out in pieces, so that it neither delays the worker's
+ * other clients nor fills its memory. */
+enum admin_pg_state admin_pg_more(struct admin_pg *p, struct buf *out)
+    __attribute__((warn_unused_result));
 /* The result of the command that is away (NULL: out of memory); it is destroyed here. */
 enum admin_pg_state admin_pg_result(struct admin_pg *p, struct admin_result *r, struct buf *out)
     __attribute__((warn_unused_result));

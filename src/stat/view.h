@@ -28,6 +28,8 @@ struct view_client {
     uint32_t prepared;                           /* named statements */
     uint16_t worker;
     bool close_needed;
+    int32_t remote_pid; /* over a Unix socket, else 0 */
+    char replication;   /* 0 none, 'l' logical, 'p' physical */
 };
 
 /* One server connection. state: "login", "idle", "active", "settling", "cleaning", "closing". */
@@ -80,6 +82,8 @@ struct view_database {
     uint32_t pool_size, min_pool_size, reserve_pool_size, max_connections;
     uint32_t current_connections, current_client_connections;
     bool paused, disabled;
+    uint32_t server_lifetime_s, max_client_connections;
+    const char *load_balance_hosts; /* static; NULL: one host */
 };
 
 struct view_pin {
