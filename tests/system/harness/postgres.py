@@ -24,6 +24,7 @@ USERS = {
     "limited": ("limited", "scram-sha-256"),
     "hidden": ("hidden password", "scram-sha-256"),
     "certuser": ("certsecret", "scram-sha-256"),
+    "boss": ("boss", "scram-sha-256"),
 }
 DATABASES = ["shop", "other", "third"]
 
@@ -162,7 +163,7 @@ class Postgres:
         with self.superuser("postgres") as c:
             for name, (password, method) in USERS.items():
                 c.rows(f"set password_encryption = '{method}'")
-                extra = " replication" if name == "repl" else ""
+                extra = {"repl": " replication", "boss": " superuser"}.get(name, "")
                 c.rows(f"create role {name} login password '{password}'{extra}")
             c.rows("alter role limited connection limit 2")
             for name in DATABASES:

@@ -118,7 +118,7 @@ def describe_statement(name):
     return message("D", b"S" + cstr(name))
 
 
-def describe_portal(name):
+def describe_portal(name=""):
     return message("D", b"P" + cstr(name))
 
 

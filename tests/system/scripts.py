@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: ISC
+"""Sessions that must not be able to tell a proxy from the database: what test_session.py plays."""
+
+from harness import wire
+from harness.transcript import B, CP, CS, DP, DS, E, H, P, Q, S, ext
+
+SCRIPTS = {}
+PINS = set()      # these keep their connection: not for a bound of one beside other clients
+LOGIN = {}        # startup parameters, user
+
+
+def script(name, *steps, pins=False, **login):
+    assert name not in SCRIPTS
+    SCRIPTS[name] = list(steps)
+    if pins:
+        PINS.add(name)
+    LOGIN[name] = login
+
+
+def shows(*names):
+    return "; ".join(f"show {n}" for n in names)
+
+
+# --- settings -----------------------------------------------------------------------------------------
+
+script("set and show", "set work_mem = '11MB'", "show work_mem", "set work_mem to default", "show work_mem",
+       "set session work_mem = 12345", "show work_mem", "reset work_mem", "show work_mem")
+script("set with every spelling", "SET Work_Mem TO '11MB'", "show work_mem", "set/**/search_path/* x */=/*y*/alpha--z",
+       "show search_path", "set  search_path\n to \t alpha , beta", "show search_path", "set search_path = 'alpha, beta'",
+       "show search_path", 'set search_path = "$user", "Mixed Case", beta', "show search_path",
+       "set search_path = E'al\\x70ha'", "select name from place", "set search_path to $$alpha$$", "show search_path",
+       "set schema 'beta'", "select name from place", "reset all", "show search_path")
+script("set of reported parameters", "set datestyle = 'SQL, DMY'", "select date '2024-02-03'", "set timezone = 'Asia/Tokyo'",
+       "show timezone", "set intervalstyle = 'iso_8601'", "select interval '1 day 2 hours'",
+       "set client_encoding = 'LATIN1'", "select 'x'", "set standard_conforming_strings = off",
+       "set standard_conforming_strings = on", "set application_name = 'a name'", "show application_name",
+       "select application_name from pg_stat_activity where pid = pg_backend_pid()", "reset all", shows(
+           "datestyle", "timezone", "intervalstyle", "client_encoding", "application_name"))
+script("set names", "set names 'LATIN1'", "show client_encoding", "set names default", "show client_encoding")
+script("set time zone", "set time zone 'Europe/Berlin'", "show timezone", "set time zone interval '+02:00' hour to minute",
+       "show timezone", "set time zone -7", "show timezone", "set time zone local", "show timezone",
+       "set time zone default", "show timezone")
+script("set errors", "set no_such = 1", "show work_mem", "set work_mem = 'lots'", "show work_mem", "set work_mem = ",
+       "set max_connections = 5", "show max_connections", "reset no_such", "set custom.thing = 'x'", "show custom.thing",
+       "show custom.other", "reset custom.thing", "show custom.thing")
+script("set in a transaction committed", "begin", "set work_mem = '13MB'", "show work_mem", "commit", "show work_mem",
+       "select 1", "show work_mem")
+script("set in a transaction rolled back", "set work_mem = '13MB'", "begin", "set work_mem = '14MB'", "show work_mem",
+       "rollback", "show work_mem", "reset work_mem")
+script("set in a failed transaction", "set lock_timeout = '5s'", "begin", "set lock_timeout = '6s'", "select 1/0",
+       "set lock_timeout = '7s'", "commit", "show lock_timeout")
+script("set local", "begin", "set local work_mem = '15MB'", "show work_mem", "commit", "show work_mem",
+       "set local work_mem = '16MB'", "show work_mem", "begin; set local work_mem = '17MB'; show work_mem; commit",
+       "show work_mem")
+script("set local over set", "begin", "set work_mem = '18MB'", "set local work_mem = '19MB'", "show work_mem", "commit",
+       "show work_mem")
+script("set after set local", "begin", "set local work_mem = '18MB'", "set work_mem = '19MB'", "commit", "show work_mem")
+script("savepoints", "begin", "set work_mem = '20MB'", "savepoint a", "set work_mem = '21MB'", "savepoint b",
+       "set work_mem = '22MB'", "rollback to b", "show work_mem", "release a", "show work_mem", "rollback to a", "rollback",
+       "show work_mem", "begin; set work_mem = '23MB'; savepoint a; set work_mem = '24MB'; rollback to a; commit",
+       "show work_mem", "begin", "savepoint a", "set work_mem = '25MB'", "release savepoint a", "commit", "show work_mem")
+script("several in one string", "set work_mem = '1MB'; set lock_timeout = '1s'; select 1", shows("work_mem", "lock_timeout"),
+       "set work_mem = '2MB'; select 1/0; set lock_timeout = '2s'", shows("work_mem", "lock_timeout"),
+       "begin; set work_mem = '3MB'; commit; set lock_timeout = '3s'; begin; set work_mem = '4MB'; rollback",
+       shows("work_mem", "lock_timeout"), "set work_mem = '5MB'; begin; set work_mem = '6MB'; rollback; show work_mem",
+       "show work_mem")
+script("implicit transaction of one string is rolled back as a whole", "set work_mem = '7MB'; set lock_timeout = '9s'; selec 1",
+       shows("work_mem", "lock_timeout"))
+script("reset all and discard all", "set work_mem = '9MB'; set search_path = alpha", "reset all",
+       shows("work_mem", "search_path"), "set work_mem = '9MB'; set search_path = alpha", "discard all",
+       shows("work_mem", "search_path"), "begin", "discard all", "rollback", "discard plans", "discard sequences",
+       "discard temp")
+script("reset rolled back", "set work_mem = '9MB'", "begin", "reset work_mem", "show work_mem", "rollback", "show work_mem",
+       "begin", "reset all", "rollback", "show work_mem")
+script("set_config", "select set_config('work_mem', '8MB', false)", "show work_mem",
+       "select set_config('work_mem', '9MB', true)", "show work_mem", "begin", "select set_config('work_mem', '10MB', true)",
+       "show work_mem", "commit", "show work_mem", "select set_config(name, '12MB', false) from pg_settings"
+       " where name = 'work_mem'", "show work_mem", "select set_config('app.user', 'x''y', false)",
+       "select current_setting('app.user')", "select 1")
+script("set_config in extended protocol", ext("select set_config($1, $2, false)", "search_path", "alpha"),
+       "show search_path", ext("select set_config($1, $2, $3)", "work_mem", "10MB", "t"), "show work_mem",
+       "begin", ext("select set_config('work_mem', $1, false)", "11MB"), "rollback", "show work_mem")
+script("set_config hidden from the text", "do $$ begin perform set_config('work_mem', '6MB', false); end $$",
+       "show work_mem", "do $$ begin execute 'set lock_' || 'timeout = 777'; end $$", "show lock_timeout",
+       "create function set_it() returns void language sql as $$select set_config('work_mem', '21MB', false)$$",
+       "select set_it()", "show work_mem", "drop function set_it()")
+script("function with its own setting", "create function f() returns text language sql set search_path = beta"
+       " as 'select name from place'", "set search_path = alpha, public", "select f()", "show search_path",
+       "drop function f()")
+script("set in extended protocol", ext("set work_mem = '31MB'"), "show work_mem", ext("reset work_mem"), "show work_mem",
+       [P("", "set work_mem = '32MB'"), B(), E(), P("", "select 1/0"), B(), E(), S], "show work_mem",
+       [P("st", "set work_mem = '33MB'"), S], [B("", "st"), E(), S], "show work_mem", "reset work_mem",
+       [B("", "st"), E(), S], ext("show work_mem"), [CS("st"), S])
+script("set in a pipeline", [P("", "set work_mem = '41MB'"), B(), E(), S, P("", "show work_mem"), B(), E(), S,
+                             P("", "set work_mem = '42MB'"), B(), E(), P("", "select 1/0"), B(), E(), S,
+                             P("", "show work_mem"), B(), E(), S])
+script("transaction characteristics", "set session characteristics as transaction isolation level serializable",
+       "show default_transaction_isolation", "show transaction_isolation", "begin", "show transaction_isolation", "commit",
+       "set session characteristics as transaction read only", "show transaction_read_only",
+       "insert into scratch (who) values ('no')", "set session characteristics as transaction read write",
+       "show default_transaction_read_only", "reset all", "set transaction isolation level serializable",
+       "begin", "set transaction read only", "show transaction_read_only", "commit", "show transaction_read_only",
+       "begin isolation level repeatable read read only deferrable", "show transaction_isolation", "commit")
+script("set role", "select current_user, session_user", "set role reader", "select current_user, session_user",
+       "select 1", "select current_user", "reset role", "select current_user", "set role writer", "begin", "set role reader",
+       "rollback", "select current_user", "begin", "set local role reader", "select current_user", "commit",
+       "select current_user", "set role none", "select current_user", "set role nobody", "set role 'reader'",
+       "select current_user, current_setting('role')", "discard all", "select current_user")
+script("set session authorization", "set session authorization reader", "select current_user, session_user", "select 1",
+       "select current_user, session_user", "set session authorization default", "select current_user, session_user",
+       "set local session authorization reader", "select current_user", "begin", "set session authorization writer", "rollback",
+       "select current_user, session_user", "set session authorization app", "set role reader",
+       "select current_user, session_user", "reset session authorization", "select current_user, session_user", user="boss")
+script("set session authorization refused", "set session authorization reader", "select current_user",
+       "set session authorization app", "select current_user")
+script("startup options", "show work_mem", "show search_path", "set work_mem = '9MB'", "reset work_mem", "show work_mem",
+       "discard all", shows("work_mem", "search_path", "application_name", "timezone"), "select 1",
+       "select current_setting('app.tenant')", options="-c work_mem=6MB --search_path=beta,public -c app.tenant=t7",
+       application_name="starter", TimeZone="Asia/Tokyo")
+script("nothing differs", "set work_mem = '4MB'", "show work_mem", "set application_name = ''", "select 1")
+script("temporary-looking names", "select 'set work_mem = 1'", "select $$create temp table x$$", "show work_mem",
+       "select 'listen x'", "-- set work_mem = '1MB'\nselect 1", "/* set x */ select 2", "show work_mem")
+script("values that need care", "set application_name = 'it''s'", "show application_name",
+       r"set application_name = E'tab\tback\\slash'", "show application_name", "set search_path = ''", "show search_path",
+       "select count(*) from public.items where id < 3", "set app.x = '$1 $$'", "show app.x", "select 1", "show app.x",
+       'set "app"."y" = on', "show app.y", "set app.z to 1.5", "show app.z", "set app.list = a, b", "show app.x")
+script("settings with units and booleans", "set statement_timeout = 61000", "show statement_timeout",
+       "set statement_timeout = '2min'", "show statement_timeout", "set geqo = off", "show geqo", "set geqo = 'ye'",
+       "show geqo", "set geqo to true", "show geqo", "set statement_timeout = 0")
+script("settings that order each other", "set search_path = beta", "set role reader", "select name from place",
+       "reset role", "set search_path = alpha", "select name from place")
+script("show all differs in nothing", "select name, setting from pg_settings where source = 'session' order by 1",
+       "set work_mem = '6MB'; set application_name = 'x'; set search_path = alpha",
+       "select name, setting, source from pg_settings where source = 'session' order by 1", "select 1",
+       "select name, setting, source from pg_settings where source = 'session' order by 1")
+script("statement_timeout works and is one's own", "set statement_timeout = '150ms'", "select pg_sleep(2)", "select 1",
+       "select pg_sleep(2)", "reset statement_timeout", "select pg_sleep(0.2)")
+
+# --- transactions, errors, notices ---------------------------------------------------------------------
+
+script("transaction warnings", "commit", "rollback", "begin", "begin", "commit", "savepoint a", "release a", "abort",
+       "begin", "savepoint a", "select 1/0", "rollback to a", "select 2", "commit", "begin; select 1; commit; commit")
+script("notices", "do $$ begin raise notice 'hello %', 1; raise warning 'careful'; end $$", "drop table if exists nothing",
+       "set client_min_messages = warning", "drop table if exists nothing", "select 1", "drop table if exists nothing",
+       "reset client_min_messages", "do $$ begin raise exception 'own' using errcode = 'W0001', detail = 'd', hint = 'h';"
+       " end $$", "select 1")
+script("errors and positions", "selec 1", "select * from nowhere", "select 1 from items where nothing = 1", "select 'a'::int",
+       "insert into items values (1, 'x', 1)", "select 1; select 2; selec 3; select 4", "")
+script("tags", "insert into scratch (who) values ('a'), ('b') returning who", "update scratch set note = 'n' where who = 'a'",
+       "delete from scratch", "create table tagged (i int)", "alter table tagged add j int", "truncate tagged",
+       "select * into tagged2 from tagged", "drop table tagged, tagged2", "explain (costs off) select 1", "checkpoint",
+       "values (1), (2)", "show server_version")
+script("chain", "begin isolation level serializable", "commit and chain", "show transaction_isolation", "rollback and chain",
+       "show transaction_isolation", "commit")
+script("copy", [Q("copy scratch (who, note) from stdin"), wire.copy_data(b"a\tb\nc\td\n"), wire.COPY_DONE],
+       "copy (select who, note from scratch order by 1) to stdout", "copy scratch (who) to stdout with (format csv, header)",
+       [Q("copy scratch (who, note) from stdin"), wire.copy_data(b"a\n"), wire.COPY_DONE],
+       [Q("copy scratch (who, note) from stdin"), wire.copy_fail("stop")], "delete from scratch", "select 1")
+script("copy binary", "copy (select 1::int, 'x'::text) to stdout (format binary)",
+       [Q("copy scratch (who) from stdin (format csv)"), wire.copy_data(b'"q"\n'), wire.COPY_DONE], "delete from scratch")
+script("large objects and cursors in a transaction", "begin", "declare c cursor for select id from items order by id",
+       "fetch 3 from c", "move 5 in c", "fetch 1 from c", "close c", "fetch 1 from c", "rollback",
+       "declare c cursor for select 1", "fetch 1 from c")
+script("empty and odd simple queries", "", ";", ";;", "select 1;", "; select 2 ;; select 3;", "--", "/* */")
+
+# --- prepared statements ---------------------------------------------------------------------------------
+
+script("named statement across syncs", [P("s", "select $1::int + 1"), S], [B("", "s", 1), DP(), E(), S],
+       [DS("s"), S], [B("", "s", 2), E(), S], "select 1", [B("", "s", 3), E(), S], [CS("s"), S], [B("", "s", 4), E(), S], [S],
+       "select 1")
+script("unnamed statement across syncs", [P("", "select $1::int * 10"), S], [B("", "", 4), DP(), E(), S], [B("", "", 5), E(), S],
+       [DS(""), S], [P("", "select $1::text", [25]), S], [B("", "", "x"), E(), S], [CS(""), S], [B("", "", "x"), E(), S])
+script("simple query drops the unnamed statement", [P("", "select 1"), S], "select 2", [B(), E(), S], "select 3")
+script("unnamed statement that fails to parse", [P("", "select 1"), S], [P("", "selec"), S], [B(), E(), S])
+script("named statement that fails to parse", [P("bad", "selec"), S], [B("", "bad"), E(), S], [DS("bad"), S],
+       [P("bad", "select 1"), S], [B("", "bad"), E(), S], [CS("bad"), S])
+script("name in use", [P("s", "select 1"), S], [P("s", "select 2"), S], [B("", "s"), E(), S],
+       [P("s", "select 1"), P("t", "select 3"), S], [B("", "t"), E(), S], [CS("s"), P("s", "select 4"), B("", "s"), E(), S],
+       [CS("s"), S])
+script("name in use within a pipeline", [P("s", "select 1"), P("s", "select 2"), S], [B("", "s"), E(), S], [CS("s"), S],
+       [P("s", "select 5"), S, P("s", "select 6"), S, B("", "s"), E(), S, CS("s"), S])
+script("unknown names", [B("", "nope"), E(), S], [DS("nope"), S], [DP("nope"), S], [E("nope"), S], [CS("nope"), CP("nope"), S],
+       [DS(""), S], "select 1")
+script("unknown name inside a transaction", "begin", [B("", "nope"), E(), S], "select 1", "rollback",
+       "begin", [DS("nope"), S], [CS("nope"), S], "commit")
+script("describe before execute", [P("d", "select id, name from items where id = $1"), DS("d"), S],
+       [B("", "d", 7), DP(), E(), S], [P("e", "insert into scratch (who) values ($1)"), DS("e"), S],
+       [B("", "e", "x"), E(), S], "delete from scratch", [CS("d"), CS("e"), S])
+script("parse, bind and execute without describe", [P("", "select 1"), B(), E(), S], [P("n", "select 2"), B("", "n"), E(), S],
+       [CS("n"), S])
+script("several executions in one sync", [P("m", "select $1::int"), B("", "m", 1), E(), B("", "m", 2), E(), B("p", "m", 3), E("p"),
+                                           S], [CS("m"), S])
+script("error inside a pipeline skips to sync", [P("a", "select 1"), B("", "a"), E(), P("b", "select 1/0"), B("", "b"), E(),
+                                                  P("c", "select 3"), B("", "c"), E(), S],
+       [B("", "a"), E(), S], [B("", "c"), E(), S], [DS("b"), S], [CS("a"), CS("b"), S])
+script("error in bind", [P("i", "select $1::int"), B("", "i", "not a number"), E(), S], [B("", "i", 5), E(), S],
+       [B("", "i"), E(), S], [B("", "i", 1, 2), E(), S], [CS("i"), S])
+script("pipeline of syncs with an error in the middle", [P("", "select 1"), B(), E(), S, P("x", "selec"), S, P("", "select 2"),
+                                                          B(), E(), S], [DS("x"), S])
+script("statement parsed in a failed unit", [P("keep", "select 9"), P("", "select 1/0"), B(), E(), S], [B("", "keep"), E(), S],
+       [CS("keep"), S])
+script("statement parsed in a rolled back transaction lives", "begin", [P("live", "select 9"), S], "rollback",
+       [B("", "live"), E(), S], [CS("live"), S])
+script("statement closed in a rolled back transaction is gone", [P("dead", "select 9"), S], "begin", [CS("dead"), S],
+       "rollback", [B("", "dead"), E(), S])
+script("close inside a failed unit", [P("k", "select 1"), S], [P("", "select 1/0"), B(), E(), CS("k"), S], [B("", "k"), E(), S],
+       [CS("k"), S])
+script("flush", [P("f", "select $1::int"), H], [DS("f"), H], [B("", "f", 1), E(), H], [S], [B("", "f", 2), E(), H, B("", "f", 3), E(),
+                                                                                         H], [S], [CS("f"), H], [S])
+script("flush with an error", [P("", "select 1/0"), B(), E(), H], [P("", "select 2"), B(), E(), H], [S], "select 1")
+script("portals in a transaction", "begin", [P("", "select id from items order by id"), B("p", ""), S], [E("p", 3), S],
+       [E("p", 2), S], [DP("p"), S], [CP("p"), S], [E("p", 1), S], "rollback",
+       "begin", [P("c", "select id from items order by id limit 4"), B("q", "c"), E("q", 2), S], [E("q", 0), S], [E("q", 0), S],
+       "commit", [E("q"), S], [CS("c"), S])
+script("portal limit in one sync", [P("", "select id from items order by id"), B("", ""), E("", 2), E("", 2), S],
+       [E("", 2), S])
+script("portal name in use", "begin", [P("", "select 1"), B("p"), S], [P("", "select 1"), B("p"), S], "rollback")
+script("binary parameters and results", [P("b", "select $1::int4, $2::text", [23, 25]),
+                                          B("", "b", b"\0\0\0\5", b"x", formats=[1, 0], result_formats=[1, 0]), DP(), E(), S],
+       [B("", "b", None, None, result_formats=[1]), E(), S], [CS("b"), S])
+script("types that are given or not", [P("t1", "select $1 + 1", [20]), DS("t1"), S], [P("t2", "select $1 + 1"), DS("t2"), S],
+       [P("t3", "select $1", [0]), DS("t3"), S], [P("t4", "select $1 + 1", [23]), DS("t4"), S], [B("", "t1", 1), E(), S],
+       [B("", "t4", 1), E(), S], [CS("t1"), CS("t2"), CS("t3"), CS("t4"), S])
+script("equal text and different types", [P("u1", "select $1", [23]), P("u2", "select $1", [25]), DS("u1"), DS("u2"), S],
+       [B("", "u1", 5), DP(), E(), S], [B("", "u2", 5), DP(), E(), S], [CS("u1"), CS("u2"), S])
+script("search path decides what a statement means", "set search_path = alpha", [P("pl", "select name from place"), S],
+       [B("", "pl"), E(), S], "set search_path = beta", [B("", "pl"), E(), S], [P("", "select name from place"), B(), E(), S],
+       "set search_path = alpha", [B("", "pl"), E(), S], [CS("pl"), S])
+script("statement that outlives its table", "create table brief (i int)", [P("br", "select i from brief"), S], "drop table brief",
+       [B("", "br"), E(), S], "create table brief (i int)", [B("", "br"), E(), S], "drop table brief", [CS("br"), S])
+script("prepared transaction statements", [P("bg", "begin"), P("cm", "commit"), P("rb", "rollback"), S], [B("", "bg"), E(), S],
+       [B("", "cm"), E(), S], [B("", "bg"), E(), S], ext("select 1/0"), [B("", "cm"), E(), S], [B("", "rb"), E(), S],
+       [CS("bg"), CS("cm"), CS("rb"), S])
+script("utility statements in extended protocol", ext("create table uu (i int)"), ext("insert into uu values ($1)", 5),
+       ext("select * from uu"), ext("truncate uu"), ext("drop table uu"), ext("show work_mem"), ext(""), ext("explain (costs off)"
+                                                                                                    " select 1"))
+script("several commands in a prepared statement", ext("select 1; select 2"), "select 3")
+script("many statements", *[[P(f"m{i}", f"select {i} + $1::int"), S] for i in range(60)],
+       *[[B("", f"m{i}", i), E(), S] for i in range(60)], *[[CS(f"m{i}"), S] for i in range(60)], [B("", "m3", 1), E(), S])
+script("long statement names", [P("n" * 200, "select 1"), S], [B("", "n" * 200), E(), S], [P("naïve 'quoted\" name", "select 2"),
+                                                                                          B("", "naïve 'quoted\" name"), E(), S],
+       [CS("n" * 200), S])
+script("statement with a trailing semicolon and comments", [P("z", "select 1; -- end"), B("", "z"), E(), S],
+       [P("zz", "/* first */ select 2 /* last */"), B("", "zz"), E(), S])
+
+# --- SQL's own statements -----------------------------------------------------------------------------------
+
+script("prepare and execute", "prepare q (int) as select $1 + 1", "execute q (1)", "select 1", "execute q (2)",
+       "prepare q as select 1", "deallocate q", "execute q (3)", "deallocate q", "prepare q as select 1", "execute q",
+       "deallocate all", "execute q", "select 1")
+script("prepare in a rolled back transaction", "begin", "prepare r as select 1", "rollback", "execute r", "deallocate r",
+       "execute r")
+script("prepare and protocol share their names", "prepare both as select 1", [B("", "both"), E(), S], [DS("both"), S],
+       [P("both", "select 2"), S], [CS("both"), S], "execute both", [P("proto", "select $1::int"), S], "execute proto (7)",
+       "deallocate proto", [B("", "proto", 1), E(), S], [P("proto", "select 8"), B("", "proto"), E(), S], "deallocate all",
+       [B("", "proto"), E(), S])
+script("deallocate what protocol prepared", [P("d1", "select 1"), P("d2", "select 2"), S], "deallocate d1", [B("", "d1"), E(), S],
+       [B("", "d2"), E(), S], "deallocate prepare d2", [B("", "d2"), E(), S], "deallocate d3",
+       [P("d1", "select 3"), B("", "d1"), E(), S], "discard all", [B("", "d1"), E(), S])
+script("deallocate in extended protocol", [P("e1", "select 1"), S], ext("deallocate e1"), [B("", "e1"), E(), S],
+       [P("e1", "select 1"), S], ext("deallocate all"), [B("", "e1"), E(), S], [P("e1", "select 1"), S], ext("discard all"),
+       [B("", "e1"), E(), S])
+script("deallocate in a rolled back transaction", [P("f1", "select 1"), S], "begin", "deallocate f1", "rollback",
+       [B("", "f1"), E(), S])
+script("prepare with a mixed-case name", 'prepare "Mixed" as select 1', 'execute "Mixed"', "execute mixed", "execute MIXED",
+       'deallocate "Mixed"', "prepare PLAIN as select 2", "execute plain", "deallocate PlAiN")
+script("prepare insert and explain execute", "prepare ins (text) as insert into scratch (who) values ($1)", "execute ins ('a')",
+       "explain (costs off) execute ins ('b')", "create temp table ct on commit drop as select 1", "delete from scratch",
+       "deallocate ins")
+
+# --- what pins ---------------------------------------------------------------------------------------------------
+
+script("temporary table", "create temp table tt (i int)", "insert into tt values (1)", "select * from tt", "select 1",
+       "begin; insert into tt values (2); rollback", "select * from tt", "drop table tt", "select * from tt", pins=True)
+script("temporary objects of other kinds", "create temporary view tv as select 1 as x", "select * from tv",
+       "create temp sequence ts", "select nextval('ts')", "select currval('ts')", "create function pg_temp.tf() returns int"
+       " language sql as 'select 5'", "select pg_temp.tf()", "select 6 as six into temp tsel", "select * from tsel",
+       "create table pg_temp.tq (i int)", "select count(*) from tq", "discard temp", "select * from tv", "discard all", pins=True)
+script("temporary table on commit", "begin", "create temp table oc (i int) on commit drop", "insert into oc values (1)",
+       "select * from oc", "commit", "select * from oc")
+script("temporary table rolled back", "begin", "create temp table rb (i int)", "rollback", "select * from rb")
+script("temporary table in extended protocol", ext("create temp table te (i int)"), ext("insert into te values ($1)", 4),
+       ext("select * from te"), ext("drop table te"), pins=True)
+script("temporary table hidden from the text", "do $$ begin execute 'create te' || 'mp table th (i int)'; end $$",
+       "select count(*) from th", "drop table th", pins=True)
+script("advisory locks", "select pg_advisory_lock(1)", "select pg_try_advisory_lock(2)", "select count(*) from pg_locks where"
+       " locktype = 'advisory' and pid = pg_backend_pid()", "select pg_advisory_unlock(1)", "select pg_advisory_unlock(1)",
+       "select pg_advisory_unlock_all()", "select count(*) from pg_locks where locktype = 'advisory' and"
+       " pid = pg_backend_pid()", "begin", "select pg_advisory_xact_lock(3)", "commit", pins=True)
+script("listen and notify", "listen ch", "notify ch, 'one'", "select pg_listening_channels()", "select pg_notify('ch', 'two')",
+       "begin", "notify ch, 'three'", "commit", "unlisten ch", "notify ch", "select pg_listening_channels()", "listen a; listen b",
+       "unlisten *", "select pg_listening_channels()", pins=True)
+script("listen rolled back", "begin", "listen lr", "rollback", "notify lr", "select pg_listening_channels()")
+script("with hold cursor", "begin", "declare h cursor with hold for select id from items order by id", "commit", "fetch 2 from h",
+       "select 1", "fetch 2 from h", "close h", "fetch 1 from h", "declare h2 cursor with hold for select 1", "fetch all from h2",
+       "close all", "fetch 1 from h2", pins=True)
+script("with hold cursor rolled back", "begin", "declare h cursor with hold for select 1", "rollback", "fetch 1 from h")
+script("sequences", "create sequence sq", "select currval('sq')", "select lastval()", "select nextval('sq')", "select currval('sq')",
+       "select lastval()", "select 1", "select currval('sq')", "select setval('sq', 40)", "select currval('sq')",
+       "insert into scratch (id, who) values (nextval('sq'), 'x') returning id", "select lastval()", "delete from scratch",
+       "discard sequences", "select lastval()", "drop sequence sq", pins=True)
+script("serial and lastval", "create table ser (id serial primary key, n int)", "insert into ser (n) values (1)",
+       "select lastval()", "select 1", "select currval('ser_id_seq')", "insert into ser (n) values (2) returning id",
+       "drop table ser", pins=True)
+script("load", "load 'auto_explain'", "show auto_explain.log_min_duration", "select 1", "show auto_explain.log_min_duration",
+       user="boss", pins=True)
+script("random seed", "select setseed(0.5)", "select random() < 2", "select 1", pins=True)

@@ -1,0 +1,329 @@
+# SPDX-License-Identifier: ISC
+"""Transparent sessions: the same script directly and through weir, compared message by message.
+
+Each script is played alone, then beside two other sessions that change the connections under its feet:
+they hold one while it works, use it in between, and have settings and statements of their own, of the
+same names and other contents. They check theirs, too.
+"""
+
+import time
+
+import pytest
+
+from harness import wire
+from harness.proxy import Proxy, crowd, wait_until
+from harness.transcript import B, CS, DP, DS, E, P, S, difference, play
+from scripts import LOGIN, PINS, SCRIPTS
+
+pytestmark = pytest.mark.weir_only
+
+NAMES = sorted(SCRIPTS)
+_directly = {}
+
+
+def directly(pg, name):
+    """The transcript without a proxy, once per run."""
+    if name not in _directly:
+        login = dict(LOGIN[name])
+        with pg.direct(login.pop("user", "app"), "shop", **login) as conn:
+            _directly[name] = play(conn, SCRIPTS[name])
+    return _directly[name]
+
+
+def compare(pg, proxy, name, between=None):
+    login = dict(LOGIN[name])
+    want = directly(pg, name)
+    conn = proxy.client(login.pop("user", "app"), "shop", timeout=8, **login)
+    try:
+        got = play(conn, SCRIPTS[name], between)
+    finally:
+        conn.terminate()
+    found = difference(SCRIPTS[name], want, got)
+    assert found is None, found
+
+
+class Disturber:
+    """A session of its own that shares the connections, and must not notice either."""
+
+    MINE = {"search_path": "beta", "work_mem": "77MB", "TimeZone": "America/Lima", "lock_timeout": "77s",
+            "application_name": "disturber", "role": "writer", "datestyle": "German, DMY"}
+
+    def __init__(self, proxy, user):
+        self.conn = proxy.client(user, "shop", timeout=8)
+        for name, value in self.MINE.items():
+            self.conn.rows(f"set {name} = '{value}'")
+        # names that the scripts use as well, with another meaning
+        for name in ("s", "m3", "d", "q", "both"):
+            self.conn.ask(P(name, "select 'disturber'::text"), S)
+
+    def check(self):
+        for name, value in self.MINE.items():
+            got = self.conn.value(f"show {name}")
+            assert got == value.replace("DMY", "DMY"), f"the other session lost its {name}: {got}"
+        msgs = self.conn.ask(B("", "s"), E(), S)
+        assert wire.rows(msgs) == [["disturber"]], msgs
+
+    def quick(self):
+        self.conn.value("select name from place")
+
+    def hold(self):
+        self.conn.simple("begin")
+        self.conn.value("select 1")
+        return lambda: self.conn.simple("commit")
+
+
+def disturbance(first, second):
+    """What happens between the steps; returns what is to be undone after the step."""
+    def between(n, _conn):
+        if n % 3 == 0:
+            return first.hold()
+        first.quick()
+        if n % 3 == 2:
+            second.quick()
+        return None
+    return between
+
+
+@pytest.fixture(scope="module")
+def two(pg):
+    proxy = Proxy(pg, {"max_server_connections": 2, "query_wait_timeout": 6})
+    yield proxy
+    problem = proxy.destroy()
+    assert not problem, problem
+
+
+@pytest.fixture(scope="module")
+def single(pg):
+    proxy = Proxy(pg, {"max_server_connections": 1, "query_wait_timeout": 6})
+    yield proxy
+    problem = proxy.destroy()
+    assert not problem, problem
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_alone(pg, single, name):
+    compare(pg, single, name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_connections_change_under_its_feet(pg, two, name):
+    user = LOGIN[name].get("user", "app")
+    first, second = Disturber(two, user), Disturber(two, user)
+    try:
+        compare(pg, two, name, disturbance(first, second) if name not in PINS else lambda n, c: first.quick())
+        first.check()
+        second.check()
+    finally:
+        first.conn.terminate()
+        second.conn.terminate()
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in PINS])
+def test_one_connection_for_two_sessions(pg, single, name):
+    other = Disturber(single, LOGIN[name].get("user", "app"))
+    try:
+        compare(pg, single, name, lambda n, c: other.quick())
+        other.check()
+    finally:
+        other.conn.terminate()
+
+
+# --- what one client must not see of another ----------------------------------------------------------------
+
+LEFT_BEHIND = {
+    "setting": "set work_mem = '66MB'",
+    "custom setting": "set app.secret = 'x'",
+    "role": "set role reader",
+    "search path": "set search_path = beta",
+    "encoding": "set client_encoding = 'LATIN1'",
+    "characteristics": "set session characteristics as transaction read only",
+    "set_config": "select set_config('lock_timeout', '66s', false)",
+    "hidden setting": "do $$ begin execute 'set lock_timeout = ' || 66000; end $$",
+    "temporary table": "create temp table leftover (i int)",
+    "advisory lock": "select pg_advisory_lock(66)",
+    "shared advisory lock": "select pg_advisory_lock_shared(66)",
+    "listen": "listen leftover",
+    "cursor": "declare leftover cursor with hold for select 1",
+    "prepared": "prepare leftover as select 1",
+    "sequence": "select nextval('seq')",
+    "temporary schema": "create function pg_temp.leftover() returns int language sql as 'select 1'",
+}
+PROBES = [
+    "select name, setting from pg_settings where source = 'session' and name <> 'application_name' order by 1",
+    "select current_user, session_user", "show search_path", "show client_encoding", "show default_transaction_read_only",
+    "show lock_timeout", "select current_setting('app.secret', true)", "select to_regclass('pg_temp.leftover') is null",
+    "select count(*) from pg_locks where locktype = 'advisory'", "select pg_listening_channels()",
+    "select count(*) from pg_cursors", "select count(*) from pg_prepared_statements where name = 'leftover'",
+    "select lastval()", "select count(*) from pg_proc where proname = 'leftover'",
+]
+
+
+@pytest.mark.parametrize("what", sorted(LEFT_BEHIND))
+@pytest.mark.parametrize("ending", ["terminate", "close"])
+def test_nothing_is_left_to_the_next_client(start, pg, what, ending):
+    proxy = start(max_server_connections=1)
+    with proxy.client() as before:
+        clean = [[m for m in wire.rows(before.simple(p))] for p in PROBES]
+    conn = proxy.client()
+    assert wire.error_code(conn.simple(LEFT_BEHIND[what])) is None
+    conn.simple("select 1")
+    getattr(conn, ending)()
+    with proxy.client() as after:
+        for probe, want in zip(PROBES, clean):
+            msgs = after.simple(probe)
+            got = wire.rows(msgs)
+            if probe.startswith("select current_setting('app.secret'"):
+                got, want = [[r[0] or None] for r in got], [[r[0] or None] for r in want]
+            assert got == want, f"{what} seen by {probe}"
+    assert pg.count() == 1
+
+
+def test_settings_of_a_fleet_do_not_mix(start):
+    """Sixty sessions with a setting of their own on three connections, each checking it in each transaction."""
+    proxy = start(max_server_connections=3)
+
+    def work(i):
+        with proxy.client(application_name=f"fn {i}") as c:
+            c.rows(f"set lock_timeout = {1000 + i}")
+            if i % 3 == 0:
+                c.rows(f"set search_path = {'alpha' if i % 2 else 'beta'}")
+            c.ask(P("mine", f"select {i}::int"), S)
+            for n in range(25):
+                assert c.value("show lock_timeout") in (f"{1000 + i}ms", f"{(1000 + i) // 1000}s"), (i, n)
+                assert c.value("show application_name") == f"fn {i}"
+                assert wire.rows(c.ask(B("", "mine"), E(), S)) == [[str(i)]]
+                if i % 3 == 0:
+                    assert c.value("select name from place") == ("alpha" if i % 2 else "beta")
+        return True
+    assert all(crowd(60, work))
+
+
+def test_nothing_is_sent_when_nothing_differs(start, pg):
+    """The server's own count of statements: 50 transactions of a session with settings are 50 statements."""
+    proxy = start(max_server_connections=1)
+    with proxy.client(application_name="x", options="-c work_mem=5MB") as c:
+        c.value("select 1")
+        c.rows("set lock_timeout = '5s'")
+        calls = []
+        for _ in range(2):
+            with pg.superuser() as s:
+                calls.append(int(s.value("select xact_commit from pg_stat_database where datname = 'shop'")))
+            for _ in range(50):
+                c.value("select 1")
+            time.sleep(1.2)  # the server's counters come with a delay
+        with pg.superuser() as s:
+            after = int(s.value("select xact_commit from pg_stat_database where datname = 'shop'"))
+    assert after - calls[1] <= 50 + 5, "more transactions than statements"
+
+
+def test_cached_plan_after_ddl_is_healed_outside_a_transaction(start, pg):
+    """The client that changed the table gets PostgreSQL's answer where it can; others never see
+    'cached plan must not change result type' outside a transaction block."""
+    proxy = start(max_server_connections=2)
+    with pg.superuser() as s:
+        s.rows("drop table if exists evolving; create table evolving (a int); insert into evolving values (1)")
+        s.rows("grant all on evolving to public")
+        with proxy.client() as a, proxy.client() as b:
+            for c in (a, b):
+                c.ask(P("ev", "select * from evolving"), S)
+                assert wire.rows(c.ask(B("", "ev"), E(), S)) == [["1"]]
+            s.rows("alter table evolving add b int default 2")
+            for c in (a, b):
+                msgs = c.ask(B("", "ev"), DP(), E(), S)
+                assert wire.rows(msgs) == [["1", "2"]], wire.errors(msgs)
+                msgs = c.ask(B("", "ev"), E(), S)
+                assert wire.rows(msgs) == [["1", "2"]], wire.errors(msgs)
+            # inside a transaction block nothing can be repeated: PostgreSQL's own error
+            a.simple("begin")
+            assert wire.rows(a.ask(B("", "ev"), E(), S)) == [["1", "2"]]
+            s.rows("commit")
+            a.simple("commit")
+            a.simple("begin")
+            a.value("select 1")
+            s.rows("alter table evolving add c int default 3")
+            msgs = a.ask(B("", "ev"), E(), S)
+            assert wire.error_code(msgs) in ("0A000", None)
+            a.simple("rollback")
+            assert wire.rows(a.ask(B("", "ev"), E(), S)) == [["1", "2", "3"]]
+        s.rows("drop table evolving")
+
+
+def test_server_side_statements_are_shared_and_bounded(start, pg):
+    """A hundred clients with the same statement under names of their own are one statement on the server;
+    five hundred different ones stay below the limit per connection."""
+    proxy = start(max_server_connections=1, max_prepared_statements=50)
+
+    def work(i):
+        with proxy.client() as c:
+            c.ask(P(f"own{i}", "select 'shared' || $1::text"), S)
+            assert wire.rows(c.ask(B("", f"own{i}", "x"), E(), S)) == [["sharedx"]]
+            for n in range(10):
+                c.ask(P(f"d{n}", f"select {i * 10 + n}"), S)
+            for n in range(10):
+                assert wire.rows(c.ask(B("", f"d{n}"), E(), S)) == [[str(i * 10 + n)]]
+    crowd(50, work)
+    with proxy.client() as c:
+        shared = int(c.value("select count(*) from pg_prepared_statements where statement like '%shared%'"))
+        total = int(c.value("select count(*) from pg_prepared_statements"))
+    assert shared <= 1 and total <= 50, (shared, total)
+
+
+def test_notifications_reach_an_idle_listener_and_nobody_else(start):
+    proxy = start(max_server_connections=3)
+    listener, sender, bystander = proxy.clients(3)
+    listener.rows("listen news")
+    bystander.value("select 1")
+    sender.rows("notify news, 'hello'")
+    msg = listener.recv(3)
+    assert msg.type == "A" and b"hello" in msg.body
+    assert not bystander.readable(0.2) and not sender.readable(0)
+    for c in (listener, sender, bystander):
+        c.terminate()
+
+
+PIN_CAUSES = {
+    "create temp table p (i int)": "drop table p",
+    "select pg_advisory_lock(9)": "select pg_advisory_unlock(9)",
+    "listen p": "unlisten p",
+    "declare p cursor with hold for select 1": "close p",
+    "select nextval('seq')": "discard sequences",
+}
+
+
+@pytest.mark.parametrize("cause", sorted(PIN_CAUSES))
+def test_a_pin_is_shown_with_its_reason_and_ends_with_its_cause(start, cause):
+    proxy = start(max_server_connections=2)
+    with proxy.client(application_name="pinner") as c:
+        c.rows(cause)
+        c.value("select 1")
+        pins = proxy.show("PINS")
+        assert len(pins) == 1, pins
+        row = pins[0]
+        text = " ".join(str(v) for v in row.values())
+        assert "pinner" in text, "the function is named"
+        assert any(k in row for k in ("reason",)) and row["reason"], row
+        assert any("age" in k or "seconds" in k for k in row), row
+        assert any("digest" in k or "statement" in k or "query" in k for k in row), row
+        c.rows(PIN_CAUSES[cause])
+        c.value("select 1")
+        assert proxy.show("PINS") == []
+
+
+def test_a_pin_ends_with_its_client(start):
+    proxy = start(max_server_connections=2)
+    c = proxy.client()
+    c.rows("create temp table p (i int)")
+    assert len(proxy.show("PINS")) == 1
+    c.terminate()
+    wait_until(lambda: proxy.show("PINS") == [], 3, "the pin's end")
+
+
+def test_nothing_pins_without_cause(start):
+    proxy = start(max_server_connections=2)
+    with proxy.client() as c:
+        for sql in ("set work_mem = '5MB'", "prepare x as select 1", "set role reader", "select 1", "begin", "savepoint a",
+                    "create temp table x (i int) on commit drop", "commit", "select pg_advisory_xact_lock(1)",
+                    "select 'create temp table'", "notify x", "select set_config('work_mem', '6MB', false)"):
+            c.simple(sql)
+        c.extended("select $1::int", [1], name="named")
+        assert proxy.show("PINS") == []
