@@ -63,6 +63,7 @@ struct conf_settings {
 #define CONF_BOOL(name, ...)      bool name;
 #define CONF_ENUM(name, tag, ...) enum conf_##tag name;
 #define CONF_STR(name, ...)       const char *name; /* never NULL */
+#define CONF_FILE(name, ...)      const char *name; /* never NULL */
 #define CONF_BOUND(name, ...)     struct conf_bound name;
 #define CONF_IGNORED(name, why)
 #include "conf/conf_settings.def"
@@ -75,6 +76,7 @@ struct conf_settings {
 #undef CONF_BOOL
 #undef CONF_ENUM
 #undef CONF_STR
+#undef CONF_FILE
 #undef CONF_BOUND
 #undef CONF_IGNORED
 };
@@ -113,7 +115,8 @@ bool conf_set(struct conf *conf, const char *key, const char *value, struct err 
 /* Every setting that differs and needs a restart, as a warning each; returns how many. */
 size_t conf_diff_unreloadable(const struct conf *old, const struct conf *now,
                               struct conf_report *report);
-/* Files that must be readable, descriptors against RLIMIT_NOFILE: what is missing, as errors. */
+/* What only the machine can tell: a file that can't be read is an error, too low a limit of
+ * descriptors (RLIMIT_NOFILE) a warning. */
 void conf_check_files(const struct conf *conf, struct conf_report *report);
 /* Descriptors that the settings can need at most: clients, servers, and what weir itself uses. */
 uint64_t conf_fds_needed(const struct conf *conf);

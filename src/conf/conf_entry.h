@@ -23,7 +23,11 @@ enum conf_pool_mode {
     CONF_POOL_UNSET /* in entries only */
 };
 enum conf_proto { CONF_PROTO_POSTGRES, CONF_PROTO_MYSQL };
-enum conf_load_balance { CONF_LOAD_BALANCE_DISABLE, CONF_LOAD_BALANCE_ROUND_ROBIN };
+enum conf_load_balance {
+    CONF_LOAD_BALANCE_DISABLE,
+    CONF_LOAD_BALANCE_ROUND_ROBIN,
+    CONF_LOAD_BALANCE_RANDOM
+};
 enum conf_role { CONF_ROLE_AUTO, CONF_ROLE_PRIMARY, CONF_ROLE_REPLICA };
 
 /* How many connections to a server. */

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: ISC
+ * Faults that no single line shows: settings that contradict each other, files that can't be read,
+ * descriptors that won't suffice, changes that a reload can't make.
+ */
+#include "config.h"
+
+#include "conf/conf_priv.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Connections to a server whose bound isn't a number: PostgreSQL's own default. */
+#define BOUND_GUESS 100u
+/* What weir has open beside clients and servers: logs, epoll, event and timer descriptors, name
+ * look-ups, the console, what is opened while reloading. */
+#define FDS_FIXED      64u
+#define FDS_PER_WORKER 8u
+
+/* The place where a setting was given, for a fault that is about it. */
+__attribute__((format(printf, 3, 4))) static void fault(struct conf_loader *l, const char *key,
+                                                        const char *fmt, ...)
+{
+    char text[256];
+    const struct conf_place *at = &l->seen[conf_setting_index(conf_setting_find(key))];
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    conf_report_add(l->report, CONF_ERROR, at->file, at->line, "%s: %s", key, text);
+}
+
+static void check_listening(struct conf_loader *l)
+{
+    const struct conf_settings *s = &l->conf->settings;
+    bool tcp = s->listen_addr[0] != '\0' && (s->listen_port != 0 || s->mysql_port != 0);
+    if (!tcp && s->unix_socket_dir[0] == '\0')
+        fault(l, "listen_addr",
+              "no client can connect: neither listen_addr nor unix_socket_dir "
+              "is set");
+    if (s->mysql_port != 0 && s->mysql_port == s->listen_port)
+        fault(l, "mysql_port", "%d is listen_port already", s->mysql_port);
+    if (s->admin_port != 0 && s->listen_addr[0] != '\0' &&
+        (s->admin_port == s->listen_port || s->admin_port == s->mysql_port))
+        fault(l, "admin_port", "%d is a port for clients already", s->admin_port);
+}
+
+static void check_client_tls(struct conf_loader *l)
+{
+    const struct conf_settings *s = &l->conf->settings;
+    bool on = s->client_tls_sslmode != CONF_SSLMODE_DISABLE;
+    bool verifies = s->client_tls_sslmode >= CONF_SSLMODE_VERIFY_CA;
+    if (on && (s->client_tls_key_file[0] == '\0' || s->client_tls_cert_file[0] == '\0'))
+        fault(l, "client_tls_sslmode", "client_tls_key_file and client_tls_cert_file must be set");
+    if (verifies && s->client_tls_ca_file[0] == '\0')
+        fault(l, "client_tls_sslmode", "client_tls_ca_file must be set to check certificates with");
+    if (s->auth_type == CONF_AUTH_CERT && !verifies)
+        fault(l, "auth_type", "cert needs client_tls_sslmode = verify-full");
+}
+
+/* Whether there is anybody who could log in. */
+static bool has_users(const struct conf *conf)
+{
+    const struct conf_settings *s = &conf->settings;
+    const struct conf_database *db;
+    if (s->auth_file[0] != '\0' || s->auth_user[0] != '\0' || s->auth_type == CONF_AUTH_ANY)
+        return true;
+    for (size_t i = 0; (db = conf_database_at(conf, i)) != NULL; i++)
+        if (db->auth_user != NULL || (db->from_url && db->user != NULL))
+            return true;
+    return false;
+}
+
+static void check_users(struct conf_loader *l)
+{
+    const struct conf_settings *s = &l->conf->settings;
+    const struct conf_database *db;
+    if (!has_users(l->conf))
+        conf_report_add(l->report, CONF_WARNING, NULL, 0,
+                        "nobody can log in: set auth_file, or auth_user for auth_query");
+    if (s->auth_query[0] != '\0' && strstr(s->auth_query, "$1") == NULL)
+        fault(l, "auth_query", "it has no $1 for the user's name");
+    for (size_t i = 0; s->auth_type == CONF_AUTH_ANY && (db = conf_database_at(l->conf, i)) != NULL;
+         i++)
+        if (db->user == NULL)
+            fault(l, "auth_type", "with any each database needs a user=, and %s has none",
+                  db->name);
+}
+
+static void check_functions(struct conf_loader *l)
+{
+    const struct conf_settings *s = &l->conf->settings;
+    const struct conf_function *f;
+    static const char *const known[] = {"user", "option", "application_name", NULL};
+    for (const char *p = s->function_from; *p != '\0';) {
+        p += strspn(p, ", \t");
+        size_t n = strcspn(p, ", \t"), i = 0;
+        while (known[i] != NULL && (strlen(known[i]) != n || memcmp(known[i], p, n) != 0))
+            i++;
+        if (n > 0 && known[i] == NULL)
+            fault(l, "function_from", "\"%.*s\" is none of user, option, application_name",
+                  n > 40 ? 40 : (int)n, p);
+        p += n;
+    }
+    int64_t guaranteed = 0;
+    for (size_t i = 0; (f = conf_function_at(l->conf, i)) != NULL; i++)
+        guaranteed += f->guarantee > 0 ? f->guarantee : 0;
+    if (s->max_server_connections.kind == CONF_BOUND_COUNT &&
+        guaranteed > (int64_t)s->max_server_connections.n)
+        conf_report_add(l->report, CONF_WARNING, NULL, 0,
+                        "[functions] guarantees %" PRId64 " connections, but "
+                        "max_server_connections is %u",
+                        guaranteed, s->max_server_connections.n);
+}
+
+void conf_check_whole(struct conf_loader *l)
+{
+    struct conf_settings *s = &l->conf->settings;
+    /* PgBouncer's -v. */
+    if (s->verbose > 0)
+        s->log_level = CONF_LOG_LEVEL_DEBUG;
+    check_listening(l);
+    check_client_tls(l);
+    check_users(l);
+    check_functions(l);
+    if (l->raw[CONF_KIND_DATABASE].n == 0)
+        conf_report_add(l->report, CONF_WARNING, NULL, 0,
+                        "no database: add one to [databases], or start with --url");
+}
+
+/* --- what the machine has --- */
+
+uint64_t conf_fds_needed(const struct conf *conf)
+{
+    const struct conf_settings *s = &conf->settings;
+    const struct conf_server *server;
+    long cores = s->workers > 0 ? s->workers : sysconf(_SC_NPROCESSORS_ONLN);
+    uint64_t n = FDS_FIXED + (cores > 0 ? (uint64_t)cores : 1) * FDS_PER_WORKER;
+    n += (uint64_t)s->max_client_conn;
+    for (size_t i = 0; (server = conf_server_at(conf, i)) != NULL; i++) {
+        struct conf_bound bound = conf_server_bound(conf, server);
+        n += bound.kind == CONF_BOUND_COUNT ? bound.n : BOUND_GUESS;
+    }
+    return n;
+}
+
+static void check_socket_dir(const struct conf_settings *s, struct conf_report *report)
+{
+    struct stat st;
+    if (s->unix_socket_dir[0] == '/' &&
+        (stat(s->unix_socket_dir, &st) != 0 || !S_ISDIR(st.st_mode)))
+        conf_report_add(report, CONF_ERROR, NULL, 0, "unix_socket_dir: %s is not a directory",
+                        s->unix_socket_dir);
+    if (s->unix_socket_group[0] != '\0' && getgrnam(s->unix_socket_group) == NULL)
+        conf_report_add(report, CONF_ERROR, NULL, 0, "unix_socket_group: there is no group %s",
+                        s->unix_socket_group);
+}
+
+void conf_check_files(const struct conf *conf, struct conf_report *report)
+{
+    const struct conf_setting *row;
+    for (size_t i = 0; (row = conf_setting_at(i)) != NULL; i++) {
+        char unused[48];
+        if (row->type != CONF_TYPE_FILE)
+            continue;
+        const char *path = conf_setting_format(row, &conf->settings, unused);
+        if (path[0] != '\0' && access(path, R_OK) != 0)
+            conf_report_add(report, CONF_ERROR, NULL, 0, "%s: %s: %s", row->name, path,
+                            strerror(errno));
+    }
+    check_socket_dir(&conf->settings, report);
+    struct rlimit limit;
+    uint64_t needed = conf_fds_needed(conf);
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max != RLIM_INFINITY &&
+        limit.rlim_max < needed)
+        conf_report_add(report, CONF_WARNING, NULL, 0,
+                        "max_client_conn: %d clients and their servers need %" PRIu64
+                        " descriptors, but no more than %" PRIu64
+                        " are allowed (ulimit -Hn, LimitNOFILE=): clients beyond that wait",
+                        conf->settings.max_client_conn, needed, (uint64_t)limit.rlim_max);
+}
+
+size_t conf_diff_unreloadable(const struct conf *old, const struct conf *now,
+                              struct conf_report *report)
+{
+    const struct conf_setting *row;
+    size_t n = 0;
+    for (size_t i = 0; (row = conf_setting_at(i)) != NULL; i++) {
+        char was_text[48], is_text[48];
+        const char *was = conf_setting_format(row, &old->settings, was_text);
+        const char *is = conf_setting_format(row, &now->settings, is_text);
+        if (row->reload || strcmp(was, is) == 0)
+            continue;
+        conf_report_add(report, CONF_WARNING, NULL, 0,
+                        "%s: the change from \"%s\" to \"%s\" needs a restart", row->name, was, is);
+        n++;
+    }
+    return n;
+}

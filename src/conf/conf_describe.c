@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: ISC
+ * See conf_describe.h.
+ */
+#include "config.h"
+
+#include "conf/conf_describe.h"
+
+#include "conf/conf_priv.h"
+#include "conf/conf_value.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <string.h>
+
+/* --- SHOW CONFIG --- */
+
+/* The row with this place in the order of names; the table is small and nobody is in a hurry. */
+static const struct conf_setting *by_name(size_t place)
+{
+    const struct conf_setting *row, *other;
+    for (size_t i = 0; (row = conf_setting_at(i)) != NULL; i++) {
+        size_t before = 0;
+        for (size_t j = 0; (other = conf_setting_at(j)) != NULL; j++)
+            before += strcmp(other->name, row->name) < 0;
+        if (before == place)
+            return row;
+    }
+    return NULL;
+}
+
+bool conf_show_row(const struct conf *conf, size_t i, struct conf_show *out)
+{
+    char text[CONF_VALUE_TEXT];
+    const struct conf_setting *row = by_name(i);
+    if (row == NULL)
+        return false;
+    out->key = row->name;
+    out->changeable = row->reload;
+    (void)snprintf(out->value, sizeof out->value, "%s",
+                   conf_setting_format(row, &conf->settings, text));
+    (void)snprintf(out->defval, sizeof out->defval, "%s",
+                   conf_setting_default(row, conf->pgbouncer));
+    return true;
+}
+
+/* --- --print-config --- */
+
+/* Whether a value of a setting would not come back as it is without quotes. */
+static bool needs_quotes(const char *v)
+{
+    size_t len = strlen(v);
+    if (len == 0)
+        return false;
+    if (isspace((unsigned char)v[0]) || isspace((unsigned char)v[len - 1]) || v[0] == '\'')
+        return true;
+    return v[0] == ';' || strstr(v, " ;") != NULL || strstr(v, "\t;") != NULL;
+}
+
+static void put_quoted(const char *v, FILE *to)
+{
+    (void)fputc('\'', to);
+    for (; *v != '\0'; v++) {
+        if (*v == '\'')
+            (void)fputc('\'', to);
+        (void)fputc(*v, to);
+    }
+    (void)fputc('\'', to);
+}
+
+static void print_settings(const struct conf *conf, FILE *to)
+{
+    const struct conf_setting *row;
+    (void)fprintf(to, "[weir]\n");
+    for (size_t i = 0; (row = conf_setting_at(i)) != NULL; i++) {
+        char text[CONF_VALUE_TEXT];
+        const char *value = conf_setting_format(row, &conf->settings, text);
+        (void)fprintf(to, "%s = ", row->name);
+        if (needs_quotes(value))
+            put_quoted(value, to);
+        else
+            (void)fputs(value, to);
+        (void)fputc('\n', to);
+    }
+}
+
+static void print_name(const char *name, FILE *to)
+{
+    bool plain = name[0] != '\0' && name[0] != '[' && name[0] != '%';
+    for (const char *p = name; *p != '\0'; p++)
+        plain = plain && !isspace((unsigned char)*p) && strchr("=\";#", *p) == NULL;
+    if (plain) {
+        (void)fprintf(to, "%s =", name);
+        return;
+    }
+    (void)fputc('"', to);
+    for (const char *p = name; *p != '\0'; p++)
+        (void)fprintf(to, "%s%c", *p == '"' ? "\"" : "", *p);
+    (void)fputs("\" =", to);
+}
+
+static bool is_secret(const char *key)
+{
+    return strstr(key, "password") == key || strcmp(key, "sslpassword") == 0 ||
+           strcmp(key, "scram_client_key") == 0 || strcmp(key, "scram_server_key") == 0 ||
+           strcmp(key, "oauth_client_secret") == 0;
+}
+
+static void print_option(const char *key, const char *value, FILE *to)
+{
+    (void)fprintf(to, " %s=", key);
+    if (is_secret(key) && strcmp(key, "password_ttl") != 0 && strcmp(key, "password_command") != 0)
+        (void)fputs("***", to);
+    else if (value[0] == '\0' || strpbrk(value, " \t;'") != NULL)
+        put_quoted(value, to);
+    else
+        (void)fputs(value, to);
+}
+
+static void print_options(enum conf_kind kind, const void *entry, FILE *to)
+{
+    const struct conf_setting *row;
+    for (size_t i = 0; (row = conf_option_at(kind, i)) != NULL; i++) {
+        char text[CONF_VALUE_TEXT];
+        if (conf_option_is_set(row, entry))
+            print_option(row->name, conf_setting_format(row, entry, text), to);
+    }
+}
+
+static void print_database(const struct conf_database *db, FILE *to)
+{
+    print_name(db->name, to);
+    if (db->proto == CONF_PROTO_MYSQL) {
+        /* There is no other way to say that it is MySQL. */
+        (void)fputs(" mysql://", to);
+        for (size_t i = 0; i < db->n_hosts; i++)
+            (void)fprintf(to, strchr(db->hosts[i].host, ':') ? "%s[%s]:%u" : "%s%s:%u",
+                          i == 0 ? "" : ",", db->hosts[i].host, db->hosts[i].port);
+    }
+    for (size_t i = 0; i < db->n_params; i++)
+        if (db->proto == CONF_PROTO_POSTGRES ||
+            (strcmp(db->params[i].key, "host") != 0 && strcmp(db->params[i].key, "port") != 0))
+            print_option(db->params[i].key, db->params[i].value, to);
+    for (size_t i = 0; i < db->n_startup; i++)
+        print_option(db->startup[i].key, db->startup[i].value, to);
+    print_options(CONF_KIND_DATABASE, db, to);
+    (void)fputc('\n', to);
+}
+
+static void print_entries(const struct conf *conf, enum conf_kind kind, FILE *to)
+{
+    const struct conf_table *t = &conf->entries->tables[kind];
+    if (t->n == 0)
+        return;
+    (void)fprintf(to, "\n[%s]\n", conf_kind_section(kind));
+    for (size_t i = 0; i < t->n; i++) {
+        const void *entry = t->items[i];
+        if (kind == CONF_KIND_DATABASE) {
+            print_database(entry, to);
+            continue;
+        }
+        print_name(kind == CONF_KIND_SERVER ? ((const struct conf_server *)entry)->name
+                   : kind == CONF_KIND_USER ? ((const struct conf_user *)entry)->name
+                                            : ((const struct conf_function *)entry)->pattern,
+                   to);
+        print_options(kind, entry, to);
+        (void)fputc('\n', to);
+    }
+}
+
+void conf_print(const struct conf *conf, FILE *to)
+{
+    (void)fprintf(to, "; passwords are left out (***)\n");
+    print_settings(conf, to);
+    for (int kind = 0; kind < CONF_KIND_COUNT; kind++)
+        print_entries(conf, (enum conf_kind)kind, to);
+}
