@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: ISC
+ * See admin_text.h.
+ */
+#include "config.h"
+
+#include "admin/admin_text.h"
+
+#include "admin/admin_table.h"
+
+#include "base/buf.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* The length of the well-formed UTF-8 sequence at p (no overlong form, no surrogate, nothing above
+ * U+10FFFF), or 0. */
+static size_t utf8_len(const unsigned char *p, size_t n)
+{
+    size_t len = p[0] < 0x80                   ? 1
+                 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
+                 : (p[0] & 0xf0) == 0xe0       ? 3
+                 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
+                                               : 0;
+    if (len == 0 || len > n)
+        return 0;
+    for (size_t i = 1; i < len; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
+        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
+        return 0;
+    return len;
+}
+
+static bool put(struct buf *out, const char *text)
+{
+    return buf_append(out, text, strlen(text));
+}
+
+/* One character of a JSON string, its escape where it needs one ('<' for those who put the text
+ * into a page). */
+static bool json_char(struct buf *out, const char *p, size_t len)
+{
+    unsigned char c = (unsigned char)p[0];
+    if (c == '"' || c == '\\')
+        return buf_append(out, "\\", 1) && buf_append(out, p, 1);
+    if (c == '\n')
+        return put(out, "\\n");
+    if (c < 0x20 || c == 0x7f || c == '<')
+        return buf_printf(out, "\\u%04x", c);
+    return buf_append(out, p, len);
+}
+
+bool admin_json_string(struct buf *out, const char *text, size_t n)
+{
+    bool ok = put(out, "\"");
+    for (size_t i = 0; ok && i < n;) {
+        size_t len = utf8_len((const unsigned char *)text + i, n - i);
+        ok = len == 0 ? put(out, "\\ufffd") : json_char(out, text + i, len);
+        i += len == 0 ? 1 : len;
+    }
+    return ok && put(out, "\"");
+}
+
+static bool json_row(struct buf *out, const struct admin_table *t, size_t row)
+{
+    size_t n;
+    const struct admin_column *columns = admin_table_columns(t, &n);
+    bool ok = put(out, "{");
+    for (size_t i = 0; ok && i < n; i++) {
+        size_t len;
+        const char *cell = admin_table_cell(t, row, i, &len);
+        ok = buf_printf(out, "%s\"%s\":", i == 0 ? "" : ",", columns[i].name);
+        if (!ok)
+            break;
+        if (cell == NULL)
+            ok = put(out, "null");
+        else if (columns[i].type == ADMIN_TEXT)
+            ok = admin_json_string(out, cell, len);
+        else
+            ok = buf_append(out, cell, len);
+    }
+    return ok && put(out, "}");
+}
+
+bool admin_json_table(struct buf *out, const struct admin_table *t, uint64_t offset, uint64_t limit,
+                      bool complete)
+{
+    size_t total = admin_table_rows(t);
+    bool ok = buf_printf(out, "{\"total\":%zu,\"offset\":%" PRIu64 ",\"complete\":%s,\"rows\":[",
+                         total, offset, complete ? "true" : "false");
+    uint64_t end = offset >= total ? offset : total - offset < limit ? total : offset + limit;
+    for (uint64_t row = offset; ok && row < end; row++)
+        ok = put(out, row == offset ? "\n" : ",\n") && json_row(out, t, (size_t)row);
+    return ok && put(out, "]}\n");
+}
+
+bool admin_label_text(struct buf *out, const char *text)
+{
+    size_t n = strlen(text);
+    bool ok = true;
+    for (size_t i = 0; ok && i < n;) {
+        size_t len = utf8_len((const unsigned char *)text + i, n - i);
+        if (len == 0)
+            ok = put(out, "\xef\xbf\xbd");
+        else if (text[i] == '\\' || text[i] == '"')
+            ok = buf_append(out, "\\", 1) && buf_append(out, text + i, 1);
+        else if (text[i] == '\n')
+            ok = put(out, "\\n");
+        else
+            ok = buf_append(out, text + i, len);
+        i += len == 0 ? 1 : len;
+    }
+    return ok;
+}
