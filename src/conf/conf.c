@@ -158,7 +158,6 @@ static void on_section(void *arg, const char *name, const struct conf_place *at)
 {
     struct conf_loader *l = arg;
     enum section section = section_find(name);
-    l->section = (int)section;
     if (section == SECTION_UNKNOWN) {
         fault_section(l, name, at);
         return;
@@ -213,7 +212,8 @@ static void take_file_setting(struct conf_loader *l, const char *key, const char
     conf_take_setting(l, key, value, at);
 }
 
-static void on_pair(void *arg, const char *key, const char *value, const struct conf_place *at)
+static void on_pair(void *arg, const char *section, const char *key, const char *value,
+                    const struct conf_place *at)
 {
     struct conf_loader *l = arg;
     struct conf_raw raw = {.name = key, .value = value, .at = *at};
@@ -221,7 +221,7 @@ static void on_pair(void *arg, const char *key, const char *value, const struct 
         conf_report_add(l->report, CONF_ERROR, at->file, at->line, "no name in front of the =");
         return;
     }
-    switch ((enum section)l->section) {
+    switch (section[0] == '\0' ? SECTION_NONE : section_find(section)) {
     case SECTION_NONE:
         conf_report_add(l->report, CONF_ERROR, at->file, at->line,
                         "\"%.60s\" stands before the first section; [weir] is the one for settings",

@@ -223,10 +223,17 @@ static size_t items(const char *list)
     return n;
 }
 
+/* One more item of a list separated by commas. */
+static void list_add(char *list, size_t room, bool first, const char *text)
+{
+    size_t used = strlen(list);
+    (void)snprintf(list + used, room - used, "%s%s", first ? "" : ",", text);
+}
+
 /* host:port,host:port of a URL into the two lists that libpq has for it. */
 static void take_url_hosts(struct builder *b, char *hosts)
 {
-    size_t room = strlen(hosts) * 2 + 2;
+    size_t room = strlen(hosts) + 2;
     char *host_list = conf_arena_alloc(&b->l->scratch, room);
     char *port_list = conf_arena_alloc(&b->l->scratch, room);
     if (host_list == NULL || port_list == NULL || *hosts == '\0')
@@ -237,16 +244,16 @@ static void take_url_hosts(struct builder *b, char *hosts)
     }
     struct err err;
     char *host, *port;
-    bool any_host = false, any_port = false;
+    bool first = true, any_host = false, any_port = false;
     enum conf_next next;
-    for (size_t n = 0; (next = conf_url_next_host(&hosts, &host, &port, &err)) == CONF_NEXT_ITEM;
-         n++) {
+    while ((next = conf_url_next_host(&hosts, &host, &port, &err)) == CONF_NEXT_ITEM) {
         if (strchr(host, ',') != NULL) {
             fault(b, "a host of the URL has a comma in it");
             return;
         }
-        strcat(strcat(host_list, n == 0 ? "" : ","), host);
-        strcat(strcat(port_list, n == 0 ? "" : ","), port == NULL ? "" : port);
+        list_add(host_list, room, first, host);
+        list_add(port_list, room, first, port == NULL ? "" : port);
+        first = false;
         any_host |= *host != '\0';
         any_port |= port != NULL;
     }

@@ -260,12 +260,12 @@ static char *on_read(char *to, int room, void *arg)
 static int on_ini_pair(void *arg, const char *section, const char *name, const char *value)
 {
     struct reader *r = arg;
-    (void)section; /* r->section is the same, and survives an include */
     if (value == NULL)
         return 0; /* a build of inih that takes a key alone */
     r->expect = false;
     const struct conf_place *at = &r->frames[r->depth - 1].at;
-    r->sink->on_pair(r->sink->arg, r->key != NULL ? r->key : conf_arena_text(r->arena, name),
+    r->sink->on_pair(r->sink->arg, section,
+                     r->key != NULL ? r->key : conf_arena_text(r->arena, name),
                      r->value != NULL ? r->value : conf_arena_text(r->arena, value), at);
     return 1;
 }

@@ -21,7 +21,9 @@ struct conf_place {
 struct conf_ini_sink {
     void *arg;
     void (*on_section)(void *arg, const char *name, const struct conf_place *at);
-    void (*on_pair)(void *arg, const char *key, const char *value, const struct conf_place *at);
+    /* `section` is "" before the first one. */
+    void (*on_pair)(void *arg, const char *section, const char *key, const char *value,
+                    const struct conf_place *at);
 };
 
 /* Whether the text has a [pgbouncer] section: then `;` inside a line is nothing special. */

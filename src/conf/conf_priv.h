@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC
- * What the files of this folder share: the configuration itself, tables of names, and the steps of
- * conf_load().
+ * What the files of this folder share: the configuration itself and the steps of conf_load().
  */
 #ifndef WEIR_CONF_CONF_PRIV_H
 #define WEIR_CONF_CONF_PRIV_H
@@ -9,27 +8,11 @@
 #include "conf/conf_arena.h"
 #include "conf/conf_ini.h"
 #include "conf/conf_setting.h"
+#include "conf/conf_table.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
-
-/* --- tables: by name in O(1), and in the order of adding --- */
-
-struct conf_node;
-
-struct conf_table {
-    struct conf_node *by_name;
-    const void **items;
-    size_t n;
-};
-
-/* False when memory is out (then the arena's `failed` says so too). The name must be new. */
-bool conf_table_add(struct conf_table *t, struct conf_arena *arena, const char *name,
-                    const void *item) __attribute__((warn_unused_result));
-/* Not const: the loader changes what it finds. NULL when there is none. */
-void *conf_table_find(const struct conf_table *t, const char *name);
-void conf_table_fini(struct conf_table *t);
 
 /* --- the configuration --- */
 
@@ -69,7 +52,6 @@ struct conf_loader {
     struct conf_table raw[CONF_KIND_COUNT];   /* of struct conf_raw */
     struct conf_table sections;               /* seen in the file at hand: of struct conf_place */
     struct conf_place seen[CONF_SETTING_MAX]; /* where a setting was given; file NULL: nowhere */
-    int section;                              /* enum section of conf.c */
 };
 
 /* An option of an entry, as a row: found in the table of its kind. */

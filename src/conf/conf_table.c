@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC
- * Tables of names: uthash for the look-up, an array for the order.
+ * See conf_table.h. uthash for the look-up, an array for the order.
  */
 #include "config.h"
 
@@ -7,7 +7,7 @@
 #define HASH_NONFATAL_OOM        1
 #define uthash_nonfatal_oom(elt) ((elt)->lost = true)
 
-#include "conf/conf_priv.h"
+#include "conf/conf_table.h"
 
 #include <string.h>
 #include <uthash.h>
