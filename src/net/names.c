@@ -200,6 +200,16 @@ static void host_judge(struct host *h, int result, const struct evutil_addrinfo 
     }
 }
 
+static void queries_move(struct names_queries *to, struct names_queries *from)
+{
+    LIST_INIT(to);
+    if (!LIST_EMPTY(from)) {
+        to->lh_first = from->lh_first;
+        to->lh_first->link.le_prev = &to->lh_first;
+        LIST_INIT(from);
+    }
+}
+
 static void on_answer(int result, struct evutil_addrinfo *list, void *arg)
 {
     struct host *h = arg;
@@ -212,8 +222,11 @@ static void on_answer(int result, struct evutil_addrinfo *list, void *arg)
     } else {
         host_judge(h, result, list);
         h->telling++;
+        /* Taken off first: who asks again from his callback waits for the next answer. */
+        struct names_queries due;
         struct names_query *q;
-        while ((q = LIST_FIRST(&h->waiting))) {
+        queries_move(&due, &h->waiting);
+        while ((q = LIST_FIRST(&due))) {
             LIST_REMOVE(q, link);
             if (q->told)
                 *q->told = true;

@@ -446,3 +446,9 @@ enum io_result stream_writev(struct stream *s, const struct iovec *iov, int n, s
     }
     return IO_OK;
 }
+
+int stream_peek(const struct stream *s)
+{
+    uint8_t first;
+    return recv(s->fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) == 1 ? first : -1;
+}
