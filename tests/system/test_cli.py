@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: ISC
+"""The command line: exit codes, --check, --print-config, the sidecar, the environment."""
+
+import os
+import re
+import subprocess
+import time
+
+import psycopg2
+import pytest
+
+from harness.postgres import free_port
+from harness.proxy import Proxy, render, wait_until, weir_binary
+
+pytestmark = pytest.mark.weir_only
+
+
+def weir(*args, env=None, timeout=30):
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("WEIR_", "PG"))}
+    return subprocess.run([weir_binary(), *map(str, args)], capture_output=True, text=True, timeout=timeout,
+                          env={**clean, **(env or {})}, stdin=subprocess.DEVNULL)
+
+
+def write(tmp_path, sections, name="weir.ini"):
+    path = tmp_path / name
+    path.write_text(sections if isinstance(sections, str) else render(sections))
+    return path
+
+
+def test_version_and_help():
+    out = weir("--version")
+    assert out.returncode == 0 and re.search(r"weir \d", out.stdout)
+    out = weir("--help")
+    assert out.returncode == 0
+    for word in ("--check", "--print-config", "--url", "--version"):
+        assert word in out.stdout
+
+
+@pytest.mark.parametrize("args", [[], ["--nonsense"], ["a.ini", "b.ini"], ["--url"]])
+def test_wrong_usage_is_2(args):
+    out = weir(*args)
+    assert out.returncode == 2 and out.stderr
+
+
+def test_missing_file_is_1(tmp_path):
+    out = weir(tmp_path / "nowhere.ini")
+    assert out.returncode == 1 and "nowhere.ini" in out.stderr
+
+
+def test_port_in_use_is_1(tmp_path, pg):
+    path = write(tmp_path, {"weir": {"listen_addr": "127.0.0.1", "listen_port": pg.port, "admin_port": free_port()},
+                            "databases": {"shop": {"host": "127.0.0.1", "port": pg.port}}})
+    out = weir(path)
+    assert out.returncode == 1 and str(pg.port) in out.stderr
+
+
+def test_all_errors_of_a_file_at_once_with_their_lines(tmp_path):
+    path = write(tmp_path, "[weir]\nlisten_port = 70000\nlisen_addr = x\nquery_wait_timeout = soon\nmax_client_conn = 5\n"
+                           "max_client_conn = 6\n[databases]\nshop = nonsense=1\n")
+    for args in ([path], ["--check", path]):
+        out = weir(*args)
+        assert out.returncode == 1
+        text = out.stderr + out.stdout
+        for line, key in ((2, "listen_port"), (3, "lisen_addr"), (4, "query_wait_timeout"), (6, "max_client_conn"), (8, "nonsense")):
+            assert re.search(rf"weir\.ini:{line}\b.*{key}", text), f"line {line} {key} in:\n{text}"
+
+
+def test_check_prints_what_it_found(tmp_path, pg):
+    path = write(tmp_path, {"weir": {"max_server_connections": "75%", "listen_port": free_port(), "admin_port": free_port()},
+                            "databases": {"shop": f"postgres://app:secret@127.0.0.1:{pg.port}/shop",
+                                          "other": {"host": "127.0.0.1", "port": pg.port, "user": "app", "password": "secret"}}})
+    out = weir("--check", path)
+    assert out.returncode == 0, out.stderr + out.stdout
+    assert "15." in out.stdout and "100" in out.stdout and "shop" in out.stdout
+    assert re.search(r"\b(7[0-9])\b", out.stdout), "the bound that weir will keep"
+    assert "secret" not in out.stdout + out.stderr
+
+
+def test_check_says_what_is_wrong(tmp_path, pg):
+    path = write(tmp_path, {"weir": {"listen_port": free_port()},
+                            "databases": {"down": {"host": "127.0.0.1", "port": free_port(), "user": "app", "password": "x"},
+                                          "denied": {"host": "127.0.0.1", "port": pg.port, "dbname": "shop", "user": "app",
+                                                     "password": "wrong"},
+                                          "fine": f"postgres://app:secret@127.0.0.1:{pg.port}/shop"}})
+    out = weir("--check", path)
+    text = out.stdout + out.stderr
+    assert out.returncode == 1
+    assert "down" in text and "denied" in text and "password" in text
+
+
+def test_print_config(tmp_path):
+    path = write(tmp_path, {"weir": {"listen_port": 7777, "query_wait_timeout": "7s"}, "databases": {
+        "shop": "postgres://app:secret@127.0.0.1/shop"}})
+    out = weir("--print-config", path, env={"WEIR_MAX_CLIENT_CONN": "123"})
+    assert out.returncode == 0, out.stderr
+    assert re.search(r"listen_port\s*=\s*7777", out.stdout)
+    assert re.search(r"max_client_conn\s*=\s*123", out.stdout)
+    assert "secret" not in out.stdout
+
+
+def test_order_of_sources(tmp_path):
+    """defaults < file < environment"""
+    path = write(tmp_path, {"weir": {"max_client_conn": 10, "query_wait_timeout": "7s"}})
+    env = {"WEIR_MAX_CLIENT_CONN": "20"}
+    out = weir("--print-config", path, env=env)
+    assert re.search(r"max_client_conn\s*=\s*20", out.stdout)
+    assert re.search(r"query_wait_timeout\s*=\s*7", out.stdout)
+
+
+def test_an_environment_variable_with_a_wrong_value_is_named(tmp_path):
+    out = weir("--check", write(tmp_path, {"weir": {}}), env={"WEIR_LISTEN_PORT": "many"})
+    assert out.returncode == 1 and "WEIR_LISTEN_PORT" in out.stderr + out.stdout
+
+
+@pytest.fixture
+def sidecar(pg):
+    """weir without a file."""
+    started = []
+
+    def make(args=(), **env):
+        proxy = Proxy(pg, args=args, start=False)
+        proxy.env = {"WEIR_LISTEN_PORT": str(proxy.port), "WEIR_ADMIN_PORT": str(proxy.admin_port),
+                     "WEIR_LISTEN_ADDR": "127.0.0.1", "WEIR_UNIX_SOCKET_DIR": proxy.dir, **env}
+        proxy.which = "weir"
+        started.append(proxy)
+        if not args:
+            proxy.args = ["--url", env.pop("url")] if "url" in env else []
+        return proxy.start()
+    yield make
+    problems = [p.destroy() for p in started]
+    assert not any(problems), problems
+
+
+def test_sidecar_prints_the_dsn_that_works(sidecar, pg):
+    proxy = sidecar(["--url", f"postgres://app:secret@127.0.0.1:{pg.port}/shop"])
+    found = wait_until(lambda: re.search(r"postgres(?:ql)?://\S+", proxy.log()), 5, "a DSN")
+    dsn = found.group(0).rstrip(".,;'\"")
+    assert str(proxy.port) in dsn
+    assert "secret" not in dsn
+    with psycopg2.connect(dsn, password="secret") as conn:
+        cur = conn.cursor()
+        cur.execute("select current_user, current_database()")
+        assert cur.fetchone() == ("app", "shop")
+
+
+def test_url_in_the_environment(pg):
+    proxy = Proxy(pg, start=False)
+    proxy.env = {"WEIR_URL": f"postgres://app:secret@127.0.0.1:{pg.port}/shop",
+                 "WEIR_URL_SECOND": f"postgres://app2:secret2@127.0.0.1:{pg.port}/other"}
+    proxy.databases = {}
+    proxy.settings["auth_file"] = proxy.userlist_path
+    proxy.write()
+    try:
+        proxy.start()
+        with proxy.client() as c:
+            assert c.value("select current_database()") == "shop"
+        with proxy.client("app2", "second") as c:
+            assert c.value("select current_database()") == "other"
+    finally:
+        assert not proxy.destroy()
+
+
+def test_a_pgbouncer_ini_starts_weir_as_it_is(pg, tmp_path):
+    """Every key of PgBouncer's manual: those without meaning here are a warning each, none a refusal."""
+    ini = f"""
+;; an ordinary pgbouncer.ini
+[databases]
+shop = host=127.0.0.1 port={pg.port} dbname=shop
+forced = host=127.0.0.1 port={pg.port} dbname=other user=app password=secret pool_size=5 reserve_pool=2 connect_query='select 1' client_encoding=UTF8
+%include {tmp_path}/more.ini
+* = host=127.0.0.1 port={pg.port}
+
+[users]
+app = pool_mode=transaction max_user_connections=10
+
+[pgbouncer]
+logfile = {tmp_path}/pgbouncer.log
+pidfile = {tmp_path}/pgbouncer.pid
+listen_addr = 127.0.0.1
+listen_port = PORT
+unix_socket_dir = {tmp_path}
+unix_socket_mode = 0777
+auth_type = scram-sha-256
+auth_file = {tmp_path}/userlist.txt
+admin_users = admin
+stats_users = stats
+pool_mode = transaction
+server_reset_query = DISCARD ALL
+server_reset_query_always = 0
+server_check_query = select 1
+server_check_delay = 30
+ignore_startup_parameters = extra_float_digits
+max_client_conn = 100
+default_pool_size = 20
+min_pool_size = 0
+reserve_pool_size = 5
+reserve_pool_timeout = 5
+max_db_connections = 50
+max_user_connections = 50
+server_round_robin = 0
+syslog = 0
+syslog_facility = daemon
+syslog_ident = pgbouncer
+log_connections = 1
+log_disconnections = 1
+log_pooler_errors = 1
+stats_period = 60
+verbose = 0
+server_lifetime = 3600
+server_idle_timeout = 600
+server_connect_timeout = 15
+server_login_retry = 15
+query_timeout = 0
+query_wait_timeout = 120
+client_idle_timeout = 0
+client_login_timeout = 60
+autodb_idle_timeout = 3600
+idle_transaction_timeout = 0
+pkt_buf = 4096
+listen_backlog = 128
+sbuf_loopcnt = 5
+max_packet_size = 2147483647
+suspend_timeout = 10
+tcp_defer_accept = 0
+tcp_socket_buffer = 0
+tcp_keepalive = 1
+tcp_keepcnt = 0
+tcp_keepidle = 0
+tcp_keepintvl = 0
+tcp_user_timeout = 0
+dns_max_ttl = 15
+dns_zone_check_period = 0
+dns_nxdomain_ttl = 15
+so_reuseport = 0
+disable_pqexec = 0
+application_name_add_host = 0
+server_fast_close = 0
+server_tls_sslmode = prefer
+server_tls_protocols = secure
+server_tls_ciphers = default
+client_tls_sslmode = disable
+conffile = {tmp_path}/x
+max_prepared_statements = 100
+track_extra_parameters = IntervalStyle
+"""
+    from harness.proxy import USERS_PLAIN
+    (tmp_path / "more.ini").write_text(f"third = host=127.0.0.1 port={pg.port}\n")
+    with open(tmp_path / "userlist.txt", "w") as f:
+        f.write("; users\n")
+        for name, password in USERS_PLAIN.items():
+            f.write(f'"{name}" "{password}"\n')
+    proxy = Proxy(pg, start=False, which="weir")
+    with open(proxy.ini_path, "w") as f:
+        f.write(ini.replace("PORT", str(proxy.port)))
+    proxy.env = {"WEIR_ADMIN_PORT": str(proxy.admin_port)}
+    try:
+        proxy.start()
+        for database in ("shop", "forced", "third"):
+            with proxy.client(database=database) as c:
+                assert c.value("select current_user") == "app"
+        assert proxy.show("POOLS")
+    finally:
+        assert not proxy.destroy()
+
+
+def test_sigterm_ends_with_0_and_sd_notify_says_ready(pg, tmp_path):
+    import signal
+    import socket
+    path = str(tmp_path / "notify")
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    sock.bind(path)
+    os.chmod(path, 0o777)
+    sock.settimeout(5)
+    proxy = Proxy(pg, env={"NOTIFY_SOCKET": path}, which="weir")
+    try:
+        assert b"READY=1" in sock.recv(1000)
+        proxy.signal(signal.SIGTERM)
+        assert proxy.wait() == 0
+        assert b"STOPPING=1" in sock.recv(1000)
+    finally:
+        sock.close()
+        proxy.destroy()
+
+
+def test_socket_activation(pg):
+    """LISTEN_FDS: weir serves on the descriptor that it was given."""
+    import socket
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(20)
+    port = listener.getsockname()[1]
+    proxy = Proxy(pg, start=False, which="weir")
+    env = {k: v for k, v in os.environ.items() if not k.startswith("WEIR_")}
+    log = open(proxy.log_path, "wb")
+    # the shell puts the descriptor where it belongs and its own number into LISTEN_PID
+    proxy.proc = subprocess.Popen(["bash", "-c", f"exec 3<&{listener.fileno()}; export LISTEN_FDS=1 LISTEN_PID=$$;"
+                                   f" exec '{weir_binary()}' '{proxy.ini_path}'"], pass_fds=[listener.fileno()], env=env,
+                                  stdout=log, stderr=log, start_new_session=True)
+    log.close()
+    listener.close()
+    try:
+        proxy.port = port
+        with wait_until(lambda: try_login(proxy), 5, "a login") as c:
+            assert c.value("select 1") == "1"
+    finally:
+        assert not proxy.destroy()
+
+
+def try_login(proxy):
+    try:
+        return proxy.client(timeout=2)
+    except Exception:
+        return None
+
+
+@pytest.mark.parametrize("how", ["file", "env", "command"])
+def test_passwords_from_elsewhere(start, pg, tmp_path, how):
+    (tmp_path / "pw").write_text("secret\n")
+    os.chmod(tmp_path / "pw", 0o600)
+    source = {"file": f"password_file={tmp_path}/pw", "env": "password_env=APP_PW",
+              "command": f"password_command='cat {tmp_path}/pw'"}[how]
+    proxy = start(databases={"shop": f"host=127.0.0.1 port={pg.port} dbname=shop user=app {source}"},
+                  env={"APP_PW": "secret"}, auth_type="scram-sha-256")
+    with proxy.client("app2", password="secret2") as c:
+        assert c.value("select current_user") == "app"
+
+
+@pytest.mark.parametrize("form", ["text", "json", "ecs", "gcp"])
+def test_log_formats(start, form):
+    import json
+    proxy = start(log_format=form)
+    with proxy.client(application_name="fn") as c:
+        c.value("select 1")
+    lines = proxy.log().splitlines()
+    assert lines
+    if form != "text":
+        for line in lines:
+            json.loads(line)
+    if form == "ecs":
+        first = json.loads(lines[0])
+        assert {"@timestamp", "log.level", "message", "ecs.version"} <= set(first)
