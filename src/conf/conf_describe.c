@@ -9,23 +9,26 @@
 #include "conf/conf_value.h"
 
 #include <ctype.h>
-#include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* --- SHOW CONFIG --- */
 
-/* The row with this place in the order of names; the table is small and nobody is in a hurry. */
+static int compare_names(const void *a, const void *b)
+{
+    const struct conf_setting *const *x = a, *const *y = b;
+    return strcmp((*x)->name, (*y)->name);
+}
+
+/* The row with this place in the order of names. */
 static const struct conf_setting *by_name(size_t place)
 {
-    const struct conf_setting *row, *other;
-    for (size_t i = 0; (row = conf_setting_at(i)) != NULL; i++) {
-        size_t before = 0;
-        for (size_t j = 0; (other = conf_setting_at(j)) != NULL; j++)
-            before += strcmp(other->name, row->name) < 0;
-        if (before == place)
-            return row;
-    }
-    return NULL;
+    const struct conf_setting *rows[CONF_SETTING_MAX], *row;
+    size_t n = 0;
+    for (; (row = conf_setting_at(n)) != NULL; n++)
+        rows[n] = row;
+    qsort(rows, n, sizeof rows[0], compare_names);
+    return place < n ? rows[place] : NULL;
 }
 
 bool conf_show_row(const struct conf *conf, size_t i, struct conf_show *out)

@@ -153,7 +153,7 @@ static void unquote_key(char *key)
 
 static bool is_plain(const char *line)
 {
-    return strlen(line) <= PLAIN_BYTES && strpbrk(line, ":;#\"") == NULL;
+    return strlen(line) <= PLAIN_BYTES && strpbrk(line, "[:;#\"") == NULL;
 }
 
 /* A pair: as it is when inih does no harm to it, else its stand-in. */
@@ -177,6 +177,14 @@ static const char *hand_pair(struct reader *r, char *line)
     r->key = line;
     r->value = skip_blanks(equals + 1);
     return STAND_IN_PAIR;
+}
+
+/* `[::1]:5432 = ...` is a pair, not a section. */
+static bool is_bracketed_key(const char *line)
+{
+    const char *close = strchr(line, ']');
+    return close != NULL && strchr(close, '=') != NULL &&
+           (close[1] == ':' || close[1 + strspn(close + 1, " \t")] == '=');
 }
 
 /* `[name]`; the rest of the line may be a comment. */
@@ -223,7 +231,7 @@ static const char *next_for_ini(struct reader *r, char section[SECTION_ROOM + 2]
         return "";
     } else if (*line == '\0' || *line == ';' || *line == '#') {
         return "";
-    } else if (*line == '[') {
+    } else if (*line == '[' && !is_bracketed_key(line)) {
         take_section(r, line, &f->at);
     } else {
         return hand_pair(r, line);
