@@ -27,6 +27,8 @@
 
 #include "net/stream.h"
 #include "net/loop.h"
+#include "net/loop_priv.h"
+#include "net/tls_memory.h"
 #include "net/tls_priv.h"
 
 #include <event2/event.h>
@@ -192,23 +194,20 @@ void stream_fini(struct stream *s, bool keep_fd)
         return;
     int fd = s->fd;
     struct ssl_st *ssl = s->ssl;
-    bool notify = ssl && !(s->flags & F_TLS_DEAD) && SSL_is_init_finished(ssl);
+    bool notify = !(s->flags & F_TLS_DEAD);
     stream_unhook(s);
     if (keep_fd)
         return;
-    if (ssl) {
-        ERR_clear_error();
-        if (notify)
-            SSL_shutdown(ssl);
-        SSL_free(ssl);
-        ERR_clear_error();
-    }
+    if (ssl)
+        tls_session_destroy(ssl, notify);
     close(fd);
 }
 
 struct stream_export stream_detach(struct stream *s)
 {
     struct stream_export x = {.fd = s->fd, .ssl = s->ssl};
+    if (s->ssl)
+        tls_arena_unlist(tls_arena_of(s->ssl)); /* another thread's from now on */
     if (s->loop && s->fd >= 0)
         stream_unhook(s);
     return x;
@@ -262,6 +261,30 @@ static void stream_tls_wants_write(struct stream *s, bool want)
     stream_rearm_or_hup(s);
 }
 
+struct ssl_st *stream_tls(const struct stream *s)
+{
+    if (s->ssl && tls_arena_of(s->ssl))
+        loop_sweep_soon(s->loop);
+    return s->ssl;
+}
+
+/* Around every piece of work that OpenSSL does for this stream. */
+static void tls_begin(struct stream *s)
+{
+    struct arena *a = tls_arena_of(s->ssl);
+    if (a) {
+        loop_sweep_soon(s->loop);
+        tls_arena_enter(a);
+    }
+    ERR_clear_error();
+    errno = 0;
+}
+
+static void tls_end(void)
+{
+    tls_arena_leave();
+}
+
 /* What an SSL call that gave `rc` <= 0 means. `reading`: WANT_WRITE is TLS's own need, not ours. */
 static enum io_result tls_outcome(struct stream *s, int rc, bool reading)
 {
@@ -293,33 +316,38 @@ bool stream_start_tls(struct stream *s, struct tls_ctx *ctx)
     return s->ssl != NULL;
 }
 
+static void tls_left(struct stream *s)
+{
+    s->flags |= F_TLS_LEFT;
+    if (!s->pause)
+        stream_call_again(s);
+}
+
 enum io_result stream_handshake(struct stream *s)
 {
-    ERR_clear_error();
-    errno = 0;
+    enum io_result r = IO_OK;
+    tls_begin(s);
     int rc = SSL_do_handshake(s->ssl);
-    if (rc != 1)
-        return tls_outcome(s, rc, true);
-    stream_tls_wants_write(s, false);
-    /* The client's first words may have come in the same read as its Finished. */
-    if (SSL_has_pending(s->ssl)) {
-        s->flags |= F_TLS_LEFT;
-        if (!s->pause)
-            stream_call_again(s);
+    if (rc == 1) {
+        stream_tls_wants_write(s, false);
+        /* The client's first words may have come in the same read as its Finished. */
+        if (SSL_has_pending(s->ssl))
+            tls_left(s);
+    } else {
+        r = tls_outcome(s, rc, true);
     }
-    return IO_OK;
+    tls_end();
+    return r;
 }
 
 void stream_adopt_tls(struct stream *s, struct ssl_st *ssl)
 {
     s->ssl = ssl;
+    tls_arena_of(ssl);
     SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
-    if (SSL_has_pending(ssl)) {
-        s->flags |= F_TLS_LEFT;
-        if (!s->pause)
-            stream_call_again(s);
-    }
+    if (SSL_has_pending(ssl))
+        tls_left(s);
 }
 
 static enum io_result tls_read(struct stream *s, void *to, size_t room, size_t *got)
@@ -327,10 +355,9 @@ static enum io_result tls_read(struct stream *s, void *to, size_t room, size_t *
     size_t have = 0;
     enum io_result r = IO_OK;
     s->flags = (uint8_t)(s->flags & ~F_TLS_LEFT);
+    tls_begin(s);
     while (have < room) {
         size_t n = 0;
-        ERR_clear_error();
-        errno = 0;
         int rc = SSL_read_ex(s->ssl, (char *)to + have, room - have, &n);
         if (rc != 1) {
             r = tls_outcome(s, rc, true);
@@ -341,15 +368,13 @@ static enum io_result tls_read(struct stream *s, void *to, size_t room, size_t *
         if (!SSL_has_pending(s->ssl))
             break;
     }
+    /* An end or an error behind the bytes shows again at the next call. */
+    if (have > 0 && r != IO_AGAIN && (r != IO_OK || SSL_has_pending(s->ssl)))
+        tls_left(s);
+    tls_end();
     if (have == 0)
         return r;
-    /* An end or an error behind the bytes shows again at the next call. */
     *got = have;
-    if (r != IO_AGAIN && (r != IO_OK || SSL_has_pending(s->ssl))) {
-        s->flags |= F_TLS_LEFT;
-        if (!s->pause)
-            stream_call_again(s);
-    }
     return IO_OK;
 }
 
@@ -380,26 +405,28 @@ static const char *tls_gather(const struct iovec *iov, int n, size_t skip, char 
 static enum io_result tls_writev(struct stream *s, const struct iovec *iov, int n, size_t *put)
 {
     char room[TLS_RECORD_BYTES];
-    size_t skip = 0;
+    size_t skip = 0; /* bytes of *iov that are written */
+    enum io_result r = IO_OK;
     *put = 0;
-    for (;;) {
+    tls_begin(s);
+    while (r == IO_OK) {
         while (n > 0 && skip >= iov->iov_len) {
             skip -= iov->iov_len;
             iov++;
             n--;
         }
         if (n == 0)
-            return IO_OK;
+            break;
         size_t len = 0, wrote = 0;
         const char *p = tls_gather(iov, n, skip, room, &len);
-        ERR_clear_error();
-        errno = 0;
         int rc = SSL_write_ex(s->ssl, p, len, &wrote);
         if (rc != 1)
-            return tls_outcome(s, rc, false);
+            r = tls_outcome(s, rc, false);
         *put += wrote;
         skip += wrote;
     }
+    tls_end();
+    return r;
 }
 
 /* ---- bytes ---------------------------------------------------------------------------------- */

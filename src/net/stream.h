@@ -54,7 +54,7 @@ typedef void stream_cb(struct stream *s, unsigned what, void *arg);
 struct stream {
     struct event ev;
     struct loop *loop;
-    struct ssl_st *ssl; /* NULL: plain */
+    struct ssl_st *ssl; /* NULL: plain; ask net/tls.h about it, not OpenSSL: it may be asleep */
     stream_cb *cb;
     void *arg;
     int fd; /* -1: closed or detached */

@@ -81,10 +81,8 @@ static void entry_undo(struct pg_expect *x, struct pg_server *s, struct pg_clien
             pg_stmt_put(&s->unnamed);
         }
     } else if (x->kind == PG_X_CLOSE && x->name != NULL) {
-        bool ok;
-        char evicted[PG_STMT_NAME_BYTES];
         if (x->cached)
-            (void)pg_cache_add(&s->cache, x->stmt, UINT32_MAX, evicted, &ok);
+            pg_cache_put_back(&s->cache, x->name);
         else if (c != NULL && x->stmt != NULL)
             (void)!pg_names_add(&c->names, x->name, strlen(x->name), x->stmt);
     }

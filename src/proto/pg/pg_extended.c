@@ -11,6 +11,8 @@
 #include "proto/pg/pg_scan.h"
 #include "proto/pg/pg_session.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,40 +24,53 @@ static enum proto_verdict out_of_memory(struct proto_out *out)
     return PROTO_BAD;
 }
 
-static uint32_t scan_flags(const char *sql, size_t n)
+static uint64_t scan_flags(const char *sql, size_t n)
 {
     struct pg_scan scan;
-    pg_scan_text(sql, n, true, &scan);
+    pg_scan_text(sql, n, PG_SCAN_OPT_SCS, &scan);
     return scan.flags;
 }
 
 /* Make the server fail here and show this error instead of its own. */
 static enum proto_verdict fail_here(struct pg_server *s, struct proto_out *out, const char *code,
-                                    const char *what, const char *name)
+                                    const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+static enum proto_verdict fail_here(struct pg_server *s, struct proto_out *out, const char *code,
+                                    const char *fmt, ...)
 {
     struct pg_expect *x = pg_expect_push(s, PG_X_DESCRIBE, PG_A_REPLACE);
     if (x == NULL || (x->fault = calloc(1, sizeof *x->fault)) == NULL)
         return out_of_memory(out);
-    pg_fault_set(x->fault, code, "prepared statement \"%s\" %s", name, what);
+    char text[200];
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    pg_fault_set(x->fault, code, "%s", text);
+    s->open = true;
     static const char body[] = "S" NO_SUCH_STATEMENT;
     pg_put_msg(out, &out->server, 'D', body, sizeof body);
     return PROTO_MORE;
 }
 
-static enum proto_verdict pass(struct pg_server *s, enum pg_expect_kind kind, const uint8_t *msg,
-                               size_t total, struct proto_out *out)
+static enum proto_verdict pass(struct pg_server *s, enum pg_expect_kind kind,
+                               const struct pg_in *m, struct proto_out *out)
 {
     if (pg_expect_push(s, kind, PG_A_PASS) == NULL)
         return out_of_memory(out);
-    proto_lane_add(&out->server, msg, total);
+    s->open = true;
+    proto_lane_add(&out->server, m->p, m->have);
     return PROTO_MORE;
 }
 
 /* Parse of a remembered statement under its server name ("" for the unnamed one). The body is
  * stable memory: the statement is held by the entry that the caller pushed. */
-static void put_parse(struct proto_out *out, const char *name, const struct pg_stmt *stmt)
+static void put_parse(struct pg_server *s, struct proto_out *out, const char *name,
+                      const struct pg_stmt *stmt)
 {
     size_t len = strlen(name) + 1;
+    s->open = true;
     uint8_t head[PG_HEAD_BYTES] = {'P'};
     pg_put32(head + 1, (uint32_t)(4 + len + stmt->body_len));
     pg_put(out, &out->server, head, sizeof head);
@@ -73,6 +88,8 @@ static bool cache_note(struct pg_client *c, struct pg_server *s, struct pg_stmt 
         struct pg_expect *x = pg_expect_push(s, PG_X_CLOSE, PG_A_SWALLOW);
         if (x == NULL)
             return false;
+        x->name = strdup(evicted);
+        x->cached = true;
         uint8_t body[1 + PG_STMT_NAME_BYTES] = {'S'};
         memcpy(body + 1, evicted, PG_STMT_NAME_BYTES);
         pg_put_msg(out, &out->server, 'C', body, sizeof body);
@@ -93,7 +110,7 @@ static bool ensure_named(struct pg_client *c, struct pg_server *s, struct pg_stm
         return false;
     x->stmt = pg_stmt_get(stmt);
     x->cached = true;
-    put_parse(out, stmt->name, stmt);
+    put_parse(s, out, stmt->name, stmt);
     return true;
 }
 
@@ -108,13 +125,13 @@ static bool ensure_unnamed(struct pg_client *c, struct pg_server *s, struct prot
     x->stmt = pg_stmt_get(c->unnamed);
     pg_stmt_put(&s->unnamed);
     s->unnamed = pg_stmt_get(c->unnamed);
-    put_parse(out, "", c->unnamed);
+    put_parse(s, out, "", c->unnamed);
     return true;
 }
 
 static enum proto_verdict parse_unnamed(struct pg_client *c, struct pg_server *s,
-                                        const uint8_t *msg, size_t total, const uint8_t *body,
-                                        size_t n, struct proto_out *out)
+                                        const struct pg_in *m, const uint8_t *body, size_t n,
+                                        struct proto_out *out)
 {
     struct pg_stmt *stmt = c->unnamed;
     if (stmt == NULL || stmt->body_len != n || memcmp(stmt->body, body, n) != 0) {
@@ -129,7 +146,7 @@ static enum proto_verdict parse_unnamed(struct pg_client *c, struct pg_server *s
         s->unnamed = pg_stmt_get(stmt);
     }
     s->pins &= ~(uint32_t)PG_PIN_LARGE;
-    return pass(s, PG_X_PARSE, msg, total, out);
+    return pass(s, PG_X_PARSE, m, out);
 }
 
 static enum proto_verdict parse_named(struct pg_client *c, struct pg_server *s, const char *name,
@@ -137,7 +154,7 @@ static enum proto_verdict parse_named(struct pg_client *c, struct pg_server *s, 
                                       struct proto_out *out)
 {
     if (pg_names_find(c->names, name, name_len) != NULL)
-        return fail_here(s, out, "42P05", "already exists", name);
+        return fail_here(s, out, "42P05", "prepared statement \"%s\" already exists", name);
     struct pg_stmt *stmt = pg_stmt_intern(body, n, scan_flags);
     if (stmt == NULL)
         return out_of_memory(out);
@@ -163,7 +180,7 @@ static enum proto_verdict parse_named(struct pg_client *c, struct pg_server *s, 
     if (there)
         (void)pg_expect_fakes(s, out, true);
     else
-        put_parse(out, failed ? "" : stmt->name, stmt);
+        put_parse(s, out, failed ? "" : stmt->name, stmt);
 out:
     pg_stmt_put(&stmt);
     return v;
@@ -178,85 +195,86 @@ static bool parse_is_sound(const uint8_t *body, size_t n)
     return n - query - 1 == 2 + 4 * (size_t)pg_get16(body + query + 1);
 }
 
-static enum proto_verdict on_parse(struct pg_client *c, struct pg_server *s, const uint8_t *msg,
-                                   size_t total, struct proto_out *out)
+static enum proto_verdict on_parse(struct pg_client *c, struct pg_server *s, const struct pg_in *m,
+                                   struct proto_out *out)
 {
+    const uint8_t *msg = m->p;
     const char *name = (const char *)msg + PG_HEAD_BYTES;
-    size_t rest = total - PG_HEAD_BYTES;
+    size_t rest = m->have - PG_HEAD_BYTES;
     size_t name_len = pg_strlen(msg + PG_HEAD_BYTES, rest);
     if (name_len == (size_t)-1 ||
         !parse_is_sound(msg + PG_HEAD_BYTES + name_len + 1, rest - name_len - 1))
-        return pass(s, PG_X_PARSE, msg, total, out);
+        return pass(s, PG_X_PARSE, m, out);
     const uint8_t *body = msg + PG_HEAD_BYTES + name_len + 1;
     size_t n = rest - name_len - 1;
     if (name_len == 0)
-        return parse_unnamed(c, s, msg, total, body, n, out);
+        return parse_unnamed(c, s, m, body, n, out);
     return parse_named(c, s, name, name_len, body, n, out);
 }
 
 /* Send msg with the statement name at `at` (old_len without NUL) replaced. */
-static void put_renamed(struct proto_out *out, const uint8_t *msg, size_t total, size_t at,
-                        size_t old_len, const char *name)
+static void put_renamed(struct proto_out *out, const struct pg_in *m, size_t at, size_t old_len,
+                        const char *name)
 {
     size_t len = strlen(name);
-    uint8_t *head = pg_put(out, &out->server, msg, PG_HEAD_BYTES);
-    pg_put32(head + 1, (uint32_t)(total - 1 - old_len + len));
-    proto_lane_add(&out->server, msg + PG_HEAD_BYTES, at - PG_HEAD_BYTES);
+    uint8_t *head = pg_put(out, &out->server, m->p, PG_HEAD_BYTES);
+    pg_put32(head + 1, (uint32_t)(m->total - 1 - old_len + len));
+    proto_lane_add(&out->server, m->p + PG_HEAD_BYTES, at - PG_HEAD_BYTES);
     pg_put(out, &out->server, name, len);
-    proto_lane_add(&out->server, msg + at + old_len, total - at - old_len);
+    proto_lane_add(&out->server, m->p + at + old_len, m->have - at - old_len);
 }
 
 /* A message that names a statement at `at`: find it, bring it to the server, rename. */
 static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s,
-                                        enum pg_expect_kind kind, const uint8_t *msg, size_t total,
-                                        size_t at, struct proto_out *out)
+                                        enum pg_expect_kind kind, const struct pg_in *m, size_t at,
+                                        struct proto_out *out)
 {
-    const char *name = (const char *)msg + at;
-    size_t name_len = pg_strlen(msg + at, total - at);
+    const char *name = (const char *)m->p + at;
+    size_t name_len = pg_strlen(m->p + at, m->have - at);
     if (name_len == (size_t)-1)
-        return pass(s, kind, msg, total, out);
+        return pass(s, kind, m, out);
     struct pg_stmt *stmt = c->unnamed;
     if (name_len == 0) {
         if (!ensure_unnamed(c, s, out))
             return out_of_memory(out);
         if (stmt == NULL && s->unnamed != NULL && (s->pins & PG_PIN_LARGE) == 0)
-            return fail_here(s, out, "26000", "does not exist", "");
+            return fail_here(s, out, "26000", "unnamed prepared statement does not exist");
     } else {
         stmt = pg_names_find(c->names, name, name_len);
         if (stmt == NULL && (s->pins & PG_PIN_PREPARE) != 0)
-            return pass(s, kind, msg, total, out);
+            return pass(s, kind, m, out);
         if (stmt == NULL)
-            return fail_here(s, out, "26000", "does not exist", name);
+            return fail_here(s, out, "26000", "prepared statement \"%s\" does not exist", name);
         if (!ensure_named(c, s, stmt, out))
             return out_of_memory(out);
     }
     if (stmt != NULL && kind == PG_X_BIND)
-        pg_note(s, stmt->flags, (const char *)stmt->body, stmt->body_len);
+        pg_note(s, stmt->flags, (const char *)stmt->body, strlen((const char *)stmt->body));
     if (name_len == 0)
-        return pass(s, kind, msg, total, out);
+        return pass(s, kind, m, out);
     if (pg_expect_push(s, kind, PG_A_PASS) == NULL)
         return out_of_memory(out);
-    put_renamed(out, msg, total, at, name_len, stmt->name);
+    s->open = true;
+    put_renamed(out, m, at, name_len, stmt->name);
     return PROTO_MORE;
 }
 
 static enum proto_verdict on_close_statement(struct pg_client *c, struct pg_server *s,
-                                             const uint8_t *msg, size_t total,
-                                             struct proto_out *out)
+                                             const struct pg_in *m, struct proto_out *out)
 {
     size_t at = PG_HEAD_BYTES + 1;
-    const char *name = (const char *)msg + at;
-    size_t name_len = pg_strlen(msg + at, total - at);
-    if (name_len == (size_t)-1 || at + name_len + 1 != total)
-        return pass(s, PG_X_CLOSE, msg, total, out);
+    const char *name = (const char *)m->p + at;
+    size_t name_len = pg_strlen(m->p + at, m->have - at);
+    if (name_len == (size_t)-1 || at + name_len + 1 != m->total)
+        return pass(s, PG_X_CLOSE, m, out);
     if (name_len == 0) {
         pg_stmt_put(&c->unnamed);
         pg_stmt_put(&s->unnamed);
-        return pass(s, PG_X_CLOSE, msg, total, out);
+        return pass(s, PG_X_CLOSE, m, out);
     }
     struct pg_stmt *gone = pg_names_remove(&c->names, name, name_len);
     if (gone == NULL && (s->pins & PG_PIN_PREPARE) != 0)
-        return pass(s, PG_X_CLOSE, msg, total, out);
+        return pass(s, PG_X_CLOSE, m, out);
     struct pg_expect *x = pg_expect_push(s, PG_X_CLOSE, PG_A_FAKE);
     if (x == NULL || (x->name = strdup(name)) == NULL) {
         pg_stmt_put(&gone);
@@ -267,28 +285,60 @@ static enum proto_verdict on_close_statement(struct pg_client *c, struct pg_serv
     return PROTO_MORE;
 }
 
-enum proto_verdict pg_extended(struct pg_client *c, struct pg_server *s, const uint8_t *msg,
-                               size_t total, struct proto_out *out)
+enum proto_verdict pg_extended(struct pg_client *c, struct pg_server *s, const struct pg_in *m,
+                               struct proto_out *out)
 {
-    bool statement = total > PG_HEAD_BYTES && msg[PG_HEAD_BYTES] == 'S';
-    switch (msg[0]) {
+    size_t body = m->have - PG_HEAD_BYTES;
+    bool statement = body > 0 && m->p[PG_HEAD_BYTES] == 'S';
+    switch (m->p[0]) {
     case 'P':
-        return on_parse(c, s, msg, total, out);
+        return on_parse(c, s, m, out);
     case 'B': {
-        size_t portal = pg_strlen(msg + PG_HEAD_BYTES, total - PG_HEAD_BYTES);
+        size_t portal = pg_strlen(m->p + PG_HEAD_BYTES, body);
         if (portal == (size_t)-1)
-            return pass(s, PG_X_BIND, msg, total, out);
-        return use_statement(c, s, PG_X_BIND, msg, total, PG_HEAD_BYTES + portal + 1, out);
+            return pass(s, PG_X_BIND, m, out);
+        return use_statement(c, s, PG_X_BIND, m, PG_HEAD_BYTES + portal + 1, out);
     }
     case 'D':
         if (statement)
-            return use_statement(c, s, PG_X_DESCRIBE, msg, total, PG_HEAD_BYTES + 1, out);
-        return pass(s, PG_X_DESCRIBE, msg, total, out);
+            return use_statement(c, s, PG_X_DESCRIBE, m, PG_HEAD_BYTES + 1, out);
+        return pass(s, PG_X_DESCRIBE, m, out);
     case 'C':
         if (statement)
-            return on_close_statement(c, s, msg, total, out);
-        return pass(s, PG_X_CLOSE, msg, total, out);
+            return on_close_statement(c, s, m, out);
+        return pass(s, PG_X_CLOSE, m, out);
     default:
-        return pass(s, PG_X_EXECUTE, msg, total, out);
+        return pass(s, PG_X_EXECUTE, m, out);
     }
+}
+
+enum proto_verdict pg_deallocate(struct pg_client *c, struct pg_server *s, const char *name,
+                                 size_t n, struct proto_out *out)
+{
+    struct pg_stmt *stmt = pg_names_find(c->names, name, n);
+    if (stmt == NULL)
+        return PROTO_LOAN;
+    if (!ensure_named(c, s, stmt, out))
+        return out_of_memory(out);
+    /* ensure_named may have left messages of the extended protocol open: their Sync is weir's. */
+    if (s->open) {
+        s->open = false;
+        if (pg_expect_push(s, PG_X_SYNC, PG_A_SWALLOW) == NULL)
+            return out_of_memory(out);
+        pg_put_msg(out, &out->server, 'S', NULL, 0);
+    }
+    char sql[sizeof "DEALLOCATE " + PG_STMT_NAME_BYTES];
+    int len = snprintf(sql, sizeof sql, "DEALLOCATE %s", stmt->name);
+    if (pg_expect_push(s, PG_X_QUERY, PG_A_PASS) == NULL)
+        return out_of_memory(out);
+    pg_put_query(out, sql, (size_t)len);
+    pg_cache_remove(&s->cache, stmt->name);
+    stmt = pg_names_remove(&c->names, name, n);
+    pg_stmt_put(&stmt);
+    return PROTO_MORE;
+}
+
+enum proto_verdict pg_refuse_statement(struct pg_server *s, struct proto_out *out)
+{
+    return fail_here(s, out, "54000", "weir: the statement is larger than max_statement_size");
 }

@@ -17,7 +17,7 @@
 #define WEIR_PROTO_PG_SESSION_H
 
 #include "base/buf.h"
-#include "proto/pg/pg_guc.h"
+#include "proto/pg/pg_set.h"
 #include "proto/pg/pg_msg.h"
 #include "proto/pg/pg_stmt.h"
 #include "proto/pg/pg_wire.h"
@@ -25,6 +25,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+
+struct pg_conn; /* libpq's PGconn */
 
 #define PG_CLIENT_MAGIC 0x70676331u
 #define PG_SERVER_MAGIC 0x70677331u
@@ -39,18 +41,21 @@ enum pg_lost {
 struct pg_client {
     uint32_t magic;
     uint32_t prepared_limit;      /* max_prepared_statements: of one server connection */
-    const struct pg_guc *startup; /* what RESET goes back to, beyond the server's own defaults */
-    const struct pg_guc *current; /* what the session has set; never NULL */
-    const struct pg_guc *report;  /* ParameterStatus as the client knows them */
+    struct pg_guc_set *startup; /* what RESET goes back to, beyond the server's own defaults */
+    struct pg_guc_set *current; /* what the session has set; never NULL */
+    struct pg_guc_set *report;  /* ParameterStatus as the client knows them */
     struct pg_stmt *unnamed;
     struct pg_names *names;
     uint64_t skip; /* bytes of a large message that are still to be passed through */
-    const char *lost_text; /* static or interned text of the 40001 error */
+    char *lost_text; /* of the 40001 error; owned, NULL unless lost */
+    uint32_t statement_max_bytes;
     uint8_t lost;          /* enum pg_lost */
     uint8_t pool_mode;     /* enum pg_pool_mode */
     bool skip_to_sync;     /* an error was answered without a server: skip until Sync */
     bool drop;             /* the message being skipped goes nowhere */
     bool started;          /* its startup settings were accepted by a server */
+    bool lost_ending;      /* the statement that ends the lost transaction was parsed */
+    bool replication;      /* gets a connection of its own, bytes pass untouched */
 };
 
 enum pg_pool_mode { PG_MODE_TRANSACTION, PG_MODE_SESSION, PG_MODE_STATEMENT };
@@ -103,6 +108,7 @@ enum pg_pin {
     PG_PIN_SEQUENCE = 64, /* currval() and lastval(): until DISCARD */
     PG_PIN_SETTINGS = 128, /* the truth could not be found out */
     PG_PIN_LARGE = 256,    /* an unnamed statement too large to be remembered */
+    PG_PIN_SEED = 512,     /* setseed() */
     PG_PIN_ASKED = PG_PIN_TEMP | PG_PIN_ADVISORY | PG_PIN_LISTEN | PG_PIN_HOLD | PG_PIN_PREPARE,
 };
 
@@ -114,19 +120,32 @@ enum pg_phase {
     PG_PH_BARRIER,  /* an empty round trip, so that a late cancel hits nobody else */
 };
 
-struct pg_change; /* one simple SET or RESET, waiting for its confirmation */
+enum pg_change_kind { PG_CH_SET, PG_CH_RESET, PG_CH_RESET_ALL, PG_CH_DISCARD_ALL };
+
+/* One simple SET or RESET outside a transaction, waiting for its confirmation. */
+struct pg_change {
+    enum pg_change_kind kind;
+    size_t value_len;
+    char name[128];
+    char value[]; /* SQL as it stood behind TO */
+};
 
 struct pg_server {
+    struct pg_conn *conn; /* libpq's, owner of the socket */
     uint32_t magic;
     uint32_t dirt; /* enum pg_dirt */
     uint32_t pins; /* enum pg_pin */
-    const struct pg_guc *applied; /* session settings in force beyond the connection's own; not NULL */
-    const struct pg_guc *report;
-    const struct pg_guc *truth; /* being collected in PG_PH_TRUTH */
+    struct pg_guc_set *applied; /* session settings in force beyond the connection's own; not NULL */
+    struct pg_guc_set *report;
+    struct pg_guc_set *login; /* what it reported when it was opened */
+    struct pg_guc_set *truth; /* being collected in PG_PH_TRUTH */
     struct pg_cache *cache;
     struct pg_stmt *unnamed; /* what its unnamed statement is, NULL: none or unknown */
     struct pg_expect *ring;
-    struct pg_change *change;
+    struct pg_change *change; /* owned */
+    bool change_done; /* its CommandComplete came */
+    struct pg_guc_set *before; /* applied, should the batch of SET under way fail */
+    struct buf sql;            /* text of weir's own query while it is being sent */
     uint64_t skip; /* bytes of a large answer still to be passed on */
     uint32_t head, len, cap; /* of the ring */
     uint32_t truth_pins;
@@ -140,9 +159,9 @@ struct pg_server {
     bool set_failed;  /* the batch of SET failed */
     bool truth_failed;
     bool dying;       /* it said FATAL */
-    bool barrier;     /* a cancel was sent during this loan */
-    bool used;        /* the borrower's bytes went to it */
-    bool reset_pending; /* session settings of the startup went with a RESET inside a transaction */
+    bool open;        /* messages of the extended protocol without their Sync yet */
+    bool maybes;      /* Syncs are in the queue that a failed COPY may or may not have eaten */
+    bool raw;         /* replication: bytes pass, nothing is tracked */
     char pin_statement[128];
     char set_error[160];
     char set_code[6];
@@ -176,39 +195,57 @@ enum proto_verdict pg_client_feed(void *pc, void *ps, const uint8_t *in, size_t 
                                   struct proto_out *out);
 enum proto_verdict pg_server_feed(void *ps, void *pc, const uint8_t *in, size_t n, size_t *used,
                                   struct proto_out *out);
-/* Parse, Bind, Describe, Close of a whole message (pg_extended.c). */
-enum proto_verdict pg_extended(struct pg_client *c, struct pg_server *s, const uint8_t *msg,
-                               size_t total, struct proto_out *out);
+
+/* A message of the client: `have` bytes of it are at p, `total` it has with its head. */
+struct pg_in {
+    const uint8_t *p;
+    size_t have, total;
+};
+/* Parse, Bind, Describe, Close, Execute (pg_extended.c); whole but for Bind, whose values may still
+ * be on their way. */
+enum proto_verdict pg_extended(struct pg_client *c, struct pg_server *s, const struct pg_in *m,
+                               struct proto_out *out);
+/* SQL's DEALLOCATE of a statement that was prepared by the protocol; PROTO_LOAN: there is none of
+ * that name, the text is to be passed on as it is. */
+enum proto_verdict pg_deallocate(struct pg_client *c, struct pg_server *s, const char *name,
+                                 size_t n, struct proto_out *out);
+/* Fail where the message stood that is being dropped. */
+enum proto_verdict pg_refuse_statement(struct pg_server *s, struct proto_out *out);
 
 /* ---- state of the session (pg_state.c, pg_settle.c) ------------------------------------------------ */
 
 /* Note what a statement with these scan flags may do to the session. */
-void pg_note(struct pg_server *s, uint32_t scan_flags, const char *sql, size_t n);
+void pg_note(struct pg_server *s, uint64_t scan_flags, const char *sql, size_t n);
 /* Bring the server's settings to the client's; true: hold the client until it is answered. */
 bool pg_sync_settings(struct pg_client *c, struct pg_server *s, struct proto_out *out);
 /* Tell the client what its server reports differently. */
 void pg_sync_report(struct pg_client *c, struct pg_server *s, struct proto_out *out);
 /* A CommandComplete of the client's. */
 void pg_on_tag(struct pg_client *c, struct pg_server *s, const char *tag, size_t n);
-/* A simple SET or RESET alone in its string begins; confirmed by tag and ReadyForQuery. */
-void pg_change_begin(struct pg_server *s, const struct pg_change *what);
-void pg_change_end(struct pg_client *c, struct pg_server *s, bool failed);
+/* A ReadyForQuery of the client's: what its statements said of the settings holds, or doesn't. */
+void pg_change_end(struct pg_client *c, struct pg_server *s);
 void pg_change_free(struct pg_change **ch);
 
 enum proto_loan pg_begin(void *ps, void *pc, struct proto_out *out);
 enum proto_loan pg_state(void *ps, void *pc, bool may_end, uint64_t now_us, struct proto_out *out);
 bool pg_abandon(void *ps, void *pc, struct proto_out *out);
-/* Answers to weir's own questions. */
+/* Answers to weir's own questions (pg_settle.c). */
+enum proto_loan pg_settle_start(struct pg_client *c, struct pg_server *s, enum pg_phase phase,
+                                struct proto_out *out);
 void pg_settle_row(struct pg_server *s, const uint8_t *body, size_t n);
 void pg_settle_ready(struct pg_client *c, struct pg_server *s);
+/* The batch of SET was answered. false: it failed under a client whose statement ran all the same. */
+bool pg_set_ready(struct pg_client *c, struct pg_server *s, struct proto_out *out);
+const char *pg_pin_name(uint32_t pins);
 
 /* ---- without a server (pg_local.c) ------------------------------------------------------------------ */
 
 /* Answer what needs no server. PROTO_LOAN: it needs one. */
-enum proto_verdict pg_local(struct pg_client *c, const uint8_t *msg, size_t total,
-                            struct proto_out *out);
-bool pg_say(void *pc, enum proto_event ev, const char *text, const char *code, const uint8_t *in,
-            size_t n, size_t *used, struct buf *out);
+enum proto_verdict pg_local(struct pg_client *c, const struct pg_in *m, struct proto_out *out);
+bool pg_say(void *pc, void *ps, enum proto_event ev, const char *text, const char *code,
+            const uint8_t *in, size_t n, size_t *used, struct buf *out);
+/* Drop a message of which `have` bytes are there. */
+void pg_drop(struct pg_client *c, size_t have, size_t total);
 
 /* ---- composing ---------------------------------------------------------------------------------------- */
 

@@ -44,7 +44,7 @@ static struct entry *entry_create(const uint8_t *body, size_t n, const uint8_t d
 }
 
 struct pg_stmt *pg_stmt_intern(const uint8_t *body, size_t n,
-                               uint32_t (*scan)(const char *sql, size_t n))
+                               uint64_t (*scan)(const char *sql, size_t n))
 {
     uint8_t digest[16];
     pg_crypto_digest128(body, n, digest);
@@ -230,6 +230,15 @@ void pg_cache_remove(struct pg_cache **c, const char *server_name)
         return;
     HASH_DEL(*c, item);
     free(item);
+}
+
+void pg_cache_put_back(struct pg_cache **c, const char *server_name)
+{
+    struct pg_cache *item = calloc(1, sizeof *item);
+    if (item == NULL)
+        return;
+    memcpy(item->name, server_name, PG_STMT_NAME_BYTES);
+    HASH_ADD(hh, *c, name, PG_STMT_NAME_BYTES - 1, item);
 }
 
 void pg_cache_clear(struct pg_cache **c)

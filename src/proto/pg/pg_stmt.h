@@ -25,7 +25,7 @@
 struct pg_stmt {
     const uint8_t *body; /* Parse without the name: query, NUL, count of types, types */
     uint32_t body_len;
-    uint32_t flags; /* what scanning the text found (pg_scan) */
+    uint64_t flags; /* what scanning the text found (pg_scan) */
     uint8_t digest[16];
     char name[PG_STMT_NAME_BYTES]; /* on every server connection */
 };
@@ -33,7 +33,7 @@ struct pg_stmt {
 /* The statement with this body (a query, a NUL, and the types); a new one is scanned for its flags.
  * NULL when out of memory. The result holds a reference. */
 struct pg_stmt *pg_stmt_intern(const uint8_t *body, size_t n,
-                               uint32_t (*scan)(const char *sql, size_t n));
+                               uint64_t (*scan)(const char *sql, size_t n));
 struct pg_stmt *pg_stmt_get(struct pg_stmt *s);
 void pg_stmt_put(struct pg_stmt **s); /* NULL is fine */
 /* Statements known to the process and their bytes, for SHOW MEM. */
@@ -58,6 +58,8 @@ bool pg_cache_touch(struct pg_cache **c, const struct pg_stmt *s);
 bool pg_cache_add(struct pg_cache **c, struct pg_stmt *s, uint32_t limit,
                   char evicted[PG_STMT_NAME_BYTES], bool *ok);
 void pg_cache_remove(struct pg_cache **c, const char *server_name);
+/* It was to be closed but wasn't: it is there again, as the newest. */
+void pg_cache_put_back(struct pg_cache **c, const char *server_name);
 void pg_cache_clear(struct pg_cache **c);
 uint32_t pg_cache_count(const struct pg_cache *c);
 

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: ISC
+ * The core's insides, shared by the files of this folder and nobody else. Whatever is declared
+ * here is called with the server's mutex held, unless it says otherwise.
+ *
+ *   pool.c     states: the one function that moves a connection between lists; which pools want
+ *   queue.c    who is next among the waiters: the policy
+ *   lend.c     borrowing and giving back
+ *   share.c    when a connection of one pool is closed in favour of another
+ *   plan.c     what the control plane has to do next
+ *   failure.c  what failed logins mean for those who wait
+ *   slots.c    control connections and cancels
+ *   check.c    what always holds
+ */
+#ifndef WEIR_CORE_CORE_PRIV_H
+#define WEIR_CORE_CORE_PRIV_H
+
+#include "core/core.h"
+#include "core/heap.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CORE_MAGIC_SERVER 0x5e12e125u
+#define CORE_MAGIC_POOL   0x9001c02eu
+#define CORE_NEVER        UINT64_MAX
+
+/* A failure in force: what the server said. */
+struct core_fault {
+    char sqlstate[6];
+    char text[256];
+};
+
+/* What is kept per worker in each pool. */
+struct core_desk {
+    struct core_conn_list idle;      /* last returned first */
+    struct core_waiter_list waiters; /* oldest first */
+};
+
+struct core_pool {
+    uint32_t magic;
+    /* constant */
+    struct core_server *server;
+    char *name;
+    void *owner;
+
+    /* under the server's mutex */
+    TAILQ_ENTRY(core_pool) link; /* in the server */
+    struct core_pool_limits lim;
+    bool paused, disabled;
+    uint32_t generation;
+    uint32_t n[CONN_STATES]; /* connections by state */
+    uint32_t waiting;
+    uint64_t idle_mask, waiting_mask; /* workers whose list is not empty */
+    struct core_conn_list lent, closing;
+    uint32_t hungry_at; /* in the server's heap of pools that want another connection */
+    bool below_min;     /* counted in the server's below_min */
+    bool resumed;       /* in the server's list of pools whose idle connections wait to be lent */
+    TAILQ_ENTRY(core_pool) resumed_link;
+    uint64_t served_us;      /* a connection came back or was opened */
+    uint64_t opening_sum_us; /* sum of the starting times of the logins under way */
+    uint32_t opening_stale;  /* of those, begun before the last RECONNECT */
+    uint32_t refused;        /* REFUSED failures since the last login that succeeded */
+    uint64_t retry_us;       /* no login before that */
+    bool probe_wanted;       /* somebody was turned away since the last attempt */
+    struct core_fault fault; /* while refused */
+    TAILQ_ENTRY(core_pool) refused_link;
+    uint64_t loans_total, refused_total, expired_total;
+
+    struct core_desk desk[]; /* one per worker */
+};
+TAILQ_HEAD(core_pool_list, core_pool);
+
+struct core_server {
+    uint32_t magic;
+    /* constant */
+    uint32_t workers;
+    char *name;
+
+    pthread_mutex_t lock; /* the only one in the core; nothing is called while it is held */
+    /* under the mutex */
+    struct core_server_limits lim;
+    uint64_t now_us; /* the latest time anybody brought */
+    uint32_t random;
+    struct core_pool_list pools;
+    uint32_t pools_n;
+    uint32_t n[CONN_STATES]; /* sums over the pools */
+    uint32_t waiting;
+    uint32_t cancelling, control;
+    bool excess;      /* one cancel is beyond the bound */
+    uint32_t allowed; /* the bound, or what was in use when it was lowered below that */
+    uint64_t want_control_us, want_cancel_us; /* until then one slot is kept for each; 0: none */
+
+    struct core_conn_list idle;   /* all pools', longest idle first */
+    struct core_conn_list untold; /* closing, for core_plan to hand out */
+    struct core_heap hungry;      /* pools that want one more: fewest held, then oldest wait */
+    struct core_heap *deadline;   /* per worker: waiters */
+    struct core_pool_list resumed;
+    uint32_t below_min;   /* pools with fewer than their min_conns */
+    uint16_t next_worker; /* gets the next connection that nobody waits for */
+
+    /* logins */
+    uint32_t window;       /* how many at once for now */
+    uint64_t login_us;     /* how long one takes, smoothed */
+    uint64_t login_end_us; /* the last that worked */
+    uint32_t soft_bound;   /* what the server itself turned out to allow, until soft_until_us */
+    uint64_t soft_until_us;
+    uint32_t limited;        /* LIMIT failures in a row */
+    uint32_t fails;          /* failures in a row, bursts counted once */
+    uint64_t fail_since_us;  /* the first of them */
+    uint64_t next_open_us;   /* no login before that */
+    uint64_t last_return_us; /* a connection came back clean */
+    struct core_fault fault;
+    struct core_pool *probe_pool; /* somebody of this pool was turned away while down */
+    struct core_pool_list refused;
+    uint64_t probe_us; /* the earliest retry_us of refused pools that somebody wants */
+    bool fail_check;   /* some waiters may have to be told a failure */
+
+    /* planning */
+    uint64_t maint_us; /* no idle connection comes of age before that */
+    uint64_t wake_us;  /* what the control plane was told */
+    bool nudged;       /* somebody is about to call core_plan() */
+    uint32_t check_debt;
+};
+
+/* ---- time and arithmetic ---- */
+
+/* Lock, check and keep the clock; every entry point begins and ends with these. */
+void core_enter(struct core_server *s, uint64_t now_us);
+void core_exit(struct core_server *s);
+void core_check_locked(struct core_server *s);
+
+static inline uint64_t core_age(uint64_t now_us, uint64_t since_us)
+{
+    return now_us > since_us ? now_us - since_us : 0;
+}
+
+static inline uint64_t core_min(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline uint64_t core_clamp(uint64_t v, uint64_t low, uint64_t high)
+{
+    return v < low ? low : v > high ? high : v;
+}
+
+/* Slots taken; connections a pool has or will have. */
+static inline uint32_t core_used(const struct core_server *s)
+{
+    return s->n[CONN_OPENING] + s->n[CONN_IDLE] + s->n[CONN_LENT] + s->n[CONN_CLOSING] +
+           s->cancelling + s->control;
+}
+
+static inline uint32_t core_held(const struct core_pool *p)
+{
+    return p->n[CONN_OPENING] + p->n[CONN_IDLE] + p->n[CONN_LENT];
+}
+
+uint32_t core_random(struct core_server *s);
+/* us, made longer or shorter by up to a quarter. */
+uint64_t core_jitter(struct core_server *s, uint64_t us);
+
+/* ---- pool.c ---- */
+
+/* Move a connection to the list of its new state and keep every count. */
+void core_conn_enter(struct core_conn *c, enum conn_state to, uint64_t now_us);
+/* Close an idle connection that its worker does not know of yet: core_plan will say so. */
+void core_conn_retire(struct core_conn *c, uint64_t now_us);
+/* When an idle connection comes of age (idle timeout, lifetime). */
+uint64_t core_conn_due_us(const struct core_conn *c);
+uint64_t core_conn_lifetime_end_us(const struct core_conn *c);
+/* A login begins or has ended. */
+void core_pool_opening(struct core_pool *p, bool begins, uint64_t now_us);
+/* After anything about the pool changed: does it want one more, is it below its minimum. */
+void core_pool_rate(struct core_pool *p);
+struct core_pool *core_pool_hungriest(const struct core_server *s);
+
+/* ---- slots.c ---- */
+
+/* Slots kept for control connections and cancels that were refused one. */
+uint32_t core_slots_kept(const struct core_server *s);
+/* Slots that may be taken for a login now. */
+uint32_t core_slots_free(const struct core_server *s, uint64_t now_us);
+/* Connections that have to be closed for the bound or a kept slot, beyond those closing. */
+uint32_t core_slots_missing(const struct core_server *s);
+/* Slots were freed: the exceptions to the bound end as soon as they can. */
+void core_slots_settle(struct core_server *s);
+
+#endif

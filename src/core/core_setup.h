@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: ISC
+ * Servers and pools come, change and go. Called by the control plane, which runs core_plan() for
+ * the server afterwards: a changed limit, a resumed or reconnected pool is work for it.
+ */
+#ifndef WEIR_CORE_CORE_SETUP_H
+#define WEIR_CORE_CORE_SETUP_H
+
+#include "core/core_types.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* NULL when out of memory. `name` is copied; `seed` feeds the jitter. */
+struct core_server *core_server_create(const char *name, const struct core_server_limits *lim,
+                                       uint32_t seed);
+/* No pools left, no control connection, no cancel under way. */
+void core_server_destroy(struct core_server **s);
+void core_server_limit(struct core_server *s, const struct core_server_limits *lim);
+const char *core_server_name(const struct core_server *s);
+struct core_server *core_pool_server(const struct core_pool *p);
+
+/* NULL when out of memory. */
+struct core_pool *core_pool_create(struct core_server *s, const char *name,
+                                   const struct core_pool_limits *lim, void *owner);
+void core_pool_destroy(struct core_pool **p); /* no connections, no waiters */
+void core_pool_limit(struct core_pool *p, const struct core_pool_limits *lim);
+const char *core_pool_name(const struct core_pool *p);
+void *core_pool_owner(const struct core_pool *p); /* the worker floor's route */
+
+/* PAUSE: nobody is lent to, waiters wait. DISABLE: nobody may queue. RECONNECT: connections opened
+ * before now (or being opened now) are closed as they come back, idle ones by core_plan. */
+void core_pool_pause(struct core_pool *p, bool paused);
+void core_pool_disable(struct core_pool *p, bool disabled);
+void core_pool_reconnect(struct core_pool *p, uint64_t now_us);
+
+#endif

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: ISC
+ * Borrowing and giving back. See core_lend.h for the contract; the order among waiters is
+ * queue.c's, the claims of other pools are share.c's.
+ */
+#include "config.h"
+
+#include "core/core_priv.h"
+#include "core/failure.h"
+#include "core/lend.h"
+#include "core/queue.h"
+#include "core/share.h"
+
+#include <assert.h>
+
+/* The asking worker's own last returned connection, otherwise the last returned anywhere. */
+static struct core_conn *lend_pick_idle(const struct core_pool *p, uint16_t worker)
+{
+    if (p->idle_mask == 0 || p->paused || p->waiting > 0)
+        return NULL;
+    struct core_conn *best = TAILQ_FIRST(&p->desk[worker].idle);
+    if (best != NULL)
+        return best;
+    for (uint64_t mask = p->idle_mask; mask != 0; mask &= mask - 1) {
+        struct core_conn *c = TAILQ_FIRST(&p->desk[__builtin_ctzll(mask)].idle);
+        if (best == NULL || c->since_us > best->since_us)
+            best = c;
+    }
+    return best;
+}
+
+static void lend_to(struct core_conn *c, struct core_waiter *w, uint64_t now_us)
+{
+    core_conn_enter(c, CONN_LENT, now_us);
+    c->borrower = w;
+    c->loans++;
+    c->pool->loans_total++;
+}
+
+static enum core_answer lend_queue(struct core_waiter *w, uint64_t now_us)
+{
+    struct core_pool *p = w->pool;
+    struct core_server *s = p->server;
+
+    if (p->disabled)
+        return CORE_DISABLED;
+    if (core_failure_bars(p, now_us)) {
+        core_failure_note_demand(p);
+        return CORE_DOWN;
+    }
+    if (s->lim.max_waiting > 0 && s->waiting >= s->lim.max_waiting)
+        return CORE_FULL;
+    return core_queue_push(w, now_us) ? CORE_QUEUED : CORE_FULL;
+}
+
+enum core_answer core_borrow(struct core_waiter *w, uint64_t now_us, struct core_conn **conn,
+                             bool *nudge)
+{
+    struct core_pool *p = w->pool;
+    struct core_server *s = p->server;
+    enum core_answer answer = CORE_LENT;
+
+    assert(p->magic == CORE_MAGIC_POOL && w->state == WAITER_NONE);
+    *nudge = false;
+    core_enter(s, now_us);
+    struct core_conn *c = p->disabled ? NULL : lend_pick_idle(p, w->worker);
+    if (c != NULL) {
+        lend_to(c, NULL, now_us);
+    } else {
+        answer = lend_queue(w, now_us);
+        if (answer != CORE_QUEUED)
+            p->refused_total++;
+        *nudge = core_plan_nudge(s, now_us);
+    }
+    *conn = c;
+    core_exit(s);
+    return answer;
+}
+
+bool core_leave(struct core_waiter *w)
+{
+    struct core_server *s = w->pool->server;
+
+    core_enter(s, 0);
+    if (w->state == WAITER_QUEUED)
+        core_queue_remove(w, WAITER_NONE);
+    bool out = w->state == WAITER_NONE;
+    core_exit(s);
+    return out;
+}
+
+struct core_conn *core_waiter_take(struct core_waiter *w)
+{
+    struct core_conn *c = w->conn;
+
+    /* No lock: since the grant nobody but its worker, who calls this, looks at the waiter. */
+    assert(w->state == WAITER_GRANTED ? c != NULL : w->state == WAITER_FAILED && c == NULL);
+    w->state = WAITER_NONE;
+    w->conn = NULL;
+    return c;
+}
+
+void core_lend_grant(struct core_conn *c, struct core_waiter *w, uint64_t now_us)
+{
+    core_queue_remove(w, WAITER_GRANTED);
+    w->conn = c;
+    lend_to(c, w, now_us);
+}
+
+bool core_lend_must_close(const struct core_conn *c, uint64_t now_us)
+{
+    const struct core_pool *p = c->pool;
+
+    if (core_slots_missing(p->server) > 0)
+        return true;
+    if (p->lim.max_conns > 0 && core_held(p) > p->lim.max_conns)
+        return true;
+    return c->generation != p->generation || now_us >= core_conn_lifetime_end_us(c);
+}
+
+enum core_next core_lend_settle(struct core_conn *c, uint64_t now_us, struct core_waiter **next)
+{
+    struct core_pool *p = c->pool;
+    struct core_waiter *w = p->paused ? NULL : core_queue_pick(p, c->worker);
+
+    *next = w;
+    if (w == NULL) {
+        core_conn_enter(c, CONN_IDLE, now_us);
+        return CORE_NEXT_IDLE;
+    }
+    core_lend_grant(c, w, now_us);
+    return CORE_NEXT_LEND;
+}
+
+enum core_next core_give_back(struct core_conn *c, uint64_t now_us, struct core_waiter **next,
+                              bool *nudge)
+{
+    struct core_pool *p = c->pool;
+    struct core_server *s = p->server;
+    enum core_next answer = CORE_NEXT_CLOSE;
+
+    *next = NULL;
+    *nudge = false;
+    core_enter(s, now_us);
+    if (c->state != CONN_CLOSING) {
+        assert(c->state == CONN_LENT);
+        s->last_return_us = p->served_us = now_us;
+        if (core_lend_must_close(c, now_us) || core_share_yields(c, now_us))
+            core_conn_enter(c, CONN_CLOSING, now_us);
+        else
+            answer = core_lend_settle(c, now_us, next);
+        *nudge = core_plan_nudge(s, now_us);
+    }
+    core_exit(s);
+    return answer;
+}
+
+bool core_conn_break(struct core_conn *c, uint64_t now_us)
+{
+    struct core_server *s = c->pool->server;
+
+    core_enter(s, now_us);
+    /* An untold one is the caller's to close now: core_plan has not handed it out. */
+    bool ours = c->state == CONN_IDLE || c->state == CONN_LENT || c->untold;
+    if (ours)
+        core_conn_enter(c, CONN_CLOSING, now_us);
+    core_exit(s);
+    return ours;
+}
+
+bool core_conn_break_idle(struct core_conn *c, uint64_t now_us)
+{
+    struct core_server *s = c->pool->server;
+
+    core_enter(s, now_us);
+    bool ours = c->state == CONN_IDLE || c->untold;
+    if (ours)
+        core_conn_enter(c, CONN_CLOSING, now_us);
+    core_exit(s);
+    return ours;
+}
+
+void core_conn_closed(struct core_conn *c, uint64_t now_us, bool *nudge)
+{
+    struct core_server *s = c->pool->server;
+
+    core_enter(s, now_us);
+    assert(c->state == CONN_CLOSING);
+    core_conn_enter(c, CONN_NONE, now_us);
+    core_slots_settle(s);
+    *nudge = core_plan_nudge(s, now_us);
+    core_exit(s);
+}
+
+void core_conn_moved(struct core_conn *c, uint16_t worker)
+{
+    struct core_pool *p = c->pool;
+
+    core_enter(p->server, 0);
+    assert(worker < p->server->workers);
+    if (c->state == CONN_IDLE) {
+        uint64_t since_us = c->since_us;
+        struct core_conn_list *from = &p->desk[c->worker].idle;
+        TAILQ_REMOVE(from, c, link);
+        if (TAILQ_EMPTY(from))
+            p->idle_mask &= ~(UINT64_C(1) << c->worker);
+        struct core_conn *at = TAILQ_FIRST(&p->desk[worker].idle);
+        while (at != NULL && at->since_us > since_us)
+            at = TAILQ_NEXT(at, link);
+        if (at != NULL)
+            TAILQ_INSERT_BEFORE(at, c, link);
+        else
+            TAILQ_INSERT_TAIL(&p->desk[worker].idle, c, link);
+        p->idle_mask |= UINT64_C(1) << worker;
+    }
+    c->worker = worker;
+    core_exit(p->server);
+}
+
+uint64_t core_expire(struct core_server *s, uint16_t worker, uint64_t now_us,
+                     struct core_waiter_list *out)
+{
+    struct core_waiter *w;
+
+    core_enter(s, now_us);
+    while ((w = core_queue_expired(s, worker, now_us)) != NULL) {
+        w->pool->expired_total++;
+        core_queue_remove(w, WAITER_NONE);
+        TAILQ_INSERT_TAIL(out, w, link);
+    }
+    const struct core_heap *h = &s->deadline[worker];
+    uint64_t next = h->n > 0 ? h->slot[0].key : CORE_NEVER;
+    core_exit(s);
+    return next;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: ISC
+ * Who is next among the waiters of a pool: the policy, and all that a different one would replace.
+ * Now first come, first served. With the server's mutex held.
+ */
+#ifndef WEIR_CORE_QUEUE_H
+#define WEIR_CORE_QUEUE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct core_pool;
+struct core_server;
+struct core_waiter;
+
+/* Queue `w`; false when out of memory. */
+bool core_queue_push(struct core_waiter *w, uint64_t now_us);
+/* Take it out and give it its new state (enum waiter_state). */
+void core_queue_remove(struct core_waiter *w, unsigned state);
+/* The longest waiting of a pool, NULL if none. */
+struct core_waiter *core_queue_oldest(const struct core_pool *p);
+/* Whom a connection that is free on `worker` goes to, NULL if nobody. */
+struct core_waiter *core_queue_pick(const struct core_pool *p, uint16_t worker);
+/* A waiter of this worker whose deadline has passed, NULL if none. */
+struct core_waiter *core_queue_expired(const struct core_server *s, uint16_t worker,
+                                       uint64_t now_us);
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: ISC
+ * Pools that share a bound. A connection belongs to one (database, user) pair, so giving a slot to
+ * another pool costs a close and a login, and two rules pull against each other: nobody starves,
+ * and the slots do not spend their lives logging in.
+ *
+ * A pool is hungry when it has more waiters than logins under way (core_pool_rate). Only the
+ * hungriest is looked at: fewest connections, then the oldest waiter. When no slot is free, a
+ * connection that comes back is closed for it
+ *   - if its pool holds at least two more than the hungry one: this evens the pools out to max-min
+ *     fairness and then stops by itself, because after the move neither holds two more;
+ *   - if the hungry pool holds none, once the connection has been of use to its pool for a few
+ *     logins' time (QUANTUM): with more pools than slots the slots go round, and the logins take a
+ *     fixed small part of the time;
+ *   - if the hungry pool's oldest has waited for PATIENCE while not one of the pool's connections
+ *     came back (its loans are long ones): likewise, from a pool that holds no fewer.
+ * An idle connection is closed by the same rules at once, and by one more: when it has been idle
+ * for several times what a login costs, its pool has had its chance.
+ *
+ * Never are more slots on their way from pool to pool than logins are allowed at once, and none is
+ * closed during the pause after a failure.
+ */
+#include "config.h"
+
+#include "core/share.h"
+#include "core/core_priv.h"
+#include "core/failure.h"
+#include "core/queue.h"
+
+#define QUANTUM_LOGINS  4u
+#define QUANTUM_MIN_US  2000u
+#define QUANTUM_MAX_US  250000u
+#define IDLE_LOGINS     4u
+#define IDLE_MIN_US     1000u
+#define IDLE_MAX_US     250000u
+#define PATIENCE_MIN_US 1000000u
+#define PATIENCE_QUANTA 8u
+
+static uint64_t share_quantum_us(const struct core_server *s)
+{
+    return core_clamp(s->login_us * QUANTUM_LOGINS, QUANTUM_MIN_US, QUANTUM_MAX_US);
+}
+
+/* The pool for which a slot is to be freed now, or NULL. */
+static struct core_pool *share_claimant(const struct core_server *s, uint64_t now_us)
+{
+    struct core_pool *q = core_pool_hungriest(s);
+
+    if (q == NULL || now_us < s->next_open_us || core_slots_free(s, now_us) > 0)
+        return NULL;
+    if (s->n[CONN_OPENING] + s->n[CONN_CLOSING] >= core_failure_window(s))
+        return NULL;
+    return q;
+}
+
+/* From when on `c` yields to `q` whatever it is doing; CORE_NEVER if its pool needs it as much. */
+static uint64_t share_yield_us(const struct core_conn *c, const struct core_pool *q,
+                               uint64_t now_us)
+{
+    const struct core_pool *p = c->pool;
+    const struct core_server *s = p->server;
+    uint64_t quantum = share_quantum_us(s);
+
+    if (core_held(p) > core_held(q) + s->n[CONN_CLOSING] + 1)
+        return 0;
+    if (core_held(q) == 0)
+        return c->opened_us + quantum;
+    uint64_t patience = core_clamp(quantum * PATIENCE_QUANTA, PATIENCE_MIN_US, CORE_NEVER);
+    if (core_held(p) >= core_held(q) && core_age(now_us, q->served_us) > patience &&
+        core_age(now_us, core_queue_oldest(q)->since_us) > patience)
+        return c->opened_us + quantum;
+    return CORE_NEVER;
+}
+
+bool core_share_yields(const struct core_conn *c, uint64_t now_us)
+{
+    struct core_pool *q = share_claimant(c->pool->server, now_us);
+    return q != NULL && q != c->pool && share_yield_us(c, q, now_us) <= now_us;
+}
+
+uint64_t core_share_evict_us(const struct core_server *s, uint64_t now_us)
+{
+    const struct core_conn *c = TAILQ_FIRST(&s->idle);
+    struct core_pool *q = share_claimant(s, now_us);
+
+    if (c == NULL || q == NULL)
+        return CORE_NEVER;
+    uint64_t idle_us = core_clamp(s->login_us * IDLE_LOGINS, IDLE_MIN_US, IDLE_MAX_US);
+    return core_min(c->since_us + idle_us, share_yield_us(c, q, now_us));
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: ISC
+ * The client's bytes: message heads are read, bodies pass through. See pg_session.h.
+ *
+ * A message that must be looked into (a query's text, names) is forwarded only when it is whole, up
+ * to PG_COLLECT_MAX: until then its sender holds nothing. Beyond that, and for CopyData always, it
+ * is passed through as it comes.
+ */
+#include "config.h"
+
+#include "proto/pg/pg_scan.h"
+#include "proto/pg/pg_session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PG_COLLECT_MAX (64u * 1024u)
+
+/* 'd' and 'c' are legal at any time: PostgreSQL ignores them outside COPY. */
+static bool head_is_sound(uint8_t type, uint32_t len, struct proto_out *out)
+{
+    uint32_t max = 0;
+    switch (type) {
+    case 'Q':
+    case 'P':
+    case 'B':
+    case 'F':
+    case 'd':
+        max = PG_LARGE_MAX;
+        break;
+    case 'C':
+    case 'D':
+    case 'E':
+    case 'H':
+    case 'S':
+    case 'X':
+    case 'c':
+    case 'f':
+        max = PG_SMALL_MAX;
+        break;
+    default:
+        pg_put_error(out, "FATAL", "08P01", "invalid frontend message type %d", type);
+        return false;
+    }
+    if (len < 4 || len > max) {
+        pg_put_error(out, "FATAL", "08P01", "invalid message length");
+        return false;
+    }
+    return true;
+}
+
+static enum proto_verdict push_query(struct pg_client *c, struct pg_server *s, const struct pg_in *m,
+                                     struct proto_out *out)
+{
+    if (pg_expect_push(s, PG_X_QUERY, PG_A_PASS) == NULL) {
+        pg_put_error(out, "FATAL", "53200", "weir: out of memory");
+        return PROTO_BAD;
+    }
+    /* A simple query destroys the unnamed statement, on the server as in the client's eyes. */
+    if (s->unnamed != NULL)
+        pg_stmt_put(&s->unnamed);
+    if (c->unnamed != NULL)
+        pg_stmt_put(&c->unnamed);
+    proto_lane_add(&out->server, m->p, m->have);
+    return PROTO_MORE;
+}
+
+static enum proto_verdict on_query(struct pg_client *c, struct pg_server *s, const struct pg_in *m,
+                                   struct proto_out *out)
+{
+    const char *sql = (const char *)m->p + PG_HEAD_BYTES;
+    size_t n = m->have - PG_HEAD_BYTES;
+    unsigned opts = PG_SCAN_OPT_SCS;
+    if (m->have < m->total)
+        opts |= PG_SCAN_OPT_CUT;
+    else if (n != 0)
+        n--; /* the NUL; if there is none the server refuses the message */
+    struct pg_scan scan;
+    pg_scan_text(sql, n, opts, &scan);
+    if (c->pool_mode == PG_MODE_STATEMENT && (scan.flags & PG_SCAN_TX_BEGIN) != 0) {
+        pg_put_error(out, "FATAL", "08P01",
+                     "transaction blocks not allowed in statement pooling mode");
+        return PROTO_BAD;
+    }
+    if ((scan.flags & PG_SCAN_DEALLOCATE) != 0 && scan.statements == 1 && scan.n_names == 1 &&
+        c->names != NULL && s->len == 0) {
+        char name[64];
+        size_t len = pg_scan_identifier(sql, scan.names[0].at, name);
+        enum proto_verdict v =
+            len != 0 ? pg_deallocate(c, s, name, len, out) : PROTO_LOAN;
+        if (v != PROTO_LOAN)
+            return v;
+    }
+    if (scan.flags != 0)
+        pg_note(s, scan.flags, sql, n);
+    return push_query(c, s, m, out);
+}
+
+static enum proto_verdict on_sync(struct pg_server *s, const struct pg_in *m, struct proto_out *out)
+{
+    struct pg_expect *x = pg_expect_push(s, PG_X_SYNC, PG_A_PASS);
+    if (x == NULL)
+        return PROTO_BAD;
+    /* In COPY FROM STDIN the server ignores it, unless the COPY has failed meanwhile. */
+    x->maybe = s->copy == 'G' || s->copy == 'W';
+    s->maybes |= x->maybe;
+    s->skipping = false;
+    s->open = false;
+    proto_lane_add(&out->server, m->p, m->have);
+    return PROTO_MORE;
+}
+
+static enum proto_verdict on_copy(struct pg_server *s, const struct pg_in *m, struct proto_out *out)
+{
+    if (s->copy != 'G' && s->copy != 'W')
+        return PROTO_MORE; /* late data of a COPY that failed: nobody wants it */
+    proto_lane_add(&out->server, m->p, m->have);
+    if (m->p[0] != 'd')
+        s->copy = s->copy == 'W' ? 'H' : 0;
+    return PROTO_MORE;
+}
+
+/* One message, or the beginning of a large one, with a server at hand. */
+static enum proto_verdict with_server(struct pg_client *c, struct pg_server *s,
+                                      const struct pg_in *m, struct proto_out *out)
+{
+    uint8_t type = m->p[0];
+    if (type == 'd' || type == 'c' || type == 'f') {
+        c->drop = s->copy != 'G' && s->copy != 'W';
+        return on_copy(s, m, out);
+    }
+    if (type == 'S')
+        return on_sync(s, m, out);
+    if (type == 'X')
+        return PROTO_BYE;
+    if (s->skipping) { /* the server would ignore it */
+        c->drop = true;
+        return PROTO_MORE;
+    }
+    if (type == 'H') {
+        proto_lane_add(&out->server, m->p, m->have);
+        return PROTO_MORE;
+    }
+    /* Nothing is under way: the settings can be brought up to date first. */
+    if (s->len == 0 && !s->open && s->applied != c->current && s->status == 'I' &&
+        pg_sync_settings(c, s, out))
+        return PROTO_WAIT;
+    switch (type) {
+    case 'Q':
+        return on_query(c, s, m, out);
+    case 'F':
+        if (pg_expect_push(s, PG_X_FUNCTION, PG_A_PASS) == NULL)
+            return PROTO_BAD;
+        proto_lane_add(&out->server, m->p, m->have);
+        return PROTO_MORE;
+    case 'P':
+        if (m->have < m->total) {
+            c->drop = true;
+            return pg_refuse_statement(s, out);
+        }
+        return pg_extended(c, s, m, out);
+    default:
+        return pg_extended(c, s, m, out);
+    }
+}
+
+/* How much of a message must be there before it is looked at. */
+static size_t wanted(const struct pg_client *c, const struct pg_server *s, uint8_t type,
+                     size_t total)
+{
+    size_t max = PG_COLLECT_MAX;
+    if (type == 'd' && s != NULL)
+        return PG_HEAD_BYTES;
+    if (type == 'P')
+        max = c->statement_max_bytes;
+    return total <= max ? total : PG_COLLECT_MAX;
+}
+
+static enum proto_verdict feed_raw(struct pg_server *s, const uint8_t *in, size_t n, size_t *used,
+                                   struct proto_out *out)
+{
+    if (s == NULL) {
+        *used = 0;
+        return n != 0 && in[0] == 'X' ? PROTO_BYE : PROTO_LOAN;
+    }
+    proto_lane_add(&out->server, in, n);
+    *used = n;
+    return PROTO_MORE;
+}
+
+enum proto_verdict pg_client_feed(void *pc, void *ps, const uint8_t *in, size_t n, size_t *used,
+                                  struct proto_out *out)
+{
+    struct pg_client *c = pc;
+    struct pg_server *s = ps;
+    size_t pos = 0;
+    enum proto_verdict v = PROTO_MORE;
+    if (c->replication)
+        return feed_raw(s, in, n, used, out);
+    while (pos < n && v == PROTO_MORE) {
+        if (proto_out_full(out)) {
+            v = PROTO_FULL;
+            break;
+        }
+        if (c->skip != 0) {
+            size_t take = c->skip < n - pos ? (size_t)c->skip : n - pos;
+            if (!c->drop)
+                proto_lane_add(&out->server, in + pos, take);
+            c->skip -= take;
+            pos += take;
+            continue;
+        }
+        if (s != NULL && (s->hold || s->phase != PG_PH_NONE || s->len > PG_EXPECT_MAX - 64)) {
+            v = PROTO_WAIT;
+            break;
+        }
+        if (n - pos < PG_HEAD_BYTES)
+            break;
+        struct pg_in m = {.p = in + pos, .have = n - pos};
+        uint32_t len = pg_get32(m.p + 1);
+        if (!head_is_sound(m.p[0], len, out)) {
+            v = PROTO_BAD;
+            break;
+        }
+        m.total = 1 + (size_t)len;
+        if (m.have > m.total)
+            m.have = m.total;
+        if (m.have < wanted(c, s, m.p[0], m.total))
+            break;
+        c->drop = false;
+        v = s == NULL ? pg_local(c, &m, out) : with_server(c, s, &m, out);
+        if (v != PROTO_MORE)
+            break;
+        c->skip = m.total - m.have;
+        pos += m.have;
+    }
+    *used = pos;
+    return v;
+}

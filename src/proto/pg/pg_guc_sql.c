@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: ISC
+ * The SQL that brings a server connection from one set of settings to another: see pg_guc.h.
+ *
+ * Order, and why:
+ *   RESET SESSION AUTHORIZATION, RESET ROLE   settings may need the rights of the login role
+ *   client_encoding                           in a message of its own if bytes follow that depend
+ *                                             on it: the server converts a message as a whole
+ *   RESET and SET of all the others, by name
+ *   SET session_authorization, SET role       last, and in this order: the first resets the second
+ * Either of the two is taken back and granted again when anything at all differs.
+ */
+#include "config.h"
+
+#include "proto/pg/pg_guc_priv.h"
+
+#include <string.h>
+
+struct writer {
+    struct buf *sql;
+    const struct pg_guc_set *have, *want, *base;
+    struct pg_guc_diff *out;
+    size_t start; /* of what was written, in sql */
+    bool failed;
+    bool rewrite_rights; /* something differs and somebody's role is not the login role */
+};
+
+static void put(struct writer *w, const char *text, size_t len)
+{
+    w->failed |= !buf_append(w->sql, text, len);
+}
+
+static void put_string(struct writer *w, const char *text)
+{
+    put(w, text, strlen(text));
+}
+
+static void next_statement(struct writer *w)
+{
+    if (buf_len(w->sql) != w->start + w->out->split)
+        put_string(w, "; ");
+    w->out->changes++;
+}
+
+/* A literal that means the same whatever standard_conforming_strings is. */
+static void put_literal(struct writer *w, const char *value, size_t len)
+{
+    bool escape = memchr(value, '\\', len) != NULL;
+    put_string(w, escape ? " E'" : "'");
+    for (size_t from = 0, i = 0; i <= len; i++) {
+        if (i < len && value[i] != '\'' && value[i] != '\\')
+            continue;
+        put(w, value + from, i - from);
+        if (i < len)
+            put(w, value[i] == '\'' ? "''" : "\\\\", 2);
+        from = i + 1;
+    }
+    put_string(w, "'");
+}
+
+static bool named(const struct guc_value *v, const char *name)
+{
+    return guc_name_compare(guc_name(v), v->name_len, name, strlen(name)) == 0;
+}
+
+static bool is_rights(const struct guc_value *v)
+{
+    return named(v, "role") || named(v, "session_authorization");
+}
+
+/* Lists of identifiers: SET takes a quoted string for one identifier, set_config() for the list. */
+static bool is_identifier_list(const struct guc_value *v)
+{
+    static const char *const lists[] = {
+        "search_path",
+        "temp_tablespaces",
+        "local_preload_libraries",
+        "session_preload_libraries",
+        "shared_preload_libraries",
+        "unix_socket_directories",
+    };
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+        if (named(v, lists[i]))
+            return true;
+    return false;
+}
+
+/* Never written: it ends with the transaction, or was never set by a client. */
+static bool ignored(const struct guc_value *v)
+{
+    return guc_form(v) == PG_GUC_REPORT ||
+           (v->name_len > 12 && guc_name_compare(guc_name(v), 12, "transaction_", 12) == 0);
+}
+
+static const struct guc_value *find(const struct pg_guc_set *set, const struct guc_value *name)
+{
+    uint32_t low = 0, high = set != NULL ? set->count : 0;
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        const struct guc_value *v = set->values[mid];
+        int d = guc_name_compare(guc_name(v), v->name_len, guc_name(name), name->name_len);
+        if (d == 0)
+            return v;
+        if (d < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return NULL;
+}
+
+static void put_reset(struct writer *w, const struct guc_value *v)
+{
+    next_statement(w);
+    if (named(v, "session_authorization")) {
+        put_string(w, "RESET SESSION AUTHORIZATION");
+        return;
+    }
+    put_string(w, "RESET \"");
+    put(w, guc_name(v), v->name_len);
+    put_string(w, "\"");
+}
+
+static void put_set(struct writer *w, const struct guc_value *v)
+{
+    next_statement(w);
+    w->out->proven &= v->proven;
+    if (guc_form(v) == PG_GUC_PLAIN && is_identifier_list(v)) {
+        put_string(w, "SELECT pg_catalog.set_config('");
+        put(w, guc_name(v), v->name_len);
+        put_string(w, "',");
+        put_literal(w, guc_string(v), v->value_len);
+        put_string(w, ",false)");
+        return;
+    }
+    put_string(w, "SET \"");
+    put(w, guc_name(v), v->name_len);
+    put_string(w, "\" TO ");
+    if (guc_form(v) == PG_GUC_PLAIN)
+        put_literal(w, guc_string(v), v->value_len);
+    else
+        put(w, guc_string(v), v->value_len);
+}
+
+/* Bring one setting, of which `want` or `have` may be NULL, where it shall be. */
+static void put_change(struct writer *w, const struct guc_value *have, const struct guc_value *want)
+{
+    const struct guc_value *base = find(w->base, want != NULL ? want : have);
+    if (want == NULL || (want == base && have != NULL))
+        put_reset(w, have);
+    else
+        put_set(w, want);
+}
+
+static bool differs(const struct writer *w, const struct guc_value *have,
+                    const struct guc_value *want)
+{
+    const struct guc_value *any = want != NULL ? want : have;
+    if (ignored(any))
+        return false;
+    if (have == NULL)
+        have = find(w->base, any);
+    return want != have;
+}
+
+/* Walk the two sets side by side; `visit` gets each name at which they differ. */
+static void each_change(struct writer *w, void (*visit)(struct writer *, const struct guc_value *,
+                                                        const struct guc_value *))
+{
+    uint32_t i = 0, j = 0;
+    while (i < w->have->count || j < w->want->count) {
+        const struct guc_value *have = i < w->have->count ? w->have->values[i] : NULL;
+        const struct guc_value *want = j < w->want->count ? w->want->values[j] : NULL;
+        int order = have == NULL   ? 1
+                    : want == NULL ? -1
+                                   : guc_name_compare(guc_name(have), have->name_len,
+                                                      guc_name(want), want->name_len);
+        if (order > 0)
+            have = NULL;
+        if (order < 0)
+            want = NULL;
+        i += have != NULL;
+        j += want != NULL;
+        if (differs(w, have, want))
+            visit(w, have, want);
+    }
+}
+
+static bool all_ascii(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if ((uint8_t)text[i] >= 128)
+            return false;
+    return true;
+}
+
+/* ---- the passes -------------------------------------------------------------------------------
+ */
+
+static void visit_count(struct writer *w, const struct guc_value *have,
+                        const struct guc_value *want)
+{
+    (void)have, (void)want;
+    w->out->changes++;
+}
+
+static void visit_encoding(struct writer *w, const struct guc_value *have,
+                           const struct guc_value *want)
+{
+    if (named(want != NULL ? want : have, "client_encoding"))
+        put_change(w, have, want);
+}
+
+static void visit_others(struct writer *w, const struct guc_value *have,
+                         const struct guc_value *want)
+{
+    const struct guc_value *any = want != NULL ? want : have;
+    if (!is_rights(any) && !named(any, "client_encoding"))
+        put_change(w, have, want);
+}
+
+/* All rights of this set, taken back or granted. session_authorization first. */
+static void put_rights(struct writer *w, const struct pg_guc_set *set,
+                       void (*statement)(struct writer *, const struct guc_value *))
+{
+    static const char *const order[] = {"session_authorization", "role"};
+    for (size_t o = 0; o < 2; o++)
+        for (uint32_t i = 0; set != NULL && i < set->count; i++)
+            if (named(set->values[i], order[o]) && guc_form(set->values[i]) != PG_GUC_REPORT) {
+                statement(w, set->values[i]);
+                w->out->privileged = true;
+            }
+}
+
+bool pg_guc_diff(const struct pg_guc_set *have, const struct pg_guc_set *want,
+                 const struct pg_guc_set *base, struct buf *sql, struct pg_guc_diff *out)
+{
+    struct writer w = {.sql = sql, .have = have, .want = want, .base = base, .out = out};
+    *out = (struct pg_guc_diff){.proven = true};
+    if (have == want && base == NULL)
+        return true;
+    each_change(&w, visit_count);
+    if (out->changes == 0)
+        return true;
+    out->changes = 0;
+    w.start = buf_len(sql);
+    put_rights(&w, have, put_reset);
+    each_change(&w, visit_encoding);
+    size_t split = buf_len(sql) - w.start;
+    bool encoding = out->changes > 0;
+    if (encoding)
+        out->split = (uint32_t)split;
+    each_change(&w, visit_others);
+    put_rights(&w, want, put_set);
+    size_t end = buf_len(sql) - w.start;
+    if (w.failed) {
+        sql->len -= (uint32_t)end;
+        return false;
+    }
+    return true;
+}

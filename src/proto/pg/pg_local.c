@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: ISC
+ * What a client is answered without a server: messages that need none, errors of weir's own, and
+ * the remains of a transaction that weir took back. See pg_session.h.
+ */
+#include "config.h"
+
+#include "proto/pg/pg_scan.h"
+#include "proto/pg/pg_session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define TEXT_25P02                                                                                 \
+    "current transaction is aborted, commands ignored until end of transaction block"
+
+void pg_drop(struct pg_client *c, size_t have, size_t total)
+{
+    c->skip = total - have;
+    c->drop = true;
+}
+
+static void put_tag(struct proto_out *out, const char *tag)
+{
+    pg_put_msg(out, &out->client, 'C', tag, strlen(tag) + 1);
+}
+
+static void put_ready(struct proto_out *out, char status)
+{
+    pg_put_msg(out, &out->client, 'Z', &status, 1);
+}
+
+/* ---- a transaction that was taken back -------------------------------------------------------- */
+
+static void lost_over(struct pg_client *c)
+{
+    c->lost = PG_LOST_NO;
+    free(c->lost_text);
+    c->lost_text = NULL;
+}
+
+/* The answer to one statement: the first gets 40001, COMMIT included; later ones 25P02 until the
+ * client ends the transaction. true: it has ended. */
+static bool lost_statement(struct pg_client *c, const char *sql, size_t n, struct proto_out *out)
+{
+    if (c->lost == PG_LOST_TELL) {
+        c->lost = PG_LOST_TOLD;
+        pg_put_error(out, "ERROR", "40001", "%s", c->lost_text != NULL ? c->lost_text : "");
+        return false;
+    }
+    struct pg_scan scan;
+    pg_scan_text(sql, n, PG_SCAN_OPT_SCS, &scan);
+    if ((scan.kind == PG_KIND_ROLLBACK || scan.kind == PG_KIND_COMMIT) && scan.statements == 1) {
+        lost_over(c);
+        put_tag(out, "ROLLBACK");
+        return true;
+    }
+    pg_put_error(out, "ERROR", "25P02", TEXT_25P02);
+    return false;
+}
+
+/* In the extended protocol only statements that end the transaction get as far as Execute. */
+static void lost_extended(struct pg_client *c, const struct pg_in *m, struct proto_out *out)
+{
+    const uint8_t *body = m->p + PG_HEAD_BYTES;
+    size_t n = m->have - PG_HEAD_BYTES;
+    if (m->p[0] == 'P' && c->lost == PG_LOST_TOLD && m->have == m->total) {
+        size_t name = pg_strlen(body, n);
+        size_t query = name == (size_t)-1 ? name : pg_strlen(body + name + 1, n - name - 1);
+        struct pg_scan scan = {0};
+        if (query != (size_t)-1)
+            pg_scan_text((const char *)body + name + 1, query, PG_SCAN_OPT_SCS, &scan);
+        if (scan.kind == PG_KIND_ROLLBACK || scan.kind == PG_KIND_COMMIT) {
+            pg_put_msg(out, &out->client, '1', NULL, 0);
+            c->lost_ending = true;
+            return;
+        }
+    }
+    if (c->lost_ending && m->p[0] != 'P') {
+        if (m->p[0] == 'B')
+            pg_put_msg(out, &out->client, '2', NULL, 0);
+        else if (m->p[0] == 'D')
+            pg_put_msg(out, &out->client, 'n', NULL, 0);
+        else if (m->p[0] == 'E') {
+            c->lost_ending = false;
+            lost_over(c);
+            put_tag(out, "ROLLBACK");
+        }
+        return;
+    }
+    (void)lost_statement(c, "", 0, out);
+    c->skip_to_sync = true;
+}
+
+static enum proto_verdict lost_message(struct pg_client *c, const struct pg_in *m,
+                                       struct proto_out *out)
+{
+    switch (m->p[0]) {
+    case 'Q':
+        (void)lost_statement(c, (const char *)m->p + PG_HEAD_BYTES,
+                             m->have > PG_HEAD_BYTES ? m->have - PG_HEAD_BYTES - 1 : 0, out);
+        put_ready(out, c->lost != PG_LOST_NO ? 'E' : 'I');
+        break;
+    case 'F':
+        (void)lost_statement(c, "", 0, out);
+        put_ready(out, 'E');
+        break;
+    case 'P':
+    case 'B':
+    case 'D':
+    case 'E':
+    case 'C':
+        lost_extended(c, m, out);
+        break;
+    default:
+        break;
+    }
+    c->drop = true;
+    return PROTO_MORE;
+}
+
+/* ---- whole texts that only concern weir's own memory --------------------------------------------- */
+
+static void answer_asyncpg_reset(struct proto_out *out)
+{
+    static const uint8_t void_column[] = {0,   1,   'p', 'g', '_', 'a', 'd', 'v', 'i', 's', 'o',
+                                          'r', 'y', '_', 'u', 'n', 'l', 'o', 'c', 'k', '_', 'a',
+                                          'l', 'l', 0,   0,   0,   0,   0,   0,   0,   0,   0,
+                                          0x08, 0xe6, 0,  4,   0xff, 0xff, 0xff, 0xff, 0,  0};
+    static const uint8_t empty_row[] = {0, 1, 0, 0, 0, 0};
+    pg_put_msg(out, &out->client, 'T', void_column, sizeof void_column);
+    pg_put_msg(out, &out->client, 'D', empty_row, sizeof empty_row);
+    put_tag(out, "SELECT 1");
+    put_tag(out, "CLOSE CURSOR ALL");
+    put_tag(out, "UNLISTEN");
+    put_tag(out, "RESET");
+}
+
+/* Without a server there is nothing but the session's memory to change. true: answered. */
+static bool whole_text(struct pg_client *c, const struct pg_in *m, struct proto_out *out)
+{
+    const char *sql = (const char *)m->p + PG_HEAD_BYTES;
+    if (m->have < m->total || m->total < PG_HEAD_BYTES + 2 || m->total > 256 ||
+        m->p[m->total - 1] != 0 || memchr(sql, 0, m->total - PG_HEAD_BYTES) != m->p + m->total - 1)
+        return false;
+    /* Startup settings that no server has judged yet: the first statement must reach one. */
+    if (!c->started && pg_guc_count(c->startup) != 0)
+        return false;
+    char first = (char)(sql[0] | 0x20);
+    if (first != 'd' && first != 'r' && first != 's')
+        return false;
+    struct pg_scan scan;
+    pg_scan_text(sql, m->total - PG_HEAD_BYTES - 1, PG_SCAN_OPT_SCS, &scan);
+    switch (scan.whole) {
+    case PG_WHOLE_NONE:
+        return false;
+    case PG_WHOLE_DISCARD_ALL:
+        pg_names_clear(&c->names);
+        pg_set_assign(&c->current, c->startup);
+        put_tag(out, "DISCARD ALL");
+        break;
+    case PG_WHOLE_RESET_ALL:
+        pg_set_assign(&c->current, c->startup);
+        put_tag(out, "RESET");
+        break;
+    case PG_WHOLE_DEALLOCATE_ALL:
+        pg_names_clear(&c->names);
+        put_tag(out, "DEALLOCATE ALL");
+        break;
+    case PG_WHOLE_ASYNCPG_RESET:
+        pg_set_assign(&c->current, c->startup);
+        answer_asyncpg_reset(out);
+        break;
+    }
+    if (c->unnamed != NULL)
+        pg_stmt_put(&c->unnamed);
+    put_ready(out, 'I');
+    return true;
+}
+
+static bool close_statement(struct pg_client *c, const struct pg_in *m, struct proto_out *out)
+{
+    const uint8_t *body = m->p + PG_HEAD_BYTES;
+    size_t n = m->have - PG_HEAD_BYTES;
+    if (m->have != m->total || n < 2 || body[0] != 'S' || pg_strlen(body + 1, n - 1) != n - 2)
+        return false;
+    if (n == 2) {
+        if (c->unnamed != NULL)
+            pg_stmt_put(&c->unnamed);
+    } else {
+        struct pg_stmt *gone = pg_names_remove(&c->names, (const char *)body + 1, n - 2);
+        pg_stmt_put(&gone);
+    }
+    pg_put_msg(out, &out->client, '3', NULL, 0);
+    return true;
+}
+
+enum proto_verdict pg_local(struct pg_client *c, const struct pg_in *m, struct proto_out *out)
+{
+    switch (m->p[0]) {
+    case 'X':
+        return PROTO_BYE;
+    case 'S':
+        c->skip_to_sync = false;
+        put_ready(out, c->lost != PG_LOST_NO ? 'E' : 'I');
+        return PROTO_MORE;
+    case 'H':
+        return PROTO_MORE;
+    case 'd':
+    case 'c':
+    case 'f':
+        c->drop = true; /* PostgreSQL ignores what comes late of a COPY that failed */
+        return PROTO_MORE;
+    default:
+        break;
+    }
+    if (c->skip_to_sync) {
+        c->drop = true;
+        return PROTO_MORE;
+    }
+    if (c->lost != PG_LOST_NO)
+        return lost_message(c, m, out);
+    if (m->p[0] == 'C' && close_statement(c, m, out))
+        return PROTO_MORE;
+    if (m->p[0] == 'Q' && whole_text(c, m, out))
+        return PROTO_MORE;
+    return PROTO_LOAN;
+}
+
+/* ---- weir's own errors -------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *code;
+    bool kept;
+} events[] = {
+    [PROTO_EV_NO_LOAN] = {"53300", true},
+    [PROTO_EV_DOWN] = {"08006", true},
+    [PROTO_EV_CANCELLED] = {"57014", true},
+    [PROTO_EV_LOST_SERVER] = {"08006", true},
+    [PROTO_EV_TAKEN_BACK] = {"40001", true},
+    [PROTO_EV_TOO_MANY] = {"53300", false},
+    [PROTO_EV_SHUTDOWN] = {"57P01", false},
+    [PROTO_EV_IDLE_TIMEOUT] = {"57P05", false},
+    [PROTO_EV_LOGIN_TIMEOUT] = {"08P01", false},
+    [PROTO_EV_KILLED] = {"57P01", false},
+    [PROTO_EV_NO_MEMORY] = {"53200", false},
+    [PROTO_EV_BAD_SETTING] = {"22023", false},
+};
+
+static bool append_error(struct buf *out, const char *severity, const char *code, const char *text)
+{
+    struct pg_report r = {.severity = severity, .sqlstate = code, .message = text};
+    return pg_msg_error(out, &r);
+}
+
+/* The answer to the message that waits: as PostgreSQL would fail it. */
+static bool fail_message(struct pg_client *c, const char *code, const char *text,
+                         const uint8_t *in, size_t n, size_t *used, struct buf *out)
+{
+    if (!append_error(out, "ERROR", code, text))
+        return false;
+    if (n < PG_HEAD_BYTES || (in[0] != 'Q' && in[0] != 'F')) {
+        c->skip_to_sync = true;
+        return true;
+    }
+    size_t total = 1 + (size_t)pg_get32(in + 1);
+    size_t have = n < total ? n : total;
+    pg_drop(c, have, total);
+    *used = have;
+    return pg_msg_ready(out, 'I');
+}
+
+/* The server is gone with answers owed: each open request fails once, in its own form. */
+static bool fail_owed(struct pg_client *c, struct pg_server *s, const char *code, const char *text,
+                      struct buf *out)
+{
+    if (s->status != 'I' || s->pins != 0 || s->raw || (s->skip != 0 && !s->skip_drop)) {
+        if (s->skip == 0 || s->skip_drop)
+            (void)append_error(out, "FATAL", code, text);
+        return false;
+    }
+    if (c->skip != 0)
+        c->drop = true;
+    bool open = s->open && !s->skipping;
+    bool said = false;
+    for (uint32_t i = 0; i < s->len; i++) {
+        const struct pg_expect *x = pg_expect_at(s, i);
+        if (x->act == PG_A_SET || x->act == PG_A_SETTLE)
+            continue;
+        bool ends = x->kind == PG_X_QUERY || x->kind == PG_X_SYNC || x->kind == PG_X_FUNCTION;
+        if (!said && !append_error(out, "ERROR", code, text))
+            return false;
+        said = !ends;
+        if (ends && !pg_msg_ready(out, 'I'))
+            return false;
+    }
+    if (open && !said && !append_error(out, "ERROR", code, text))
+        return false;
+    if (s->open || s->skipping)
+        c->skip_to_sync = true;
+    return true;
+}
+
+bool pg_say(void *pc, void *ps, enum proto_event ev, const char *text, const char *code,
+            const uint8_t *in, size_t n, size_t *used, struct buf *out)
+{
+    struct pg_client *c = pc;
+    *used = 0;
+    if (code == NULL || code[0] == '\0')
+        code = events[ev].code;
+    if (ev == PROTO_EV_TAKEN_BACK) {
+        c->lost = PG_LOST_TELL;
+        free(c->lost_text);
+        c->lost_text = strdup(text);
+        return true;
+    }
+    if (ev == PROTO_EV_LOST_SERVER && ps != NULL)
+        return fail_owed(c, ps, code, text, out);
+    if (!events[ev].kept) {
+        (void)append_error(out, "FATAL", code, text);
+        return false;
+    }
+    return fail_message(c, code, text, in, n, used, out);
+}

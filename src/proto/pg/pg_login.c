@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: ISC
+ * A client's way in: first packet, TLS, startup, authentication, greeting.
+ *
+ *   FIRST --SSLRequest--> 'S' -> TLS -> FIRST      (once; GSSENCRequest is answered 'N')
+ *     | StartupMessage
+ *   LOOKUP (the worker finds route and secret) --> AUTH --> OK --> greeting
+ *
+ * Every byte here comes from somebody unknown. What is kept is bounded by the startup packet's
+ * 10,000 bytes. The object lives for the login only.
+ */
+#include "config.h"
+
+#include "proto/pg/pg_login.h"
+
+#include "proto/pg/pg_auth.h"
+#include "proto/pg/pg_canon.h"
+#include "proto/pg/pg_session.h"
+#include "proto/pg/pg_startup.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum stage { STAGE_FIRST, STAGE_LOOKUP, STAGE_AUTH, STAGE_DONE };
+
+struct pg_login {
+    struct login_policy policy;
+    struct login_asked asked;
+    struct pg_auth *auth;
+    struct pg_guc_set *settings; /* the startup settings */
+    char *secret;                /* copy, wiped */
+    char *refuse;
+    char refuse_code[6];
+    char *names; /* one block: user, role, function, database, application_name */
+    char *option_function;
+    uint8_t *packet; /* the startup packet, for the protocol options to be negotiated */
+    size_t packet_n;
+    char cn[128];
+    uint8_t binding[64];
+    uint8_t binding_n;
+    uint8_t stage;
+    uint8_t requests; /* SSLRequest and GSSENCRequest so far */
+    bool tls, direct, has_cn;
+    char reason[200];
+};
+
+static struct pg_verifiers *verifiers;
+
+static void *login_create(const struct login_policy *policy)
+{
+    struct pg_login *l = calloc(1, sizeof *l);
+    if (l == NULL)
+        return NULL;
+    l->policy = *policy;
+    l->settings = pg_set_empty();
+    l->asked.application_name = "";
+    return l;
+}
+
+static void login_destroy(void **lp)
+{
+    struct pg_login *l = *lp;
+    if (l == NULL)
+        return;
+    *lp = NULL;
+    pg_auth_destroy(&l->auth);
+    pg_set_put(&l->settings);
+    if (l->secret != NULL)
+        pg_crypto_wipe(l->secret, strlen(l->secret));
+    free(l->secret);
+    free(l->refuse);
+    free(l->names);
+    free(l->option_function);
+    free(l->packet);
+    free(l);
+}
+
+static enum login_step refuse(struct pg_login *l, const char *code, const char *text,
+                              struct buf *out)
+{
+    struct pg_report r = {.severity = "FATAL", .sqlstate = code, .message = text};
+    (void)!pg_msg_error(out, &r);
+    (void)strncpy(l->reason, text, sizeof l->reason - 1);
+    l->stage = STAGE_DONE;
+    return LOGIN_REFUSED;
+}
+
+static enum login_step refuse_fault(struct pg_login *l, const struct pg_fault *f, struct buf *out)
+{
+    (void)!pg_msg_fault(out, "FATAL", f);
+    (void)strncpy(l->reason, f->message, sizeof l->reason - 1);
+    l->stage = STAGE_DONE;
+    return LOGIN_REFUSED;
+}
+
+/* One setting of the startup; weir's own go no further. */
+static bool take_setting(void *arg, const struct pg_setting *st)
+{
+    struct pg_login *l = arg;
+    if (pg_startup_is_weir_setting(st->name)) {
+        if (st->name.n == 13 && strncasecmp(st->name.p, "weir.function", 13) == 0) {
+            free(l->option_function);
+            l->option_function = strndup(st->value.p, st->value.n);
+        }
+        return true;
+    }
+    return pg_set_take(&l->settings, pg_set_with(l->settings, st->name.p, st->name.n, PG_GUC_PLAIN,
+                                                 st->value.p, st->value.n));
+}
+
+static bool keep_names(struct pg_login *l, const struct pg_startup *st)
+{
+    struct pg_view role, function;
+    pg_startup_split_user(st->user, &role, &function);
+    struct pg_guc_entry app;
+    bool has_app = pg_guc_find(l->settings, "application_name", 16, &app);
+    size_t app_n = has_app ? app.value_len : 0;
+    size_t total = st->user.n + role.n + function.n + st->database.n + app_n + 5;
+    char *p = l->names = calloc(1, total);
+    if (p == NULL)
+        return false;
+    l->asked.user = memcpy(p, st->user.p, st->user.n);
+    p += st->user.n + 1;
+    l->asked.role = memcpy(p, role.p, role.n);
+    p += role.n + 1;
+    if (function.p != NULL) {
+        l->asked.function = memcpy(p, function.p, function.n);
+        p += function.n + 1;
+    } else {
+        l->asked.function = l->option_function;
+    }
+    l->asked.database = memcpy(p, st->database.p, st->database.n);
+    p += st->database.n + 1;
+    if (has_app)
+        l->asked.application_name = memcpy(p, app.value, app_n);
+    l->asked.replication = st->replication != PG_REPLICATION_NONE;
+    return true;
+}
+
+static enum login_step on_startup(struct pg_login *l, const uint8_t *in, size_t n, struct buf *out)
+{
+    struct pg_startup st;
+    struct pg_fault fault = {0};
+    if (l->policy.tls_mode == 2 && !l->tls)
+        return refuse(l, "28000", "SSL required", out);
+    if (!pg_startup_parse(in, n, &st, &fault))
+        return refuse_fault(l, &fault, out);
+    struct pg_setting one;
+    size_t at = 0;
+    bool ok = true;
+    /* As PostgreSQL: command-line options first, then the packet's own settings win. */
+    if (st.options.p != NULL && !pg_startup_options(st.options, take_setting, l, &fault))
+        return fault.message[0] != '\0' ? refuse_fault(l, &fault, out)
+                                        : refuse(l, "53200", "weir: too many settings", out);
+    while (ok && pg_startup_next(&st, &at, &one))
+        ok = take_setting(l, &one);
+    if (!ok)
+        return refuse(l, "53200", "weir: too many or too large startup settings", out);
+    if (!keep_names(l, &st))
+        return refuse(l, "53200", "weir: out of memory", out);
+    if (st.negotiate && !pg_startup_negotiate(&st, out))
+        return refuse(l, "53200", "weir: out of memory", out);
+    l->stage = STAGE_LOOKUP;
+    return LOGIN_SECRET;
+}
+
+static enum login_step on_cancel(struct pg_login *l, const uint8_t *in, size_t n)
+{
+    struct pg_view key;
+    l->stage = STAGE_DONE;
+    if (!pg_startup_parse_cancel(in, n, &l->asked.cancel_id, &key) || key.n != 4)
+        return LOGIN_REFUSED; /* as PostgreSQL: no answer to a cancel */
+    l->asked.cancel_key = pg_get32((const uint8_t *)key.p);
+    return LOGIN_CANCEL;
+}
+
+static enum login_step feed_first(struct pg_login *l, const uint8_t *in, size_t n, size_t *used,
+                                  struct buf *out)
+{
+    size_t len = 0;
+    struct pg_fault fault = {0};
+    switch (pg_startup_peek(in, n, &len, &fault)) {
+    case PG_FIRST_NEED_MORE:
+        return LOGIN_MORE;
+    case PG_FIRST_BAD:
+        return refuse_fault(l, &fault, out);
+    case PG_FIRST_DIRECT_TLS:
+        if (l->tls || l->requests != 0 || l->policy.tls_mode == 0)
+            return refuse(l, "08P01", "TLS is not offered here", out);
+        l->direct = true;
+        return LOGIN_TLS;
+    case PG_FIRST_SSL_REQUEST:
+    case PG_FIRST_GSSENC_REQUEST: {
+        bool ssl = in[7] == 0x2f; /* 80877103; GSSENCRequest is 80877104 */
+        if (n != len)
+            return refuse(l, "08P01", "received unencrypted data after SSL request", out);
+        if (l->tls || ++l->requests > 2)
+            return refuse(l, "08P01", "unsupported frontend protocol", out);
+        *used = len;
+        bool yes = ssl && l->policy.tls_mode != 0;
+        if (!buf_append(out, yes ? "S" : "N", 1))
+            return LOGIN_REFUSED;
+        return yes ? LOGIN_TLS : LOGIN_MORE;
+    }
+    case PG_FIRST_CANCEL:
+        *used = len;
+        return on_cancel(l, in, len);
+    case PG_FIRST_STARTUP:
+        *used = len;
+        return on_startup(l, in, len, out);
+    }
+    return LOGIN_REFUSED;
+}
+
+static enum login_step auth_step(struct pg_login *l, enum pg_auth_outcome o, struct buf *out)
+{
+    switch (o) {
+    case PG_AUTH_OUT_MORE:
+        return LOGIN_MORE;
+    case PG_AUTH_OUT_OK:
+        l->stage = STAGE_DONE;
+        if (l->refuse != NULL)
+            return refuse(l, l->refuse_code, l->refuse, out);
+        return LOGIN_OK;
+    case PG_AUTH_OUT_FAILED:
+        (void)strncpy(l->reason, pg_auth_reason(l->auth), sizeof l->reason - 1);
+        break;
+    case PG_AUTH_OUT_NOMEM:
+        (void)strncpy(l->reason, "out of memory", sizeof l->reason - 1);
+        break;
+    }
+    l->stage = STAGE_DONE;
+    return LOGIN_REFUSED;
+}
+
+static enum login_step login_feed(void *login, const uint8_t *in, size_t n, size_t *used,
+                                  struct buf *out)
+{
+    struct pg_login *l = login;
+    *used = 0;
+    switch ((enum stage)l->stage) {
+    case STAGE_FIRST:
+        return feed_first(l, in, n, used, out);
+    case STAGE_AUTH:
+        return auth_step(l, pg_auth_feed(l->auth, in, n, used, out), out);
+    case STAGE_LOOKUP:
+        return LOGIN_MORE;
+    case STAGE_DONE:
+        break;
+    }
+    return LOGIN_REFUSED;
+}
+
+static void login_on_tls(void *login, const char *cn, const uint8_t *binding, size_t n, bool alpn)
+{
+    struct pg_login *l = login;
+    l->tls = true;
+    l->has_cn = cn != NULL;
+    if (cn != NULL)
+        (void)strncpy(l->cn, cn, sizeof l->cn - 1);
+    if (n <= sizeof l->binding) {
+        memcpy(l->binding, binding, n);
+        l->binding_n = (uint8_t)n;
+    }
+    /* Without SSLRequest the protocol must have been named, as PostgreSQL 17 demands. */
+    if (l->direct && !alpn)
+        l->stage = STAGE_DONE;
+}
+
+static enum login_step login_on_secret(void *login, const struct login_found *found,
+                                       struct buf *out)
+{
+    struct pg_login *l = login;
+    struct pg_auth_facts facts = {
+        .type = found->trust ? PG_AUTH_TRUST : (enum pg_auth_type)l->policy.auth_type,
+        .login_user = l->asked.user,
+        .role = l->asked.role,
+        .tls = l->tls,
+        .peer_cn = l->has_cn ? l->cn : NULL,
+        .binding = l->binding,
+        .binding_n = l->binding_n,
+        .scram_iterations = l->policy.scram_iterations,
+        .mock_scram = true,
+        .verifiers = verifiers,
+    };
+    if (found->refuse != NULL) {
+        l->refuse = strdup(found->refuse);
+        (void)strncpy(l->refuse_code, found->refuse_code, 5);
+    }
+    if (found->secret != NULL)
+        l->secret = strdup(found->secret);
+    l->auth = pg_auth_create(&facts);
+    if (l->auth == NULL)
+        return refuse(l, "53200", "weir: out of memory", out);
+    l->stage = STAGE_AUTH;
+    return auth_step(l, pg_auth_start(l->auth, l->secret, out), out);
+}
+
+static const struct login_asked *login_asked(const void *login)
+{
+    return &((const struct pg_login *)login)->asked;
+}
+
+static const char *login_reason(const void *login)
+{
+    return ((const struct pg_login *)login)->reason;
+}
+
+static bool login_proof(const void *login, uint8_t key[32])
+{
+    const struct pg_login *l = login;
+    return l->auth != NULL && pg_auth_client_key(l->auth, key);
+}
+
+/* What the client will see reported: the server's defaults with its own startup values over them,
+ * in the form in which PostgreSQL would report them. */
+static bool overlay(struct pg_guc_set **report, struct pg_guc_set *settings)
+{
+    struct pg_guc_entry e, had;
+    struct pg_canon_server server = {0};
+    char out[512];
+    if (pg_guc_find(*report, "server_version", 14, &e))
+        server.version_num = pg_canon_version(e.value);
+    struct pg_guc_entry style, zone;
+    if (pg_guc_find(*report, "DateStyle", 9, &style))
+        server.datestyle = style.value;
+    if (pg_guc_find(*report, "TimeZone", 8, &zone))
+        server.timezone = zone.value;
+    for (uint32_t i = 0; i < pg_guc_count(settings); i++) {
+        e = pg_guc_at(settings, i);
+        for (uint32_t j = 0; j < pg_guc_count(*report); j++) {
+            had = pg_guc_at(*report, j);
+            if (strcasecmp(had.name, e.name) != 0)
+                continue;
+            if (pg_canon_value(&server, had.name, e.value, e.value_len, out, sizeof out) ==
+                    PG_CANON_OK &&
+                !pg_set_take(report, pg_set_with(*report, had.name, had.name_len, PG_GUC_REPORT,
+                                                 out, strlen(out))))
+                return false;
+            break;
+        }
+    }
+    return true;
+}
+
+static bool greet(struct pg_client *c, const struct login_welcome *w, struct buf *out)
+{
+    bool ok = true;
+    for (uint32_t i = 0; ok && i < pg_guc_count(c->report); i++) {
+        struct pg_guc_entry e = pg_guc_at(c->report, i);
+        ok = pg_msg_parameter_status(out, e.name, e.value);
+    }
+    uint8_t key[4];
+    pg_put32(key, w->key);
+    return ok && pg_msg_backend_key(out, w->id, key, sizeof key) && pg_msg_ready(out, 'I');
+}
+
+static bool login_finish(void *login, void *pc, const struct login_welcome *w, struct buf *out)
+{
+    struct pg_login *l = login;
+    struct pg_client *c = pc;
+    c->magic = PG_CLIENT_MAGIC;
+    c->prepared_limit = w->prepared_limit;
+    c->statement_max_bytes = w->statement_max_bytes;
+    c->pool_mode = (uint8_t)w->pool_mode;
+    c->replication = l->asked.replication;
+    c->startup = pg_set_get(l->settings);
+    c->current = pg_set_get(l->settings);
+    c->report = w->report != NULL ? pg_set_get(w->report) : pg_login_default_report(l->asked.role);
+    c->started = pg_guc_count(c->startup) == 0;
+    return c->report != NULL && overlay(&c->report, l->settings) && greet(c, w, out);
+}
+
+/* Before any server was seen: what every PostgreSQL of today says. What turns out to differ is
+ * corrected by ParameterStatus with the first loan. */
+struct pg_guc_set *pg_login_default_report(const char *user)
+{
+    static const char *const rows[][2] = {
+        {"client_encoding", "UTF8"},    {"DateStyle", "ISO, MDY"},
+        {"integer_datetimes", "on"},    {"IntervalStyle", "postgres"},
+        {"is_superuser", "off"},        {"server_encoding", "UTF8"},
+        {"server_version", "15.0"},     {"standard_conforming_strings", "on"},
+        {"TimeZone", "UTC"},            {"application_name", ""},
+        {"default_transaction_read_only", "off"}, {"in_hot_standby", "off"},
+    };
+    struct pg_guc_set *set = pg_set_empty();
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        (void)pg_set_take(&set, pg_set_with(set, rows[i][0], strlen(rows[i][0]), PG_GUC_REPORT,
+                                            rows[i][1], strlen(rows[i][1])));
+    (void)pg_set_take(&set, pg_set_with(set, "session_authorization", 21, PG_GUC_REPORT, user,
+                                        strlen(user)));
+    return set;
+}
+
+bool pg_login_init(struct err *e)
+{
+    if (!pg_crypto_init(e))
+        return false;
+    verifiers = pg_verifiers_create(4096);
+    if (verifiers == NULL || !pg_set_init()) {
+        err_set(e, "out of memory");
+        return false;
+    }
+    return true;
+}
+
+void pg_login_prepare_secret(const char *user, const char *secret, uint32_t iterations)
+{
+    struct pg_scram_secret ignored;
+    if (pg_secret_kind_of(secret) == PG_SECRET_PLAIN)
+        (void)!pg_verifiers_get(verifiers, user, pg_view_of(secret), iterations, &ignored);
+}
+
+const struct login_ops pg_login_ops = {
+    .create = login_create,
+    .destroy = login_destroy,
+    .feed = login_feed,
+    .on_tls = login_on_tls,
+    .on_secret = login_on_secret,
+    .asked = login_asked,
+    .reason = login_reason,
+    .finish = login_finish,
+    .proof = login_proof,
+};

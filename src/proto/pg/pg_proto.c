@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: ISC
+ * The table that PostgreSQL fills in at the seam, and the ends of its two objects.
+ */
+#include "config.h"
+
+#include "proto/pg/pg_login.h"
+#include "proto/pg/pg_session.h"
+
+#include <libpq-fe.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void facts(const void *pc, const void *ps, struct proto_facts *out)
+{
+    const struct pg_client *c = pc;
+    const struct pg_server *s = ps;
+    struct pg_guc_entry e;
+    memset(out, 0, sizeof *out);
+    out->application_name = "";
+    out->pin_reason = out->pin_statement = "";
+    out->tx = 'I';
+    if (c != NULL && c->current != NULL) {
+        if (pg_guc_find(c->report, "application_name", 16, &e))
+            out->application_name = e.value;
+        out->prepared = pg_names_count(c->names);
+    }
+    if (s == NULL)
+        return;
+    if (c == NULL) {
+        if (s->report != NULL && pg_guc_find(s->report, "application_name", 16, &e))
+            out->application_name = e.value;
+        out->prepared = pg_cache_count(s->cache);
+    }
+    out->tx = s->status;
+    out->busy = s->len != 0 && s->copy != 'G' && s->copy != 'W';
+    out->open = s->open || s->copy != 0;
+    out->pin_reason = pg_pin_name(s->pins);
+    out->pin_statement = s->pins != 0 ? s->pin_statement : "";
+    out->pin_since_us = s->pins != 0 ? s->pin_since_us : 0;
+}
+
+static void client_fini(void *pc)
+{
+    struct pg_client *c = pc;
+    pg_names_clear(&c->names);
+    pg_stmt_put(&c->unnamed);
+    pg_set_put(&c->startup);
+    pg_set_put(&c->current);
+    pg_set_put(&c->report);
+    free(c->lost_text);
+    memset(c, 0, sizeof *c);
+}
+
+static void server_fini(void *ps)
+{
+    struct pg_server *s = ps;
+    pg_expect_clear(s);
+    free(s->ring);
+    pg_change_free(&s->change);
+    pg_cache_clear(&s->cache);
+    pg_stmt_put(&s->unnamed);
+    pg_set_put(&s->applied);
+    pg_set_put(&s->before);
+    pg_set_put(&s->report);
+    pg_set_put(&s->login);
+    pg_set_put(&s->truth);
+    buf_release(&s->sql);
+    if (s->conn != NULL)
+        PQfinish(s->conn);
+    memset(s, 0, sizeof *s);
+}
+
+const struct proto_ops pg_proto_ops = {
+    .name = "postgresql",
+    .client_bytes = sizeof(struct pg_client),
+    .server_bytes = sizeof(struct pg_server),
+    .from_client = pg_client_feed,
+    .from_server = pg_server_feed,
+    .begin = pg_begin,
+    .state = pg_state,
+    .abandon = pg_abandon,
+    .say = pg_say,
+    .facts = facts,
+    .client_fini = client_fini,
+    .server_fini = server_fini,
+};

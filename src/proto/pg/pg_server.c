@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: ISC
+ * The server's bytes: each message is matched with what was asked (expect) and passed on,
+ * swallowed, or followed by answers that weir makes itself. See pg_session.h.
+ *
+ * Rows and COPY data are stepped over by their length, whole or in part. Everything else is short
+ * and is looked at when it is whole; a server that claims otherwise is not believed.
+ */
+#include "config.h"
+
+#include "proto/pg/pg_session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Descriptions, errors and notices can be long; nothing else that is looked into is. */
+#define PG_CONTROL_MAX (1024u * 1024u)
+
+enum pass { PASS, DROP, BROKEN };
+
+/* Is the answer at the head meant for the client? */
+static bool shown(struct pg_server *s, const struct pg_client *c)
+{
+    if (c == NULL)
+        return false;
+    const struct pg_expect *x = pg_expect_head(s);
+    return x == NULL || x->act == PG_A_PASS || x->act == PG_A_REPLACE;
+}
+
+static enum pass pop_if(struct pg_server *s, enum pg_expect_kind kind, enum pass verdict)
+{
+    const struct pg_expect *x = pg_expect_head(s);
+    if (x == NULL || x->kind != kind)
+        return BROKEN;
+    pg_expect_pop(s);
+    return verdict;
+}
+
+/* A COPY by the extended protocol is over: the Syncs sent while it ran were eaten by it. */
+static void drop_maybes(struct pg_server *s)
+{
+    struct pg_expect *x;
+    while (s->maybes && (x = pg_expect_head(s)) != NULL && x->maybe)
+        pg_expect_pop(s);
+    s->maybes = false;
+    for (uint32_t i = 0; i < s->len; i++)
+        s->maybes |= pg_expect_at(s, i)->maybe;
+}
+
+static enum pass on_complete(struct pg_client *c, struct pg_server *s, const uint8_t *body,
+                             size_t n, enum pass verdict)
+{
+    const struct pg_expect *x = pg_expect_head(s);
+    size_t len = pg_strlen(body, n);
+    if (x == NULL || len == (size_t)-1)
+        return BROKEN;
+    s->copy = 0;
+    if (x->act == PG_A_PASS)
+        pg_on_tag(c, s, (const char *)body, len);
+    if (x->kind == PG_X_QUERY)
+        return verdict;
+    if (x->kind != PG_X_EXECUTE)
+        return BROKEN;
+    pg_expect_pop(s);
+    drop_maybes(s);
+    return verdict;
+}
+
+static enum pass on_ready(struct pg_client *c, struct pg_server *s, const uint8_t *body, size_t n,
+                          enum pass verdict, struct proto_out *out)
+{
+    const struct pg_expect *x = pg_expect_head(s);
+    if (n != 1 || (body[0] != 'I' && body[0] != 'T' && body[0] != 'E'))
+        return BROKEN;
+    if (x == NULL ||
+        (x->kind != PG_X_QUERY && x->kind != PG_X_SYNC && x->kind != PG_X_FUNCTION))
+        return BROKEN;
+    s->status = (char)body[0];
+    s->copy = 0;
+    enum pg_expect_act act = (enum pg_expect_act)x->act;
+    pg_expect_pop(s);
+    if (act == PG_A_SET)
+        return pg_set_ready(c, s, out) ? DROP : BROKEN;
+    if (act == PG_A_SETTLE) {
+        pg_settle_ready(c, s);
+        return DROP;
+    }
+    if (act == PG_A_PASS)
+        pg_change_end(c, s);
+    return verdict;
+}
+
+static void note_error(struct pg_server *s, const uint8_t *body, size_t n)
+{
+    struct pg_view v;
+    s->set_error[0] = '\0';
+    if (pg_msg_error_field(body, n, 'M', &v)) {
+        size_t len = v.n < sizeof s->set_error - 1 ? v.n : sizeof s->set_error - 1;
+        memcpy(s->set_error, v.p, len);
+        s->set_error[len] = '\0';
+    }
+    if (pg_msg_error_field(body, n, 'C', &v) && v.n == 5)
+        memcpy(s->set_code, v.p, 6);
+}
+
+static bool is_fatal(const uint8_t *body, size_t n)
+{
+    struct pg_view v;
+    if (!pg_msg_error_field(body, n, 'V', &v) && !pg_msg_error_field(body, n, 'S', &v))
+        return false;
+    return strcmp(v.p, "FATAL") == 0 || strcmp(v.p, "PANIC") == 0;
+}
+
+static enum pass on_error(struct pg_client *c, struct pg_server *s, const uint8_t *body, size_t n,
+                          enum pass verdict, struct proto_out *out)
+{
+    struct pg_expect *x = pg_expect_head(s);
+    if (is_fatal(body, n)) {
+        s->dying = true;
+        note_error(s, body, n);
+        return DROP; /* the worker tells the client when the connection is gone */
+    }
+    if (x == NULL)
+        return BROKEN;
+    s->copy = 0;
+    switch ((enum pg_expect_act)x->act) {
+    case PG_A_SET:
+        s->set_failed = true;
+        note_error(s, body, n);
+        return DROP;
+    case PG_A_SETTLE:
+        s->truth_failed = true;
+        return DROP;
+    case PG_A_REPLACE:
+        if (c != NULL) {
+            struct buf b = {0};
+            if (pg_msg_fault(&b, "ERROR", x->fault))
+                pg_put(out, &out->client, buf_head(&b), buf_len(&b));
+            buf_release(&b);
+        }
+        verdict = DROP;
+        break;
+    case PG_A_PASS:
+    case PG_A_SWALLOW:
+    case PG_A_FAKE:
+        if (c != NULL)
+            verdict = PASS; /* weir prepared the statement for the client: the failure is its own */
+        break;
+    }
+    if (s->change != NULL && !s->change_done)
+        pg_change_free(&s->change);
+    if (x->kind != PG_X_QUERY && x->kind != PG_X_FUNCTION && x->kind != PG_X_SYNC)
+        pg_expect_fail(s, c);
+    return verdict;
+}
+
+static enum pass on_parameter(struct pg_client *c, struct pg_server *s, const uint8_t *body,
+                              size_t n, enum pass verdict)
+{
+    size_t name = pg_strlen(body, n);
+    size_t value = name == (size_t)-1 ? name : pg_strlen(body + name + 1, n - name - 1);
+    if (value == (size_t)-1 || name + value + 2 != n)
+        return BROKEN;
+    (void)pg_set_take(&s->report,
+                      pg_set_with(s->report, (const char *)body, name, PG_GUC_REPORT,
+                                  (const char *)body + name + 1, value));
+    if (verdict == PASS)
+        (void)pg_set_take(&c->report,
+                          pg_set_with(c->report, (const char *)body, name, PG_GUC_REPORT,
+                                      (const char *)body + name + 1, value));
+    return verdict;
+}
+
+static enum pass on_describe(struct pg_server *s, enum pass verdict)
+{
+    const struct pg_expect *x = pg_expect_head(s);
+    if (x == NULL)
+        return BROKEN;
+    if (x->kind == PG_X_DESCRIBE)
+        pg_expect_pop(s);
+    return verdict;
+}
+
+static enum pass on_copy_start(struct pg_server *s, uint8_t type, enum pass verdict)
+{
+    const struct pg_expect *x = pg_expect_head(s);
+    if (x == NULL || (x->kind != PG_X_QUERY && x->kind != PG_X_EXECUTE))
+        return BROKEN;
+    s->copy = (char)type;
+    if (type == 'H')
+        return verdict;
+    /* Syncs that are already on their way will be eaten, if the COPY gets as far as reading. */
+    for (uint32_t i = 1; i < s->len; i++) {
+        struct pg_expect *later = pg_expect_at(s, i);
+        if (later->kind == PG_X_SYNC && later->act == PG_A_PASS)
+            s->maybes = later->maybe = true;
+    }
+    return verdict;
+}
+
+/* One whole message that is not a row. */
+static enum pass on_message(struct pg_client *c, struct pg_server *s, uint8_t type,
+                            const uint8_t *body, size_t n, struct proto_out *out)
+{
+    enum pass verdict = shown(s, c) ? PASS : DROP;
+    const struct pg_expect *x = pg_expect_head(s);
+    switch (type) {
+    case 'Z':
+        return on_ready(c, s, body, n, verdict, out);
+    case 'C':
+        return on_complete(c, s, body, n, verdict);
+    case 'E':
+        return on_error(c, s, body, n, verdict, out);
+    case 'S':
+        return on_parameter(c, s, body, n, verdict);
+    case 'N':
+    case 't':
+        return verdict;
+    case 'A':
+        /* While weir asks whether the session listens now, it may already be told something. */
+        return c != NULL && ((s->pins & PG_PIN_LISTEN) != 0 || (s->dirt & PG_D_PINS) != 0) ? PASS
+                                                                                          : DROP;
+    case 'V':
+        return x != NULL && x->kind == PG_X_FUNCTION ? verdict : BROKEN;
+    case '1':
+        return pop_if(s, PG_X_PARSE, verdict);
+    case '2':
+        return pop_if(s, PG_X_BIND, verdict);
+    case '3':
+        return pop_if(s, PG_X_CLOSE, verdict);
+    case 'n':
+    case 'T':
+        return on_describe(s, verdict);
+    case 's':
+        return pop_if(s, PG_X_EXECUTE, verdict);
+    case 'I':
+        if (x != NULL && x->kind == PG_X_QUERY)
+            return verdict;
+        return pop_if(s, PG_X_EXECUTE, verdict);
+    case 'G':
+    case 'H':
+    case 'W':
+        return on_copy_start(s, type, verdict);
+    case 'c':
+        return verdict;
+    default:
+        return BROKEN;
+    }
+}
+
+/* Rows and COPY data: the fast path. */
+static inline bool is_bulk(uint8_t type)
+{
+    return type == 'D' || type == 'd';
+}
+
+static enum proto_verdict feed_raw(struct pg_client *c, const uint8_t *in, size_t n, size_t *used,
+                                   struct proto_out *out)
+{
+    if (c != NULL)
+        proto_lane_add(&out->client, in, n);
+    *used = n;
+    return PROTO_MORE;
+}
+
+static bool broken(struct pg_server *s, const char *text)
+{
+    s->dying = true;
+    if (s->set_error[0] == '\0') {
+        (void)strncpy(s->set_error, text, sizeof s->set_error - 1);
+        memcpy(s->set_code, "08P01", 6);
+    }
+    return false;
+}
+
+/* The message at *pos; false when it isn't whole (*more) or breaks the protocol. */
+static bool one_message(struct pg_client *c, struct pg_server *s, const uint8_t *in, size_t n,
+                        size_t *pos, bool *more, struct proto_out *out)
+{
+    const uint8_t *p = in + *pos;
+    size_t have = n - *pos;
+    *more = have < PG_HEAD_BYTES;
+    if (*more)
+        return false;
+    uint32_t len = pg_get32(p + 1);
+    if (len < 4 || len > PG_LARGE_MAX)
+        return broken(s, "weir: the server sent a message of impossible length");
+    size_t total = 1 + (size_t)len;
+    const struct pg_expect *x = pg_expect_head(s);
+    if (is_bulk(p[0]) && (x == NULL || x->act != PG_A_SETTLE)) {
+        if (x == NULL)
+            return broken(s, "weir: the server sent a row that nobody asked for");
+        s->skip_drop = !shown(s, c);
+        size_t take = total < have ? total : have;
+        if (!s->skip_drop)
+            proto_lane_add(&out->client, p, take);
+        s->skip = total - take;
+        *pos += take;
+        return true;
+    }
+    if (total > have) {
+        *more = total <= PG_CONTROL_MAX;
+        return *more ? false
+                     : broken(s, "weir: the server sent a message of impossible length");
+    }
+    if (is_bulk(p[0])) {
+        pg_settle_row(s, p + PG_HEAD_BYTES, total - PG_HEAD_BYTES);
+        *pos += total;
+        return true;
+    }
+    enum pass verdict = on_message(c, s, p[0], p + PG_HEAD_BYTES, total - PG_HEAD_BYTES, out);
+    if (verdict == BROKEN)
+        return broken(s, "weir: the server sent a message out of order");
+    if (verdict == PASS && c != NULL)
+        proto_lane_add(&out->client, p, total);
+    *pos += total;
+    return true;
+}
+
+enum proto_verdict pg_server_feed(void *ps, void *pc, const uint8_t *in, size_t n, size_t *used,
+                                  struct proto_out *out)
+{
+    struct pg_server *s = ps;
+    struct pg_client *c = pc;
+    size_t pos = 0;
+    enum proto_verdict v = PROTO_MORE;
+    if (s->raw)
+        return feed_raw(c, in, n, used, out);
+    while (pos < n) {
+        if (s->skip != 0) {
+            size_t take = s->skip < n - pos ? (size_t)s->skip : n - pos;
+            if (!s->skip_drop && c != NULL)
+                proto_lane_add(&out->client, in + pos, take);
+            s->skip -= take;
+            pos += take;
+            continue;
+        }
+        if (proto_out_full(out)) {
+            v = PROTO_FULL;
+            break;
+        }
+        bool more;
+        if (!one_message(c, s, in, n, &pos, &more, out)) {
+            v = more ? PROTO_MORE : PROTO_BAD;
+            break;
+        }
+        if (s->len != 0 && pg_expect_head(s)->act == PG_A_FAKE)
+            (void)pg_expect_fakes(s, out, c != NULL);
+    }
+    *used = pos;
+    return v;
+}

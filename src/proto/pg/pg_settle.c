@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: ISC
+ * After the client's part: asking the server what is set and what pins, and cleaning up.
+ *
+ * The question goes out in one simple Query. Everything in it is qualified, for it runs with the
+ * session's own search_path; what it answers is believed only as far as names and values go.
+ */
+#include "config.h"
+
+#include "base/clock.h"
+#include "proto/pg/pg_session.h"
+
+#include <string.h>
+
+/* kind, name, value. kind s: a setting; p: something that can't be moved, named by its bit. */
+static const char truth_sql[] =
+    "SELECT 's', name, setting FROM pg_catalog.pg_settings"
+    " WHERE source OPERATOR(pg_catalog.=) 'session'"
+    " AND name OPERATOR(pg_catalog.<>) ALL ('{role,session_authorization}'::pg_catalog.text[])"
+    " AND name OPERATOR(pg_catalog.!~~) 'transaction\\_%'"
+    " UNION ALL SELECT 's', 'role', pg_catalog.current_setting('role')"
+    " WHERE pg_catalog.current_setting('role') OPERATOR(pg_catalog.<>) 'none'"
+    " UNION ALL SELECT 'a', 'session_authorization', session_user::pg_catalog.text"
+    " UNION ALL SELECT 'p', 'temp', '' WHERE pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0"
+    " AND (EXISTS (SELECT 1 FROM pg_catalog.pg_class WHERE relnamespace OPERATOR(pg_catalog.=)"
+    " pg_catalog.pg_my_temp_schema()) OR EXISTS (SELECT 1 FROM pg_catalog.pg_type WHERE typnamespace"
+    " OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()) OR EXISTS (SELECT 1 FROM"
+    " pg_catalog.pg_proc WHERE pronamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()))"
+    " UNION ALL SELECT 'p', 'advisory', '' WHERE EXISTS (SELECT 1 FROM pg_catalog.pg_locks WHERE"
+    " locktype OPERATOR(pg_catalog.=) 'advisory' AND pid OPERATOR(pg_catalog.=)"
+    " pg_catalog.pg_backend_pid())"
+    " UNION ALL SELECT 'p', 'listen', '' WHERE EXISTS (SELECT 1 FROM"
+    " pg_catalog.pg_listening_channels())"
+    " UNION ALL SELECT 'p', 'hold', '' WHERE EXISTS (SELECT 1 FROM pg_catalog.pg_cursors WHERE"
+    " is_holdable)"
+    " UNION ALL SELECT 'p', 'prepare', '' WHERE EXISTS (SELECT 1 FROM"
+    " pg_catalog.pg_prepared_statements WHERE from_sql)";
+
+static const char rollback_sql[] = "ROLLBACK";
+static const char discard_sql[] = "DISCARD ALL";
+
+static const struct {
+    uint32_t bit;
+    const char *row;
+    const char *name;
+} pins[] = {
+    {PG_PIN_TEMP, "temp", "temporary object"},
+    {PG_PIN_ADVISORY, "advisory", "advisory lock"},
+    {PG_PIN_LISTEN, "listen", "LISTEN"},
+    {PG_PIN_HOLD, "hold", "cursor WITH HOLD"},
+    {PG_PIN_PREPARE, "prepare", "PREPARE"},
+    {PG_PIN_LOAD, "", "LOAD"},
+    {PG_PIN_SEQUENCE, "", "sequence"},
+    {PG_PIN_SEED, "", "setseed"},
+    {PG_PIN_SETTINGS, "", "settings that can't be read"},
+    {PG_PIN_LARGE, "", "large unnamed statement"},
+};
+
+const char *pg_pin_name(uint32_t mask)
+{
+    for (size_t i = 0; i < sizeof pins / sizeof pins[0]; i++)
+        if ((mask & pins[i].bit) != 0)
+            return pins[i].name;
+    return "";
+}
+
+enum proto_loan pg_settle_start(struct pg_client *c, struct pg_server *s, enum pg_phase phase,
+                                struct proto_out *out)
+{
+    const char *sql = "";
+    switch (phase) {
+    case PG_PH_ROLLBACK:
+        sql = rollback_sql;
+        break;
+    case PG_PH_TRUTH:
+        sql = truth_sql;
+        (void)pg_set_take(&s->truth, pg_set_empty());
+        s->truth_pins = 0;
+        break;
+    case PG_PH_RESET:
+        sql = discard_sql;
+        break;
+    case PG_PH_BARRIER:
+    case PG_PH_NONE:
+        break;
+    }
+    (void)c;
+    if (pg_expect_push(s, PG_X_QUERY, PG_A_SETTLE) == NULL)
+        return LOAN_BROKEN;
+    s->truth_failed = false;
+    s->phase = (uint8_t)phase;
+    if (s->unnamed != NULL)
+        pg_stmt_put(&s->unnamed);
+    uint8_t head[PG_HEAD_BYTES] = {'Q'};
+    size_t n = strlen(sql) + 1;
+    pg_put32(head + 1, (uint32_t)n + 4);
+    pg_put(out, &out->server, head, sizeof head);
+    proto_lane_add(&out->server, sql, n);
+    return LOAN_SETTLE;
+}
+
+/* A column of a DataRow in text form; false when the row is not what was asked for. */
+static bool column(const uint8_t **p, size_t *n, struct pg_view *out)
+{
+    if (*n < 4)
+        return false;
+    uint32_t len = pg_get32(*p);
+    *p += 4;
+    *n -= 4;
+    if (len == UINT32_MAX) {
+        *out = (struct pg_view){.p = "", .n = 0};
+        return true;
+    }
+    if (len > *n)
+        return false;
+    *out = (struct pg_view){.p = (const char *)*p, .n = len};
+    *p += len;
+    *n -= len;
+    return true;
+}
+
+static bool view_is(struct pg_view v, const char *text)
+{
+    return v.n == strlen(text) && memcmp(v.p, text, v.n) == 0;
+}
+
+void pg_settle_row(struct pg_server *s, const uint8_t *body, size_t n)
+{
+    struct pg_view kind, name, value;
+    if (s->phase != PG_PH_TRUTH)
+        return;
+    if (n < 2 || pg_get16(body) != 3) {
+        s->truth_failed = true;
+        return;
+    }
+    body += 2;
+    n -= 2;
+    if (!column(&body, &n, &kind) || !column(&body, &n, &name) || !column(&body, &n, &value)) {
+        s->truth_failed = true;
+        return;
+    }
+    if (view_is(kind, "p")) {
+        for (size_t i = 0; i < sizeof pins / sizeof pins[0]; i++)
+            if (view_is(name, pins[i].row))
+                s->truth_pins |= pins[i].bit;
+        return;
+    }
+    struct pg_guc_entry e;
+    if (view_is(kind, "a") && pg_guc_find(s->login, "session_authorization", 21, &e) &&
+        view_is(value, e.value))
+        return; /* who logged in: nothing was changed */
+    if (!pg_set_take(&s->truth,
+                     pg_set_with(s->truth, name.p, name.n, PG_GUC_PLAIN, value.p, value.n)))
+        s->truth_failed = true;
+}
+
+/* What the server says is set is what the client has set. A startup setting that is missing was
+ * RESET, which for the client leads to its startup value. */
+static void adopt_truth(struct pg_client *c, struct pg_server *s)
+{
+    pg_set_assign(&s->applied, s->truth);
+    pg_set_mark_proven(s->applied);
+    pg_set_assign(&c->current, s->truth);
+    for (uint32_t i = 0; i < pg_guc_count(c->startup); i++) {
+        struct pg_guc_entry e = pg_guc_at(c->startup, i);
+        struct pg_guc_entry had;
+        if (!pg_guc_find(s->truth, e.name, e.name_len, &had))
+            (void)pg_set_take(&c->current, pg_set_with(c->current, e.name, e.name_len, e.form,
+                                                       e.value, e.value_len));
+    }
+}
+
+static void after_truth(struct pg_client *c, struct pg_server *s)
+{
+    uint32_t asked = s->truth_pins;
+    if (s->truth_failed)
+        asked = PG_PIN_SETTINGS;
+    else if (c != NULL)
+        adopt_truth(c, s);
+    uint32_t was = s->pins;
+    s->pins = (s->pins & ~(uint32_t)(PG_PIN_ASKED | PG_PIN_SETTINGS)) | asked;
+    if (was == 0 && s->pins != 0)
+        s->pin_since_us = clock_now_us();
+    if (s->pins == 0)
+        s->pin_statement[0] = '\0';
+    s->dirt = 0;
+    if (s->truth_failed && c == NULL)
+        s->dirt = PG_D_UNKNOWN;
+}
+
+static void after_reset(struct pg_server *s)
+{
+    if (s->truth_failed) {
+        s->dying = true;
+        return;
+    }
+    (void)pg_set_take(&s->applied, pg_set_empty());
+    pg_cache_clear(&s->cache);
+    s->pins = 0;
+    s->dirt = 0;
+    s->pin_statement[0] = '\0';
+}
+
+void pg_settle_ready(struct pg_client *c, struct pg_server *s)
+{
+    enum pg_phase phase = (enum pg_phase)s->phase;
+    s->phase = PG_PH_NONE;
+    switch (phase) {
+    case PG_PH_TRUTH:
+        after_truth(c, s);
+        break;
+    case PG_PH_RESET:
+        after_reset(s);
+        break;
+    case PG_PH_ROLLBACK:
+        if (s->status != 'I')
+            s->dying = true;
+        break;
+    case PG_PH_BARRIER:
+        s->maybes = false;
+        break;
+    case PG_PH_NONE:
+        break;
+    }
+    pg_set_put(&s->truth);
+}

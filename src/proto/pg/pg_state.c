@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: ISC
+ * The session's settings and how a loan begins and ends. See pg_session.h.
+ *
+ *                      from_client / from_server
+ *   begin --> BUSY ------------------------------> BUSY
+ *                 quiet, status I
+ *                   | nothing noted --------------------------> CLEAN
+ *                   | settings or pins noted --> TRUTH --> pins? KEEP : CLEAN
+ *   abandon: CopyFail, Sync, (cancel) --> quiet --> ROLLBACK --> RESET if anything was noted --> CLEAN
+ *
+ * A simple SET outside a transaction is believed from its text once the server has confirmed it.
+ * Every other way of changing settings or leaving something behind is only noted, and when the
+ * loan is about to end the server itself is asked what is the case.
+ */
+#include "config.h"
+
+#include "base/clock.h"
+#include "proto/pg/pg_scan.h"
+#include "proto/pg/pg_session.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAY_PIN                                                                                    \
+    (PG_SCAN_TEMP_OBJECT | PG_SCAN_ADVISORY_LOCK | PG_SCAN_LISTEN | PG_SCAN_HOLD_CURSOR |          \
+     PG_SCAN_PREPARE | PG_SCAN_MAY_ANY)
+#define MAY_UNPIN                                                                                  \
+    (PG_SCAN_ADVISORY_UNLOCK | PG_SCAN_UNLISTEN | PG_SCAN_CLOSE | PG_SCAN_DROP |                   \
+     PG_SCAN_DISCARD_ALL | PG_SCAN_DISCARD_TEMP | PG_SCAN_DEALLOCATE | PG_SCAN_DEALLOCATE_ALL)
+#define SETS                                                                                       \
+    (PG_SCAN_SET_SIMPLE | PG_SCAN_RESET_ONE | PG_SCAN_RESET_ALL | PG_SCAN_DISCARD_ALL |            \
+     PG_SCAN_SET_OPAQUE | PG_SCAN_MAY_ANY)
+
+/* ---- noting ---------------------------------------------------------------------------------- */
+
+/* The statement as it may be shown: literals replaced, white space folded, cut. */
+static void digest_statement(char *to, size_t room, const char *sql, size_t n)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < n && len + 2 < room; i++) {
+        char ch = sql[i];
+        if (ch == '\'') {
+            for (i++; i < n && sql[i] != '\''; i++)
+                ;
+            to[len++] = '?';
+        } else if (isdigit((unsigned char)ch) && (len == 0 || !(isalnum((unsigned char)to[len - 1]) ||
+                                                               to[len - 1] == '_'))) {
+            while (i + 1 < n && (isdigit((unsigned char)sql[i + 1]) || sql[i + 1] == '.'))
+                i++;
+            to[len++] = '?';
+        } else if (isspace((unsigned char)ch) || iscntrl((unsigned char)ch)) {
+            if (len != 0 && to[len - 1] != ' ')
+                to[len++] = ' ';
+        } else {
+            to[len++] = ch;
+        }
+    }
+    to[len] = '\0';
+}
+
+static void note_pin(struct pg_server *s, const char *sql, size_t n)
+{
+    if (s->pins == 0 && s->pin_statement[0] == '\0')
+        digest_statement(s->pin_statement, sizeof s->pin_statement, sql, n);
+}
+
+static bool change_make(struct pg_server *s, const char *sql, size_t n)
+{
+    struct pg_scan scan;
+    pg_scan_text(sql, n, PG_SCAN_OPT_SCS, &scan);
+    struct pg_change *ch = calloc(1, sizeof *ch + scan.value.len + 1);
+    if (ch == NULL)
+        return false;
+    if ((scan.flags & PG_SCAN_DISCARD_ALL) != 0)
+        ch->kind = PG_CH_DISCARD_ALL;
+    else if ((scan.flags & PG_SCAN_RESET_ALL) != 0)
+        ch->kind = PG_CH_RESET_ALL;
+    else
+        ch->kind = (scan.flags & PG_SCAN_RESET_ONE) != 0 ? PG_CH_RESET : PG_CH_SET;
+    if (ch->kind == PG_CH_SET || ch->kind == PG_CH_RESET)
+        (void)pg_scan_setting(sql, &scan, ch->name);
+    memcpy(ch->value, sql + scan.value.off, scan.value.len);
+    ch->value_len = scan.value.len;
+    s->change = ch;
+    s->change_done = false;
+    return true;
+}
+
+/* Only what stands alone, outside a transaction, can be believed from its text. */
+static bool change_is_simple(const struct pg_server *s, uint64_t flags)
+{
+    if (s->status != 'I' || s->change != NULL || (s->dirt & PG_D_SETTINGS) != 0)
+        return false;
+    for (uint32_t i = 0; i < s->len; i++) {
+        const struct pg_expect *x =
+            pg_expect_at((struct pg_server *)(uintptr_t)s, i);
+        if (x->kind != PG_X_PARSE && x->kind != PG_X_CLOSE && x->act != PG_A_SET)
+            return false;
+    }
+    uint64_t sets = flags & SETS;
+    return sets == PG_SCAN_SET_SIMPLE || sets == PG_SCAN_RESET_ONE || sets == PG_SCAN_RESET_ALL ||
+           sets == PG_SCAN_DISCARD_ALL;
+}
+
+void pg_note(struct pg_server *s, uint64_t flags, const char *sql, size_t n)
+{
+    if ((flags & (MAY_PIN | MAY_UNPIN | SETS | PG_SCAN_SEQUENCE | PG_SCAN_SEED)) == 0)
+        return;
+    if ((flags & MAY_PIN) != 0) {
+        s->dirt |= PG_D_PINS;
+        note_pin(s, sql, n);
+    }
+    if ((flags & MAY_UNPIN) != 0 && (s->pins & PG_PIN_ASKED) != 0)
+        s->dirt |= PG_D_PINS;
+    if ((flags & (PG_SCAN_SEQUENCE | PG_SCAN_SEED)) != 0) {
+        note_pin(s, sql, n);
+        if (s->pins == 0)
+            s->pin_since_us = clock_now_us();
+        s->pins |= (flags & PG_SCAN_SEQUENCE) != 0 ? PG_PIN_SEQUENCE : PG_PIN_SEED;
+    }
+    if ((flags & SETS) != 0 && !(change_is_simple(s, flags) && change_make(s, sql, n)))
+        s->dirt |= PG_D_SETTINGS;
+}
+
+void pg_change_free(struct pg_change **ch)
+{
+    free(*ch);
+    *ch = NULL;
+}
+
+void pg_on_tag(struct pg_client *c, struct pg_server *s, const char *tag, size_t n)
+{
+    if (s->change != NULL)
+        s->change_done = true;
+    bool discard = n == 11 && memcmp(tag, "DISCARD ALL", 11) == 0;
+    if (discard || (n == 14 && memcmp(tag, "DEALLOCATE ALL", 14) == 0)) {
+        pg_cache_clear(&s->cache);
+        if (c != NULL)
+            pg_names_clear(&c->names);
+        if (s->unnamed != NULL)
+            pg_stmt_put(&s->unnamed);
+    }
+    if (discard || (n == 17 && memcmp(tag, "DISCARD SEQUENCES", 17) == 0))
+        s->pins &= ~(uint32_t)PG_PIN_SEQUENCE;
+    if (n == 4 && memcmp(tag, "LOAD", 4) == 0) {
+        if (s->pins == 0)
+            s->pin_since_us = clock_now_us();
+        s->pins |= PG_PIN_LOAD;
+    }
+}
+
+/* RESET leads to the client's startup value where it has one. */
+static bool reset_one(struct pg_client *c, struct pg_server *s, const struct pg_change *ch)
+{
+    size_t len = strlen(ch->name);
+    struct pg_guc_entry e;
+    bool ok = pg_set_take(&s->applied, pg_set_without(s->applied, ch->name, len));
+    if (pg_guc_find(c->startup, ch->name, len, &e))
+        return pg_set_take(&c->current,
+                           pg_set_with(c->current, ch->name, len, e.form, e.value, e.value_len)) &&
+               ok;
+    return pg_set_take(&c->current, pg_set_without(c->current, ch->name, len)) && ok;
+}
+
+void pg_change_end(struct pg_client *c, struct pg_server *s)
+{
+    struct pg_change *ch = s->change;
+    if (ch == NULL)
+        return;
+    bool ok = true;
+    if (s->status != 'I' || !s->change_done) {
+        ok = !s->change_done; /* confirmed, but a transaction was open after all: ask */
+    } else if (c != NULL) {
+        size_t len = strlen(ch->name);
+        switch (ch->kind) {
+        case PG_CH_SET:
+            ok = pg_set_take(&c->current, pg_set_with(c->current, ch->name, len, PG_GUC_RAW,
+                                                      ch->value, ch->value_len));
+            if (ok)
+                pg_set_assign(&s->applied, c->current);
+            if (ok)
+                pg_set_mark_proven(s->applied);
+            break;
+        case PG_CH_RESET:
+            ok = reset_one(c, s, ch);
+            break;
+        case PG_CH_RESET_ALL:
+        case PG_CH_DISCARD_ALL:
+            pg_set_assign(&c->current, c->startup);
+            (void)pg_set_take(&s->applied, pg_set_empty());
+            break;
+        }
+    } else {
+        ok = false;
+    }
+    if (!ok)
+        s->dirt |= PG_D_SETTINGS;
+    pg_change_free(&s->change);
+}
+
+/* ---- bringing a connection to the client's state ------------------------------------------------ */
+
+static bool put_set_query(struct pg_server *s, struct proto_out *out, size_t from, size_t to)
+{
+    if (pg_expect_push(s, PG_X_QUERY, PG_A_SET) == NULL)
+        return false;
+    uint8_t head[PG_HEAD_BYTES] = {'Q'};
+    pg_put32(head + 1, (uint32_t)(to - from) + 5);
+    pg_put(out, &out->server, head, sizeof head);
+    proto_lane_add(&out->server, buf_head(&s->sql) + from, to - from);
+    pg_put(out, &out->server, "", 1);
+    return true;
+}
+
+bool pg_sync_settings(struct pg_client *c, struct pg_server *s, struct proto_out *out)
+{
+    struct pg_guc_diff diff;
+    s->sql.off = s->sql.len = 0;
+    if (!pg_guc_diff(s->applied, c->current, NULL, &s->sql, &diff) || diff.changes == 0) {
+        pg_set_assign(&s->applied, c->current);
+        return false;
+    }
+    size_t n = buf_len(&s->sql);
+    size_t split = diff.split != 0 ? diff.split : n;
+    if (!put_set_query(s, out, 0, split) || (split < n && !put_set_query(s, out, split, n))) {
+        s->dying = true;
+        return true;
+    }
+    if (s->unnamed != NULL)
+        pg_stmt_put(&s->unnamed);
+    pg_set_assign(&s->before, s->applied);
+    pg_set_assign(&s->applied, c->current);
+    s->set_failed = false;
+    s->hold = !diff.proven || diff.privileged;
+    return s->hold;
+}
+
+bool pg_set_ready(struct pg_client *c, struct pg_server *s, struct proto_out *out)
+{
+    struct pg_expect *x = pg_expect_head(s);
+    if (x != NULL && x->act == PG_A_SET)
+        return true; /* the second half of a split batch follows */
+    buf_release(&s->sql);
+    if (!s->set_failed) {
+        s->hold = false;
+        pg_set_put(&s->before);
+        pg_set_mark_proven(s->applied);
+        if (c != NULL) {
+            c->started = true;
+            pg_sync_report(c, s, out);
+        }
+        return true;
+    }
+    /* The batch was one transaction: nothing of it is in force. */
+    pg_set_assign(&s->applied, s->before);
+    pg_set_put(&s->before);
+    if (c == NULL)
+        return true;
+    pg_put_error(out, "FATAL", s->set_code[0] != '\0' ? s->set_code : "22023", "%s", s->set_error);
+    out->close_client = true;
+    return true;
+}
+
+struct report_arg {
+    struct proto_out *out;
+};
+
+static void emit_report(void *arg, const struct pg_guc_entry *e)
+{
+    struct proto_out *out = ((struct report_arg *)arg)->out;
+    uint8_t head[PG_HEAD_BYTES] = {'S'};
+    if (e->name_len + e->value_len + 16u > out->arena_size - out->arena_used ||
+        out->client.n >= PROTO_SPANS - 2)
+        return;
+    pg_put32(head + 1, 4 + e->name_len + e->value_len + 2);
+    pg_put(out, &out->client, head, sizeof head);
+    pg_put(out, &out->client, e->name, e->name_len + 1);
+    pg_put(out, &out->client, e->value, e->value_len + 1);
+}
+
+void pg_sync_report(struct pg_client *c, struct pg_server *s, struct proto_out *out)
+{
+    if (c->report == s->report)
+        return;
+    struct report_arg arg = {.out = out};
+    pg_guc_each_difference(c->report, s->report, emit_report, &arg);
+    pg_set_assign(&c->report, s->report);
+}
+
+enum proto_loan pg_begin(void *ps, void *pc, struct proto_out *out)
+{
+    struct pg_server *s = ps;
+    struct pg_client *c = pc;
+    s->dirt = 0;
+    s->pins = 0;
+    s->pin_statement[0] = '\0';
+    s->raw = c->replication;
+    if (!s->raw && s->applied == c->current)
+        pg_sync_report(c, s, out);
+    return LOAN_BUSY;
+}
+
+/* ---- the end of a loan ----------------------------------------------------------------------------- */
+
+static enum proto_loan end_abandoned(struct pg_server *s, struct proto_out *out)
+{
+    if (s->change != NULL) {
+        pg_change_free(&s->change);
+        s->dirt |= PG_D_SETTINGS;
+    }
+    if (s->pins != 0 || (s->dirt & (PG_D_PINS | PG_D_UNKNOWN)) != 0) {
+        if ((s->pins & PG_PIN_LOAD) != 0)
+            return LOAN_BROKEN; /* a loaded library can't be unloaded */
+        return pg_settle_start(NULL, s, PG_PH_RESET, out);
+    }
+    if ((s->dirt & PG_D_SETTINGS) != 0)
+        return pg_settle_start(NULL, s, PG_PH_RESET, out);
+    return LOAN_CLEAN;
+}
+
+static enum proto_loan end_quiet(struct pg_client *c, struct pg_server *s, uint64_t now_us,
+                                 struct proto_out *out)
+{
+    if (c->pool_mode == PG_MODE_SESSION) /* all is kept; only the settings' bookkeeping is ours */
+        return LOAN_KEEP;
+    if ((s->dirt & (PG_D_SETTINGS | PG_D_PINS)) != 0)
+        return pg_settle_start(c, s, PG_PH_TRUTH, out);
+    if (s->pins == 0) {
+        s->pin_statement[0] = '\0';
+        return LOAN_CLEAN;
+    }
+    if (s->pin_since_us == 0)
+        s->pin_since_us = now_us;
+    return LOAN_KEEP;
+}
+
+enum proto_loan pg_state(void *ps, void *pc, bool may_end, uint64_t now_us, struct proto_out *out)
+{
+    struct pg_server *s = ps;
+    struct pg_client *c = pc;
+    if (s->dying)
+        return LOAN_BROKEN;
+    if (s->raw)
+        return c == NULL ? LOAN_BROKEN : LOAN_BUSY;
+    if (s->phase != PG_PH_NONE)
+        return LOAN_SETTLE;
+    if (s->maybes && s->len != 0 && s->status == 'I' && s->copy == 0) {
+        bool only = true;
+        for (uint32_t i = 0; i < s->len; i++)
+            only &= pg_expect_at(s, i)->maybe;
+        if (only && may_end)
+            return pg_settle_start(c, s, PG_PH_BARRIER, out);
+    }
+    if (s->len != 0 || s->skip != 0 || s->copy != 0 || s->open || s->skipping)
+        return LOAN_BUSY;
+    if (c != NULL && ((c->skip != 0 && !c->drop) || !may_end || s->status != 'I'))
+        return LOAN_BUSY;
+    if (c == NULL && s->status != 'I')
+        return pg_settle_start(NULL, s, PG_PH_ROLLBACK, out);
+    return c == NULL ? end_abandoned(s, out) : end_quiet(c, s, now_us, out);
+}
+
+/* ---- abandoned ----------------------------------------------------------------------------------------- */
+
+#define FILLER_BYTES (64u * 1024u)
+#define FILLER_MAX   (16u * FILLER_BYTES)
+
+/* The rest of a message whose sender is gone. Without a NUL in it no query or statement can be read
+ * from it, so the server refuses the message; COPY data is followed by CopyFail. */
+static bool put_filler(uint64_t n, struct proto_out *out)
+{
+    static uint8_t filler[FILLER_BYTES];
+    if (n > FILLER_MAX)
+        return false;
+    if (filler[0] == 0)
+        memset(filler, 'x', sizeof filler);
+    while (n != 0) {
+        size_t take = n < sizeof filler ? (size_t)n : sizeof filler;
+        out->server.v[out->server.n].iov_base = filler;
+        out->server.v[out->server.n++].iov_len = take;
+        out->server.bytes += take;
+        n -= take;
+    }
+    return true;
+}
+
+/* The session stays: whoever waits for an answer is told now, the others with their next message. */
+static void tell_lost(struct pg_client *c, struct pg_server *s, struct proto_out *out)
+{
+    c->lost = PG_LOST_TELL;
+    if (s->skip != 0 && !s->skip_drop) {
+        out->close_client = true; /* half a row is out: nothing can be said any more */
+        return;
+    }
+    bool asked = s->len != 0 || s->open || s->skipping;
+    if (!asked)
+        return;
+    if (!s->skipping)
+        pg_put_error(out, "ERROR", "40001", "%s", c->lost_text);
+    c->lost = PG_LOST_TOLD;
+    bool synced = s->len != 0 && !s->open && !s->skipping;
+    if (synced)
+        pg_put_msg(out, &out->client, 'Z', "E", 1);
+    else
+        c->skip_to_sync = true;
+}
+
+bool pg_abandon(void *ps, void *pc, struct proto_out *out)
+{
+    struct pg_server *s = ps;
+    struct pg_client *c = pc;
+    if (s->raw || s->dying) {
+        s->dying = true;
+        return false;
+    }
+    bool running = s->len != 0;
+    if (c != NULL && c->lost == PG_LOST_TELL)
+        tell_lost(c, s, out);
+    if (c != NULL && c->skip != 0 && !c->drop) {
+        if (!put_filler(c->skip, out))
+            s->dying = true;
+        c->drop = true;
+    }
+    if (s->copy == 'G' || s->copy == 'W') {
+        static const char why[] = "weir: the client is gone";
+        pg_put_msg(out, &out->server, 'f', why, sizeof why);
+        s->copy = 0;
+        running = false;
+        s->open = s->open || (s->len != 0 && pg_expect_head(s)->kind == PG_X_EXECUTE);
+    }
+    if (s->open || s->skipping) {
+        s->open = s->skipping = false;
+        struct pg_expect *x = pg_expect_push(s, PG_X_SYNC, PG_A_SWALLOW);
+        if (x == NULL)
+            s->dying = true;
+        pg_put_msg(out, &out->server, 'S', NULL, 0);
+    }
+    s->hold = false;
+    return running;
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: ISC
+ * A client socket from accept to close: see worker_priv.h for its states.
+ *
+ * Nothing is freed while the turn lasts: a destroyed client is on dead_clients until worker_drain(),
+ * so whoever is up the call chain may still look at its state.
+ */
+#include "config.h"
+
+#include "worker/route.h"
+#include "worker/worker_priv.h"
+#include "worker/world.h"
+
+#include "base/log.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+const char *const client_state_names[CLIENT_STATES] = {"login",  "idle",    "waiting",
+                                                       "active", "closing", "gone"};
+
+void client_set_state(struct client *c, enum client_state state)
+{
+    struct worker *w = c->worker;
+    if (c->state == state)
+        return;
+    TAILQ_REMOVE(&w->states[c->state], c, link);
+    w->counts[c->state]--;
+    c->state = (uint8_t)state;
+    c->since_us = w->now_us;
+    w->counts[state]++;
+    TAILQ_INSERT_TAIL(&w->states[state], c, link);
+}
+
+/* The slot's number is part of the cancel key: found again in O(1). */
+static bool slot_take(struct worker *w, struct client *c)
+{
+    if (w->free_slot == w->n_slots) {
+        uint32_t n = w->n_slots != 0 ? w->n_slots * 2 : 256;
+        struct client **fresh = realloc(w->slots, n * sizeof *fresh);
+        if (fresh == NULL)
+            return false;
+        memset(fresh + w->n_slots, 0, (n - w->n_slots) * sizeof *fresh);
+        w->slots = fresh;
+        w->n_slots = n;
+    }
+    c->slot = w->free_slot;
+    w->slots[c->slot] = c;
+    while (w->free_slot < w->n_slots && w->slots[w->free_slot] != NULL)
+        w->free_slot++;
+    return true;
+}
+
+static void slot_give(struct worker *w, struct client *c)
+{
+    w->slots[c->slot] = NULL;
+    if (c->slot < w->free_slot)
+        w->free_slot = c->slot;
+}
+
+struct client *worker_client(struct worker *w, uint32_t slot)
+{
+    return slot < w->n_slots ? w->slots[slot] : NULL;
+}
+
+static void keep_address(struct client *c, const struct sockaddr_storage *peer)
+{
+    if (peer->ss_family == AF_INET) {
+        const struct sockaddr_in *in = (const void *)peer;
+        memcpy(c->addr, &in->sin_addr, 4);
+        c->port = ntohs(in->sin_port);
+        c->family = 4;
+    } else if (peer->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in = (const void *)peer;
+        memcpy(c->addr, &in->sin6_addr, 16);
+        c->port = ntohs(in->sin6_port);
+        c->family = 6;
+    }
+}
+
+void client_on_accept(int fd, unsigned door, const struct sockaddr_storage *peer, socklen_t len,
+                      void *arg)
+{
+    struct worker *w = arg;
+    (void)len;
+    (void)door;
+    w->now_us = clock_now_us();
+    struct client *c = slab_get(&w->clients);
+    struct client_login *l = calloc(1, sizeof *l);
+    if (c == NULL || l == NULL || !slot_take(w, c)) {
+        if (c != NULL)
+            slab_put(&w->clients, c);
+        free(l);
+        close(fd);
+        return;
+    }
+    c->magic = CLIENT_MAGIC;
+    c->worker = w;
+    c->u.login = l;
+    c->connected_us = c->since_us = w->now_us;
+    keep_address(c, peer);
+    (void)!getrandom(&c->key, sizeof c->key, 0);
+    l->login = w->settings->login->create(&w->settings->policy);
+    l->deadline_us = w->now_us + w->settings->login_us;
+    c->state = CLIENT_LOGIN;
+    w->counts[CLIENT_LOGIN]++;
+    TAILQ_INSERT_TAIL(&w->states[CLIENT_LOGIN], c, link);
+    atomic_fetch_add(&w->world->clients, 1);
+    if (l->login == NULL || !stream_init(&c->stream, w->loop, fd, relay_client_io, c)) {
+        c->stream.fd = -1;
+        close(fd);
+        client_destroy(c);
+    }
+    worker_tick_need(w);
+    worker_drain(w);
+}
+
+void client_name(const struct client *c, char *to, size_t room)
+{
+    char ip[INET6_ADDRSTRLEN] = "unix";
+    if (c->family != 0)
+        inet_ntop(c->family == 4 ? AF_INET : AF_INET6, c->addr, ip, sizeof ip);
+    snprintf(to, room, "client %u-%" PRIu32 " %s/%s %s:%u", c->worker->index, c->slot,
+             c->route != NULL ? c->route->database : "-", c->route != NULL ? c->route->user : "-",
+             ip, c->port);
+}
+
+void client_logged_in(struct client *c)
+{
+    client_set_state(c, CLIENT_IDLE);
+    c->worker->logins_since_trim++;
+    route_count(c->route, c->worker, STAT_LOGINS, 1);
+    if (c->worker->settings->log_connections) {
+        char who[200];
+        client_name(c, who, sizeof who);
+        log_info(who, "login");
+    }
+}
+
+static void let_go(struct client *c)
+{
+    struct worker *w = c->worker;
+    bool free_now = true;
+    switch ((enum client_state)c->state) {
+    case CLIENT_LOGIN:
+        client_login_end(c);
+        break;
+    case CLIENT_WAITING:
+        free_now = loan_leave_queue(c);
+        break;
+    case CLIENT_ACTIVE:
+        loan_abandon(c, false, NULL);
+        break;
+    case CLIENT_IDLE:
+    case CLIENT_CLOSING:
+    case CLIENT_GONE:
+        break;
+    }
+    if (c->ready) {
+        TAILQ_REMOVE(&w->ready, c, ready_link);
+        c->ready = false;
+    }
+    if (c->is_console)
+        console_end(c);
+    client_set_state(c, CLIENT_GONE);
+    TAILQ_REMOVE(&w->states[CLIENT_GONE], c, link);
+    w->counts[CLIENT_GONE]--;
+    if (free_now)
+        TAILQ_INSERT_TAIL(&w->dead_clients, c, link);
+}
+
+void client_destroy(struct client *c)
+{
+    struct worker *w = c->worker;
+    if (c->state == CLIENT_GONE)
+        return;
+    if (c->state != CLIENT_LOGIN && w->settings->log_disconnections) {
+        char who[200];
+        client_name(c, who, sizeof who);
+        log_info(who, "closed after %.1f s", (double)(w->now_us - c->connected_us) / 1e6);
+    }
+    let_go(c);
+    stream_fini(&c->stream, false);
+    if (c->route != NULL) {
+        c->route->proto->client_fini(c->proto);
+        if (!c->is_console)
+            route_client_left(c->route);
+    }
+    buf_release(&c->in);
+    buf_release(&c->out);
+    slot_give(w, c);
+    atomic_fetch_sub(&w->world->clients, 1);
+}
+
+bool client_flush(struct client *c)
+{
+    while (buf_len(&c->out) != 0) {
+        size_t put = 0;
+        struct iovec v = {.iov_base = buf_head(&c->out), .iov_len = buf_len(&c->out)};
+        enum io_result r = stream_writev(&c->stream, &v, 1, &put);
+        if (r != IO_OK && r != IO_AGAIN) {
+            client_destroy(c);
+            return false;
+        }
+        buf_consume(&c->out, put);
+        if (r == IO_AGAIN) {
+            stream_want_write(&c->stream, true);
+            return true;
+        }
+    }
+    buf_release(&c->out);
+    stream_want_write(&c->stream, false);
+    if (c->state == CLIENT_CLOSING) {
+        client_destroy(c);
+        return false;
+    }
+    return true;
+}
+
+void client_finish(struct client *c)
+{
+    if (c->state == CLIENT_GONE || c->state == CLIENT_CLOSING)
+        return;
+    if (c->state == CLIENT_ACTIVE)
+        loan_abandon(c, false, NULL);
+    if (c->state == CLIENT_WAITING && !loan_leave_queue(c)) {
+        client_destroy(c); /* a connection is on its way to it: no time for words */
+        return;
+    }
+    if (c->state == CLIENT_LOGIN)
+        client_login_end(c);
+    stream_pause(&c->stream, PAUSE_SHUTDOWN);
+    buf_release(&c->in);
+    client_set_state(c, CLIENT_CLOSING);
+    worker_tick_need(c->worker);
+    (void)client_flush(c);
+}
+
+void client_say(struct client *c, enum proto_event ev, const char *code, const char *text)
+{
+    size_t used;
+    if (c->state == CLIENT_GONE || c->state == CLIENT_CLOSING)
+        return;
+    if (c->worker->settings->log_errors) {
+        char who[200];
+        client_name(c, who, sizeof who);
+        log_info(who, "%s", text);
+    }
+    const struct proto_ops *ops =
+        c->route != NULL ? c->route->proto : c->worker->settings->default_proto;
+    (void)ops->say(c->proto, NULL, ev, text, code, NULL, 0, &used, &c->out);
+    client_finish(c);
+}

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: ISC
+ * A client's login as I/O: bytes to the protocol's state machine, TLS when it asks for it, and the
+ * look-up of who and where. Nothing here waits for a database.
+ * Thread: the worker's.
+ */
+#include "config.h"
+
+#include "worker/job.h"
+#include "worker/route.h"
+#include "worker/worker_priv.h"
+#include "worker/world.h"
+
+#include "base/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LOGIN_READ 8192u
+
+static void on_step(struct client *c, enum login_step step);
+
+void client_login_end(struct client *c)
+{
+    struct client_login *l = c->u.login;
+    if (l == NULL)
+        return;
+    c->u.login = NULL;
+    if (l->login != NULL)
+        c->worker->settings->login->destroy(&l->login);
+    free(l);
+}
+
+/* Feed what has come; true: more may be read. */
+static void feed_login(struct client *c)
+{
+    const struct login_ops *ops = c->worker->settings->login;
+    while (c->state == CLIENT_LOGIN && buf_len(&c->in) != 0 && !c->u.login->looking_up &&
+           !c->u.login->handshaking) {
+        size_t used = 0;
+        enum login_step step =
+            ops->feed(c->u.login->login, buf_head(&c->in), buf_len(&c->in), &used, &c->out);
+        buf_consume(&c->in, used);
+        if (step == LOGIN_MORE && used == 0 && buf_len(&c->out) == 0)
+            return;
+        on_step(c, step);
+        if (step == LOGIN_MORE && used == 0)
+            return;
+    }
+}
+
+static void start_tls(struct client *c)
+{
+    struct client_login *l = c->u.login;
+    if (!client_flush(c))
+        return;
+    if (c->worker->settings->tls == NULL || !stream_start_tls(&c->stream, c->worker->settings->tls)) {
+        client_destroy(c);
+        return;
+    }
+    buf_release(&c->in);
+    l->handshaking = true;
+}
+
+static void refuse_too_many(struct client *c)
+{
+    char text[96];
+    snprintf(text, sizeof text, "no more connections allowed (max_client_conn): %u",
+             atomic_load(&c->worker->world->clients));
+    client_say(c, PROTO_EV_TOO_MANY, NULL, text);
+}
+
+/* The secret by which this user is known here; NULL: none. */
+static const char *find_secret(struct client *c, const struct login_asked *a,
+                               const struct conf_database *db)
+{
+    const struct settings *set = c->worker->settings;
+    if (db != NULL && db->from_url && db->user != NULL && strcmp(db->user, a->role) == 0 &&
+        db->password != NULL)
+        return db->password;
+    if (set->users == NULL)
+        return NULL;
+    const struct userlist_user *u = userlist_find(set->users, a->role);
+    return u != NULL && u->secret[0] != '\0' ? u->secret : NULL;
+}
+
+static bool is_console_name(const char *database)
+{
+    return strcmp(database, "weir") == 0 || strcmp(database, "pgbouncer") == 0;
+}
+
+static bool too_many_for(struct client *c, const struct route *r, const struct conf_database *db,
+                         char *text, size_t room)
+{
+    struct conf_pool p;
+    conf_pool_resolve(c->worker->settings->conf, db, r->user, &p);
+    uint32_t now = atomic_load(&r->clients);
+    if (p.max_db_client_connections > 0 && now >= (uint32_t)p.max_db_client_connections) {
+        snprintf(text, room, "client connections exceeded (max_db_client_connections)");
+        return true;
+    }
+    if (p.max_user_client_connections > 0 && now >= (uint32_t)p.max_user_client_connections) {
+        snprintf(text, room, "client connections exceeded (max_user_client_connections)");
+        return true;
+    }
+    return false;
+}
+
+/* Where it wants to go. What is wrong with it is said after the password was right. */
+static void find_route(struct client *c, const struct login_asked *a,
+                       const struct conf_database *db, struct login_found *found, char *text,
+                       size_t room)
+{
+    struct worker *w = c->worker;
+    const struct conf_settings *cs = conf_settings(w->settings->conf);
+    if (is_console_name(a->database)) {
+        c->is_console = true;
+        bool admin = conf_list_has(cs->admin_users, a->role);
+        if (!admin && !conf_list_has(cs->stats_users, a->role)) {
+            found->refuse = "not allowed";
+            found->refuse_code = "28000";
+        }
+        return;
+    }
+    if (db == NULL) {
+        snprintf(text, room, "database \"%.100s\" does not exist", a->database);
+        found->refuse = text;
+        found->refuse_code = "3D000";
+        return;
+    }
+    const char *user = db->user != NULL ? db->user : a->role;
+    c->route = routes_get(w->world->routes, w->settings, db, a->database, user, a->replication);
+    if (c->route == NULL) {
+        found->refuse = "weir: out of memory";
+        found->refuse_code = "53200";
+        return;
+    }
+    if (too_many_for(c, c->route, db, text, room)) {
+        found->refuse = text;
+        found->refuse_code = "53300";
+    }
+    atomic_fetch_add(&c->route->clients, 1);
+}
+
+static void look_up(struct client *c)
+{
+    struct worker *w = c->worker;
+    const struct login_asked *a = w->settings->login->asked(c->u.login->login);
+    const struct conf_settings *cs = conf_settings(w->settings->conf);
+    if (atomic_load(&w->world->clients) > (uint32_t)cs->max_client_conn &&
+        !is_console_name(a->database)) {
+        refuse_too_many(c);
+        return;
+    }
+    if (w->draining) {
+        client_say(c, PROTO_EV_SHUTDOWN, NULL, "weir is shutting down");
+        return;
+    }
+    const struct conf_database *db = conf_database_find(w->settings->conf, a->database);
+    if (db != NULL && db->proto != CONF_PROTO_POSTGRES)
+        db = NULL;
+    const char *secret = find_secret(c, a, db);
+    bool asks = cs->auth_type != CONF_AUTH_TRUST && cs->auth_type != CONF_AUTH_ANY &&
+                cs->auth_type != CONF_AUTH_CERT;
+    if (secret == NULL && asks && cs->auth_user[0] != '\0') {
+        struct job *j = job_auth_query(c, a->role, a->database);
+        if (j != NULL) {
+            c->u.login->looking_up = true;
+            stream_pause(&c->stream, PAUSE_LOGIN);
+            control_post(w->world->control, &j->mail);
+            return;
+        }
+    }
+    client_login_secret(c, secret);
+}
+
+void client_login_secret(struct client *c, const char *secret)
+{
+    struct worker *w = c->worker;
+    const struct conf_settings *cs = conf_settings(w->settings->conf);
+    const struct login_asked *a = w->settings->login->asked(c->u.login->login);
+    const struct conf_database *db = conf_database_find(w->settings->conf, a->database);
+    char text[200];
+    struct login_found found = {.secret = secret};
+    if (db != NULL && db->proto != CONF_PROTO_POSTGRES)
+        db = NULL;
+    find_route(c, a, db, &found, text, sizeof text);
+    /* trust: the user must be known, unless nobody is. */
+    if (cs->auth_type == CONF_AUTH_TRUST && w->settings->users != NULL &&
+        userlist_find(w->settings->users, a->role) == NULL && found.refuse == NULL) {
+        snprintf(text, sizeof text, "role \"%.100s\" does not exist", a->role);
+        found.refuse = text;
+        found.refuse_code = "28000";
+    }
+    c->u.login->looking_up = false;
+    stream_resume(&c->stream, PAUSE_LOGIN);
+    on_step(c, w->settings->login->on_secret(c->u.login->login, &found, &c->out));
+    feed_login(c);
+}
+
+static void cancel_request(struct client *c)
+{
+    struct worker *w = c->worker;
+    const struct login_asked *a = w->settings->login->asked(c->u.login->login);
+    uint32_t index = a->cancel_id >> 24, slot = (a->cancel_id & 0xffffffu) - 1, key = a->cancel_key;
+    struct cancel_mail *m = index < w->world->n_workers ? calloc(1, sizeof *m) : NULL;
+    if (m == NULL) {
+        client_destroy(c);
+        return;
+    }
+    /* The requester's socket stays open until the cancel is done, as PostgreSQL does it. */
+    m->mail.kind = MAIL_CANCEL;
+    m->slot = slot;
+    m->key = key;
+    m->ack_fd = c->stream.ssl == NULL ? stream_detach(&c->stream).fd : -1;
+    client_destroy(c);
+    worker_post(w->world, (uint16_t)index, &m->mail);
+}
+
+static void logged_in(struct client *c)
+{
+    struct worker *w = c->worker;
+    const struct login_ops *ops = w->settings->login;
+    const struct conf_settings *cs = conf_settings(w->settings->conf);
+    struct client_login *l = c->u.login;
+    if (c->is_console) {
+        bool admin = conf_list_has(cs->admin_users, ops->asked(l->login)->role);
+        client_login_end(c);
+        client_set_state(c, CLIENT_IDLE);
+        if (!console_start(c, !admin))
+            client_destroy(c);
+        else if (client_flush(c) && buf_len(&c->in) != 0)
+            console_readable(c);
+        return;
+    }
+    struct login_welcome welcome = {
+        .id = (uint32_t)w->index << 24 | (c->slot + 1),
+        .key = c->key,
+        .report = route_report(c->route),
+        .prepared_limit = (uint32_t)cs->max_prepared_statements,
+        .statement_max_bytes = (uint32_t)cs->max_statement_size_bytes,
+        .pool_mode = c->route->pool_mode,
+    };
+    bool ok = ops->finish(l->login, c->proto, &welcome, &c->out);
+    if (welcome.report != NULL)
+        c->route->server_ops->report_put(&welcome.report);
+    client_login_end(c);
+    if (!ok) {
+        client_destroy(c);
+        return;
+    }
+    client_logged_in(c);
+    if (client_flush(c))
+        relay_resume(c);
+}
+
+static void on_step(struct client *c, enum login_step step)
+{
+    switch (step) {
+    case LOGIN_MORE:
+        (void)client_flush(c);
+        break;
+    case LOGIN_TLS:
+        start_tls(c);
+        break;
+    case LOGIN_SECRET:
+        look_up(c);
+        break;
+    case LOGIN_OK:
+        logged_in(c);
+        break;
+    case LOGIN_CANCEL:
+        cancel_request(c);
+        break;
+    case LOGIN_REFUSED: {
+        static struct log_limit limit;
+        uint32_t dropped;
+        const char *why = c->worker->settings->login->reason(c->u.login->login);
+        if (why[0] != '\0' && log_limit_pass(&limit, &dropped)) {
+            char who[200];
+            client_name(c, who, sizeof who);
+            log_warn(who, "login failed: %s", why);
+        }
+        client_finish(c);
+        break;
+    }
+    }
+}
+
+static void handshake(struct client *c)
+{
+    struct client_login *l = c->u.login;
+    enum io_result r = stream_handshake(&c->stream);
+    if (r == IO_AGAIN)
+        return;
+    if (r != IO_OK) {
+        log_debug(NULL, "TLS handshake failed: %s", stream_error(&c->stream));
+        client_destroy(c);
+        return;
+    }
+    char cn[128];
+    uint8_t binding[64];
+    size_t n = tls_server_end_point(&c->stream, binding, sizeof binding);
+    bool has_cn = tls_peer_cn(&c->stream, cn, sizeof cn);
+    c->worker->settings->login->on_tls(l->login, has_cn ? cn : NULL, binding, n,
+                                       tls_alpn_is(&c->stream, "postgresql"));
+    l->handshaking = false;
+}
+
+void client_login_io(struct client *c, unsigned what)
+{
+    struct client_login *l = c->u.login;
+    if ((what & NET_WRITE) != 0 && !l->handshaking && !client_flush(c))
+        return;
+    if ((what & NET_HUP) != 0) {
+        client_destroy(c);
+        return;
+    }
+    if (l->handshaking) {
+        handshake(c);
+        if (c->state != CLIENT_LOGIN || l->handshaking)
+            return;
+    } else if (c->worker->settings->tls != NULL && c->stream.ssl == NULL && buf_len(&c->in) == 0 &&
+               stream_peek(&c->stream) == 0x16) {
+        static const uint8_t hello[] = {0x16};
+        size_t used;
+        on_step(c, c->worker->settings->login->feed(l->login, hello, 1, &used, &c->out));
+        if (c->state == CLIENT_LOGIN && l->handshaking)
+            handshake(c);
+        return;
+    }
+    if (l->looking_up || c->stream.pause != 0)
+        return;
+    size_t got = 0;
+    enum io_result r = stream_read(&c->stream, c->worker->scratch, LOGIN_READ, &got);
+    if (r == IO_AGAIN)
+        return;
+    if (r != IO_OK || !buf_append(&c->in, c->worker->scratch, got)) {
+        client_destroy(c);
+        return;
+    }
+    feed_login(c);
+    if (c->state != CLIENT_GONE && buf_len(&c->in) == 0)
+        buf_release(&c->in);
+}

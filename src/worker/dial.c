@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: ISC
+ * From a plan's "open one for this pair" to a backend in a worker's hands: names, libpq's login, the
+ * first home. Thread: the control plane's.
+ */
+#include "config.h"
+
+#include "worker/control.h"
+#include "worker/route.h"
+#include "worker/world.h"
+
+#include "base/log.h"
+#include "net/names.h"
+#include "net/watch.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ADDRS_A_HOST 4
+#define PARAMS_MAX   96
+
+struct dial {
+    LIST_ENTRY(dial) link;
+    struct control *control;
+    struct route *route;
+    struct settings *settings;
+    const struct conf_database *db;
+    void *handle;
+    struct watch watch;
+    struct names_query *query;
+    uint64_t deadline_us;
+    size_t host;                    /* the one being resolved */
+    struct buf hosts, addrs, ports; /* what libpq gets, separated by commas */
+    bool resolving;                 /* inside names_lookup(): its answer may come at once */
+    bool answered;
+};
+
+static void dial_free(struct dial *d)
+{
+    LIST_REMOVE(d, link);
+    watch_stop(&d->watch);
+    if (d->query != NULL)
+        names_cancel(&d->query);
+    if (d->handle != NULL)
+        d->route->server_ops->hang_up(&d->handle);
+    buf_release(&d->hosts);
+    buf_release(&d->addrs);
+    buf_release(&d->ports);
+    settings_put(&d->settings);
+    free(d);
+}
+
+static void dial_failed(struct dial *d, enum dial_failure why, const char *code, const char *text)
+{
+    static const enum core_failure map[] = {
+        [DIAL_FAIL_LIMIT] = CORE_FAIL_LIMIT,
+        [DIAL_FAIL_REFUSED] = CORE_FAIL_REFUSED,
+        [DIAL_FAIL_REACH] = CORE_FAIL_REACH,
+    };
+    struct control *c = d->control;
+    struct route *r = d->route;
+    static struct log_limit limit;
+    uint32_t dropped;
+    if (log_limit_pass(&limit, &dropped))
+        log_warn(core_pool_name(r->pool), "server login failed: %s", text);
+    pthread_mutex_lock(&r->lock);
+    snprintf(r->last_error, sizeof r->last_error, "%s", text);
+    pthread_mutex_unlock(&r->lock);
+    if (why == DIAL_FAIL_REACH)
+        atomic_store(&r->server->reachable, false);
+    core_open_failed(r->pool, map[why], code, text, clock_now_us());
+    dial_free(d);
+    control_plan(c, r->server);
+}
+
+static void dial_done(struct dial *d)
+{
+    struct control *c = d->control;
+    struct route *r = d->route;
+    struct core_waiter *next = NULL;
+    struct backend *b = backend_create(r);
+    if (b == NULL) {
+        dial_failed(d, DIAL_FAIL_REACH, "53200", "weir: out of memory");
+        return;
+    }
+    (void)r->server_ops->adopt(&d->handle, b->proto, &b->export.fd, &b->export.ssl);
+    b->fd = b->export.fd;
+    b->id = atomic_fetch_add(&c->world->backend_ids, 1) + 1;
+    route_learn(r, r->server_ops->report(b->proto));
+    atomic_store(&r->server->reachable, true);
+    atomic_store(&c->world->reachable, true);
+    dial_free(d);
+    b->mail.kind = MAIL_ARRIVE;
+    enum core_next what = core_opened(r->pool, &b->core, clock_now_us(), &next);
+    if (what == CORE_NEXT_CLOSE) {
+        bool nudge;
+        r->proto->server_fini(b->proto);
+        core_conn_closed(&b->core, clock_now_us(), &nudge);
+        free(b);
+    } else {
+        /* Once idle it may be lent by another thread at any moment: nothing of it is written. */
+        if (what == CORE_NEXT_LEND)
+            b->to = next;
+        worker_post(c->world, what == CORE_NEXT_LEND ? next->worker : b->core.worker, &b->mail);
+    }
+    control_learn(c, r);
+    control_plan(c, r->server);
+}
+
+static void dial_poll(bool ready, void *arg)
+{
+    struct dial *d = arg;
+    uint64_t now = clock_now_us();
+    if (!ready || now >= d->deadline_us) {
+        dial_failed(d, DIAL_FAIL_REACH, "08006",
+                    "server login timed out (server_connect_timeout)");
+        return;
+    }
+    const struct server_ops *ops = d->route->server_ops;
+    enum dial_step step = ops->poll(d->handle);
+    if (step == DIAL_DONE) {
+        dial_done(d);
+    } else if (step == DIAL_FAILED) {
+        char code[6], text[256];
+        enum dial_failure why = ops->failure(d->handle, code, text, sizeof text);
+        dial_failed(d, why, code, text);
+    } else if (!watch_once(&d->watch, control_loop(d->control), ops->socket(d->handle),
+                           step == DIAL_WRITE, d->deadline_us - now, dial_poll, d)) {
+        dial_failed(d, DIAL_FAIL_REACH, "53200", "weir: out of memory");
+    }
+}
+
+/* ---- parameters ---------------------------------------------------------------------------------- */
+
+struct params {
+    struct dsn_param p[PARAMS_MAX];
+    size_t n;
+    char options[512];
+};
+
+static void put(struct params *ps, const char *key, const char *value)
+{
+    if (value == NULL || value[0] == '\0' || ps->n >= PARAMS_MAX - 1)
+        return;
+    for (size_t i = 0; i < ps->n; i++)
+        if (strcmp(ps->p[i].key, key) == 0)
+            return; /* the entry's own word holds */
+    ps->p[ps->n++] = (struct dsn_param){.key = key, .value = value};
+}
+
+static const char *sslmode_name(enum conf_sslmode mode)
+{
+    static const char *const names[] = {"disable", "allow",     "prefer",
+                                        "require", "verify-ca", "verify-full"};
+    return names[mode];
+}
+
+/* All but the hosts. The strings belong to the settings, the route (its lock is held) and `ps`. */
+static void collect(struct params *ps, const struct route *r, const struct conf_database *db,
+                    const struct settings *set)
+{
+    const struct conf_settings *cs = conf_settings(set->conf);
+    for (size_t i = 0; i < db->n_params; i++) {
+        const char *key = db->params[i].key;
+        if (strcmp(key, "host") != 0 && strcmp(key, "hostaddr") != 0 && strcmp(key, "port") != 0)
+            put(ps, key, db->params[i].value);
+    }
+    size_t at = 0;
+    for (size_t i = 0; i < db->n_startup; i++) {
+        if (strcmp(db->startup[i].key, "client_encoding") == 0)
+            put(ps, "client_encoding", db->startup[i].value);
+        else
+            at += (size_t)snprintf(ps->options + at, sizeof ps->options - at, "%s-c %s=%s",
+                                   at != 0 ? " " : "", db->startup[i].key, db->startup[i].value);
+        if (at >= sizeof ps->options)
+            at = sizeof ps->options - 1;
+    }
+    put(ps, "options", ps->options);
+    put(ps, "dbname", db->dbname != NULL || db->service ? db->dbname : r->database);
+    put(ps, "user", r->user);
+    put(ps, "password", r->password);
+    put(ps, "sslmode", sslmode_name(cs->server_tls_sslmode));
+    put(ps, "sslrootcert", cs->server_tls_ca_file);
+    put(ps, "sslkey", cs->server_tls_key_file);
+    put(ps, "sslcert", cs->server_tls_cert_file);
+    if (r->replication)
+        put(ps, "replication", "database");
+}
+
+static void dial_start(struct dial *d)
+{
+    struct params ps = {.n = 0};
+    struct route *r = d->route;
+    (void)!buf_append(&d->hosts, "", 1);
+    (void)!buf_append(&d->addrs, "", 1);
+    (void)!buf_append(&d->ports, "", 1);
+    pthread_mutex_lock(&r->lock);
+    collect(&ps, r, d->db, d->settings);
+    if (d->db->n_hosts != 0) {
+        put(&ps, "host", (const char *)buf_head(&d->hosts));
+        put(&ps, "hostaddr", (const char *)buf_head(&d->addrs));
+        put(&ps, "port", (const char *)buf_head(&d->ports));
+    }
+    d->handle = r->server_ops->dial(ps.p, ps.n);
+    pthread_mutex_unlock(&r->lock);
+    if (d->handle == NULL) {
+        dial_failed(d, DIAL_FAIL_REACH, "53200", "weir: out of memory");
+        return;
+    }
+    int fd = r->server_ops->socket(d->handle);
+    if (fd < 0) {
+        dial_poll(true, d);
+        return;
+    }
+    if (!watch_once(&d->watch, control_loop(d->control), fd, true,
+                    d->deadline_us - clock_now_us(), dial_poll, d))
+        dial_failed(d, DIAL_FAIL_REACH, "53200", "weir: out of memory");
+}
+
+/* ---- names ------------------------------------------------------------------------------------------ */
+
+static void add_host(struct dial *d, const struct conf_host *h, const char *addr)
+{
+    const char *comma = buf_len(&d->ports) != 0 ? "," : "";
+    (void)!buf_printf(&d->hosts, "%s%s", comma, h->host);
+    (void)!buf_printf(&d->addrs, "%s%s", comma, addr);
+    (void)!buf_printf(&d->ports, "%s%u", comma, h->port);
+}
+
+static void next_host(struct dial *d);
+
+static void on_names(const char *const *addrs, int count, const char *error, void *arg)
+{
+    struct dial *d = arg;
+    const struct conf_host *h = &d->db->hosts[d->host];
+    d->query = NULL;
+    for (int i = 0; i < count && i < ADDRS_A_HOST; i++)
+        add_host(d, h, addrs[i]);
+    if (count == 0)
+        log_warn(core_pool_name(d->route->pool), "can't resolve \"%s\": %s", h->host,
+                 error != NULL ? error : "no address");
+    d->host++;
+    d->answered = true;
+    if (!d->resolving)
+        next_host(d);
+}
+
+static bool needs_no_lookup(const char *host)
+{
+    struct in6_addr addr;
+    return host[0] == '\0' || host[0] == '/' || host[0] == '@' ||
+           inet_pton(AF_INET, host, &addr) == 1 || inet_pton(AF_INET6, host, &addr) == 1;
+}
+
+static bool has_hostaddr(const struct conf_database *db)
+{
+    for (size_t i = 0; i < db->n_params; i++)
+        if (strcmp(db->params[i].key, "hostaddr") == 0)
+            return true;
+    return false;
+}
+
+static void next_host(struct dial *d)
+{
+    while (d->host < d->db->n_hosts) {
+        const struct conf_host *h = &d->db->hosts[d->host];
+        if (needs_no_lookup(h->host) || has_hostaddr(d->db)) {
+            add_host(d, h, "");
+            d->host++;
+            continue;
+        }
+        d->resolving = true;
+        d->answered = false;
+        d->query = names_lookup(control_names(d->control), h->host, on_names, d);
+        d->resolving = false;
+        if (d->answered)
+            d->query = NULL;
+        else
+            return;
+    }
+    if (d->db->n_hosts != 0 && buf_len(&d->ports) == 0) {
+        char text[200];
+        snprintf(text, sizeof text, "could not translate host name \"%.120s\" to address",
+                 d->db->hosts[0].host);
+        dial_failed(d, DIAL_FAIL_REACH, "08006", text);
+        return;
+    }
+    dial_start(d);
+}
+
+void dial_open(struct control *c, struct route *r)
+{
+    struct dial *d = calloc(1, sizeof *d);
+    struct settings *set = world_settings(c->world);
+    const struct conf_database *db = conf_database_find(set->conf, r->database);
+    if (d == NULL || db == NULL) {
+        core_open_failed(r->pool, CORE_FAIL_REFUSED, "3D000",
+                         db == NULL ? "the database is no longer configured" : "out of memory",
+                         clock_now_us());
+        settings_put(&set);
+        free(d);
+        return;
+    }
+    d->control = c;
+    d->route = r;
+    d->settings = set;
+    d->db = db;
+    d->deadline_us = clock_now_us() + conf_settings(set->conf)->server_connect_timeout_us;
+    LIST_INSERT_HEAD(&c->dials, d, link);
+    next_host(d);
+}
+
+void dial_stop_all(struct control *c)
+{
+    struct dial *d;
+    while ((d = LIST_FIRST(&c->dials)) != NULL) {
+        core_open_failed(d->route->pool, CORE_FAIL_REACH, "57P01", "weir is shutting down",
+                         clock_now_us());
+        dial_free(d);
+    }
+}
+
+static bool put_quoted(struct buf *b, const char *key, const char *value)
+{
+    if (!buf_printf(b, "%s='", key))
+        return false;
+    for (; *value != '\0'; value++)
+        if (((*value == '\'' || *value == '\\') && !buf_append(b, "\\", 1)) ||
+            !buf_append(b, value, 1))
+            return false;
+    return buf_append(b, "' ", 2);
+}
+
+char *route_conninfo(struct route *r, const struct settings *set)
+{
+    const struct conf_database *db = conf_database_find(set->conf, r->database);
+    struct params ps = {.n = 0};
+    struct buf b = {0};
+    if (db == NULL)
+        return NULL;
+    pthread_mutex_lock(&r->lock);
+    collect(&ps, r, db, set);
+    bool ok = true;
+    for (size_t i = 0; ok && i < ps.n; i++)
+        ok = put_quoted(&b, ps.p[i].key, ps.p[i].value);
+    pthread_mutex_unlock(&r->lock);
+    for (size_t i = 0; ok && i < db->n_params; i++) {
+        const char *key = db->params[i].key;
+        if (strcmp(key, "host") == 0 || strcmp(key, "hostaddr") == 0 || strcmp(key, "port") == 0)
+            ok = put_quoted(&b, key, db->params[i].value);
+    }
+    ok = ok && buf_append(&b, "connect_timeout=5", 18);
+    char *text = ok ? strdup((const char *)buf_head(&b)) : NULL;
+    if (buf_len(&b) != 0)
+        explicit_bzero(buf_head(&b), buf_len(&b));
+    buf_release(&b);
+    return text;
+}

@@ -1,0 +1,512 @@
+/* SPDX-License-Identifier: ISC
+ * Borrowing, giving back, and every way in which a loan can end other than well.
+ *
+ * A connection that is given back while somebody waits goes to the next in line at once: here, or
+ * as a detached socket in a message to that client's worker. It is never given back while a cancel
+ * for it is under way, so a late cancel can't hit the next borrower.
+ * Thread: the worker's; the core's mutex is taken inside its calls only.
+ */
+#include "config.h"
+
+#include "worker/job.h"
+#include "worker/route.h"
+#include "worker/worker_priv.h"
+#include "worker/world.h"
+
+#include "base/log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static void proto_out_reset(struct worker *w)
+{
+    w->out.client.n = w->out.server.n = 0;
+    w->out.client.bytes = w->out.server.bytes = 0;
+    w->out.arena_used = 0;
+    w->out.close_client = false;
+}
+
+/* ---- borrowing ---------------------------------------------------------------------------------- */
+
+void loan_attach(struct client *c, struct backend *b)
+{
+    struct worker *w = c->worker;
+    uint64_t waited = c->state == CLIENT_WAITING ? w->now_us - c->since_us : 0;
+    histogram_add(&w->wait, waited);
+    route_count(c->route, w, STAT_SERVER_ASSIGNMENTS, 1);
+    if (waited != 0)
+        route_count(c->route, w, STAT_WAIT_US, waited);
+    c->loan = b;
+    c->coming = NULL;
+    b->client = c;
+    b->lent_us = b->active_us = w->now_us;
+    b->query_us = 0;
+    backend_set_state(b, BACKEND_LENT);
+    client_set_state(c, CLIENT_ACTIVE);
+    proto_out_reset(w);
+    (void)c->route->proto->begin(b->proto, c->proto, &w->out);
+    (void)relay_send_client(c, &w->out.client);
+    (void)relay_send_backend(b, &w->out.server);
+    worker_tick_need(w);
+}
+
+enum loan_answer loan_borrow(struct client *c)
+{
+    struct worker *w = c->worker;
+    struct core_conn *conn = NULL;
+    bool nudge = false;
+    uint64_t wait = c->route->query_wait_us;
+    c->waiter.pool = c->route->pool;
+    c->waiter.worker = w->index;
+    c->waiter.deadline_us = wait == 0 ? UINT64_MAX : w->now_us + wait;
+    enum core_answer answer = core_borrow(&c->waiter, w->now_us, &conn, &nudge);
+    if (nudge)
+        backend_nudge(w->world, c->route);
+    switch (answer) {
+    case CORE_LENT: {
+        struct backend *b = container_of(conn, struct backend, core);
+        if (b->core.worker == w->index && b->worker != NULL) {
+            loan_attach(c, b);
+            return LOAN_ANSWER_NOW;
+        }
+        client_set_state(c, CLIENT_WAITING);
+        c->coming = b;
+        c->mail.kind = MAIL_FETCH;
+        worker_post(w->world, b->core.worker, &c->mail);
+        return LOAN_ANSWER_LATER;
+    }
+    case CORE_QUEUED:
+        client_set_state(c, CLIENT_WAITING);
+        worker_tick_need(w);
+        return LOAN_ANSWER_LATER;
+    case CORE_FULL:
+    case CORE_DISABLED:
+    case CORE_DOWN:
+        c->refusal = (uint8_t)answer;
+        break;
+    }
+    return LOAN_ANSWER_NO;
+}
+
+/* Who waited for what: the sentence that the client and the log get. */
+static void describe_wait(struct client *c, const char *what, char *to, size_t room)
+{
+    struct core_counts n;
+    struct core_server *server = core_pool_server(c->route->pool);
+    core_server_counts(server, c->worker->now_us, &n);
+    snprintf(to, room,
+             "weir: no connection for function \"%s\" %s (%s %" PRIu32 "/%" PRIu32 " lent, %" PRIu32
+             " waiting, oldest loan %.1f s)",
+             route_function_name(c), what, core_server_name(server), n.lent, n.bound, n.waiting,
+             (double)n.oldest_loan_us / 1e6);
+}
+
+/* Answer the waiting message and go on behind it. false: the client is gone. */
+static bool tell(struct client *c, enum proto_event ev, const char *code, const char *text)
+{
+    struct worker *w = c->worker;
+    size_t used = 0;
+    route_count(c->route, w, STAT_REFUSALS, 1);
+    if (w->settings->log_errors) {
+        static struct log_limit limit;
+        uint32_t dropped;
+        char who[200];
+        client_name(c, who, sizeof who);
+        if (log_limit_pass(&limit, &dropped))
+            log_warn(who, "%s%s", text, dropped != 0 ? " (and others)" : "");
+    }
+    client_set_state(c, CLIENT_IDLE);
+    bool kept = c->route->proto->say(c->proto, NULL, ev, text, code, buf_head(&c->in),
+                                     buf_len(&c->in), &used, &c->out);
+    buf_consume(&c->in, used);
+    if (!kept) {
+        client_finish(c);
+        return false;
+    }
+    stream_resume(&c->stream, PAUSE_LEASE);
+    return client_flush(c);
+}
+
+bool loan_refused(struct client *c)
+{
+    char text[512], code[6] = "";
+    switch ((enum core_answer)c->refusal) {
+    case CORE_FULL:
+        describe_wait(c, "because too many clients wait already", text, sizeof text);
+        return tell(c, PROTO_EV_NO_LOAN, NULL, text);
+    case CORE_DISABLED:
+        snprintf(text, sizeof text, "weir: database \"%s\" is disabled", c->route->database);
+        return tell(c, PROTO_EV_NO_LOAN, NULL, text);
+    case CORE_LENT:
+    case CORE_QUEUED:
+    case CORE_DOWN:
+        break;
+    }
+    char why[300] = "the server can't be reached";
+    (void)core_pool_failure(c->route->pool, code, why, sizeof why);
+    snprintf(text, sizeof text, "%s", why);
+    return tell(c, PROTO_EV_DOWN, code, text);
+}
+
+void loan_expire(struct worker *w)
+{
+    struct core_waiter_list out;
+    TAILQ_INIT(&out);
+    routes_expire(w->world->routes, w->index, w->now_us, &out);
+    struct core_waiter *wt;
+    while ((wt = TAILQ_FIRST(&out)) != NULL) {
+        TAILQ_REMOVE(&out, wt, link);
+        struct client *c = container_of(wt, struct client, waiter);
+        char text[512], what[64];
+        snprintf(what, sizeof what, "within %" PRIu64 " ms", c->route->query_wait_us / 1000);
+        describe_wait(c, what, text, sizeof text);
+        if (tell(c, PROTO_EV_NO_LOAN, NULL, text))
+            relay_resume(c);
+    }
+}
+
+bool loan_leave_queue(struct client *c)
+{
+    if (c->state != CLIENT_WAITING)
+        return true;
+    return c->coming == NULL && core_leave(&c->waiter);
+}
+
+/* ---- giving back -------------------------------------------------------------------------------------- */
+
+/* Clean and nobody's: to the next in line, or idle. */
+static void give_back(struct backend *b)
+{
+    struct worker *w = b->worker;
+    struct core_waiter *next = NULL;
+    bool nudge = false;
+    b->client = NULL;
+    b->query_us = 0;
+    backend_set_state(b, BACKEND_IDLE);
+    stream_resume(&b->stream, PAUSE_BACKPRESSURE);
+    enum core_next what = core_give_back(&b->core, w->now_us, &next, &nudge);
+    if (nudge)
+        backend_nudge(w->world, b->route);
+    switch (what) {
+    case CORE_NEXT_IDLE:
+        break;
+    case CORE_NEXT_CLOSE:
+        backend_close(b);
+        break;
+    case CORE_NEXT_LEND:
+        if (next->worker != w->index) {
+            backend_send_to(b, next->worker, next);
+        } else {
+            struct client *c = container_of(next, struct client, waiter);
+            (void)!core_waiter_take(next);
+            if (c->state == CLIENT_GONE) {
+                b->to = NULL;
+                TAILQ_INSERT_TAIL(&w->dead_clients, c, link);
+                give_back(b);
+                return;
+            }
+            loan_attach(c, b);
+            c->ready = true;
+            TAILQ_INSERT_TAIL(&w->ready, c, ready_link);
+        }
+        break;
+    }
+}
+
+static void end_loan(struct backend *b)
+{
+    struct worker *w = b->worker;
+    struct client *c = b->client;
+    uint64_t held = w->now_us - b->lent_us;
+    histogram_add(&w->hold, held);
+    route_count(b->route, w, STAT_XACTS, 1);
+    route_count(b->route, w, STAT_QUERIES, 1);
+    route_count(b->route, w, STAT_XACT_US, held);
+    route_count(b->route, w, STAT_QUERY_US, held);
+    if (c != NULL) {
+        c->loan = NULL;
+        client_set_state(c, CLIENT_IDLE);
+        stream_resume(&c->stream, PAUSE_BACKPRESSURE);
+    }
+    give_back(b);
+    if (c == NULL)
+        return;
+    if (w->draining) {
+        client_say(c, PROTO_EV_SHUTDOWN, NULL, "terminating connection: weir is shutting down");
+        return;
+    }
+    if (buf_len(&c->in) != 0 && !c->ready) {
+        c->ready = true;
+        TAILQ_INSERT_TAIL(&w->ready, c, ready_link);
+    }
+}
+
+void loan_check(struct backend *b)
+{
+    struct worker *w = b->worker;
+    struct client *c = b->client;
+    if (b->magic != BACKEND_MAGIC || b->state == BACKEND_IDLE || b->state == BACKEND_TRANSIT)
+        return;
+    for (int turn = 0; turn < 4; turn++) {
+        proto_out_reset(w);
+        enum proto_loan loan = b->route->proto->state(b->proto, c != NULL ? c->proto : NULL,
+                                                      true, w->now_us, &w->out);
+        bool sent = w->out.server.bytes != 0;
+        if (!relay_send_backend(b, &w->out.server))
+            loan = LOAN_BROKEN;
+        switch (loan) {
+        case LOAN_BUSY:
+            return;
+        case LOAN_SETTLE:
+            if (sent && b->deadline_us == 0)
+                b->deadline_us = w->now_us + w->settings->gone_us;
+            return;
+        case LOAN_KEEP:
+            b->query_us = 0;
+            b->active_us = w->now_us;
+            if (c != NULL && w->draining && b->cancels == 0)
+                client_say(c, PROTO_EV_SHUTDOWN, NULL,
+                           "terminating connection: weir is shutting down");
+            return;
+        case LOAN_BROKEN:
+            loan_lost(b);
+            return;
+        case LOAN_CLEAN:
+            if (b->cancels != 0 || buf_len(&b->out) != 0)
+                return;
+            end_loan(b);
+            return;
+        }
+    }
+}
+
+/* ---- abandoned, taken back, lost ------------------------------------------------------------------------ */
+
+void loan_abandon(struct client *c, bool keep_session, const char *why)
+{
+    struct worker *w = c->worker;
+    struct backend *b = c->loan;
+    const struct proto_ops *ops = c->route->proto;
+    size_t used;
+    if (keep_session)
+        (void)ops->say(c->proto, b->proto, PROTO_EV_TAKEN_BACK, why, NULL, NULL, 0, &used, &c->out);
+    proto_out_reset(w);
+    bool cancel = ops->abandon(b->proto, c->proto, &w->out);
+    if (keep_session)
+        (void)relay_send_client(c, &w->out.client);
+    bool closing = keep_session && w->out.close_client;
+    (void)relay_send_backend(b, &w->out.server);
+    route_count(c->route, w, STAT_ROLLBACKS, 1);
+    c->loan = NULL;
+    b->client = NULL;
+    b->deadline_us = w->now_us + w->settings->gone_us;
+    backend_set_state(b, BACKEND_CLEANING);
+    stream_resume(&b->stream, PAUSE_BACKPRESSURE);
+    if (keep_session) {
+        client_set_state(c, CLIENT_IDLE);
+        stream_resume(&c->stream, PAUSE_BACKPRESSURE | PAUSE_LEASE);
+    }
+    if (cancel)
+        loan_cancel(b, -1);
+    loan_check(b);
+    worker_tick_need(w);
+    if (closing)
+        client_finish(c);
+}
+
+void loan_lost(struct backend *b)
+{
+    struct client *c = b->client;
+    struct worker *w = b->worker;
+    bool idle = b->state == BACKEND_IDLE;
+    char text[256], code[6] = "";
+    if (idle) { /* lent meanwhile? then it is fetched, and found dead where it arrives */
+        b->dead = true;
+        stream_pause(&b->stream, PAUSE_SHUTDOWN);
+        if (!core_conn_break_idle(&b->core, w->now_us))
+            return;
+        log_debug(core_pool_name(b->core.pool), "idle server connection was closed by the server");
+        backend_close(b);
+        return;
+    }
+    route_last_words(b, text, sizeof text, code);
+    b->client = NULL;
+    if (c != NULL) {
+        size_t used;
+        c->loan = NULL;
+        client_set_state(c, CLIENT_IDLE);
+        stream_resume(&c->stream, PAUSE_BACKPRESSURE | PAUSE_LEASE);
+        bool kept = c->route->proto->say(c->proto, b->proto, PROTO_EV_LOST_SERVER, text, code, NULL,
+                                         0, &used, &c->out);
+        if (!kept) {
+            client_finish(c);
+        } else if (client_flush(c) && buf_len(&c->in) != 0 && !c->ready) {
+            c->ready = true;
+            TAILQ_INSERT_TAIL(&w->ready, c, ready_link);
+        }
+    }
+    static struct log_limit limit;
+    uint32_t dropped;
+    if (log_limit_pass(&limit, &dropped))
+        log_warn(core_pool_name(b->core.pool), "server connection lost: %s", text);
+    if (b->cancels != 0) { /* the cancel names it: freed when it is done */
+        b->dead = true;
+        stream_pause(&b->stream, PAUSE_SHUTDOWN);
+        return;
+    }
+    (void)core_conn_break(&b->core, w->now_us);
+    backend_close(b);
+}
+
+/* ---- cancelling -------------------------------------------------------------------------------------------- */
+
+void loan_cancel(struct backend *b, int ack_fd)
+{
+    struct job *j = b->cancels == 0 ? job_cancel(b, ack_fd) : NULL;
+    if (j == NULL) {
+        if (ack_fd >= 0)
+            close(ack_fd);
+        return;
+    }
+    b->cancels++;
+    control_post(b->worker->world->control, &j->mail);
+}
+
+void loan_cancel_client(struct client *c, int ack_fd)
+{
+    route_count(c->route, c->worker, STAT_CANCELS, 1);
+    if (c->state == CLIENT_WAITING && c->coming == NULL && core_leave(&c->waiter)) {
+        if (ack_fd >= 0)
+            close(ack_fd);
+        if (tell(c, PROTO_EV_CANCELLED, NULL, "canceling statement due to user request"))
+            relay_resume(c);
+        return;
+    }
+    if (c->loan != NULL && c->loan->query_us != 0) {
+        loan_cancel(c->loan, ack_fd);
+        return;
+    }
+    if (ack_fd >= 0)
+        close(ack_fd);
+}
+
+static void on_cancelled(struct worker *w, struct job *j)
+{
+    struct backend *b = j->backend;
+    (void)w;
+    b->cancels--;
+    job_free(&j);
+    if (b->dead && b->cancels == 0) {
+        (void)core_conn_break(&b->core, w->now_us);
+        backend_close(b);
+        return;
+    }
+    loan_check(b);
+}
+
+/* ---- messages -------------------------------------------------------------------------------------------------- */
+
+static void on_arrive(struct worker *w, struct backend *b)
+{
+    struct core_waiter *to = b->to;
+    bool fetched = b->fetch;
+    b->to = NULL;
+    b->fetch = false;
+    bool ok = backend_arrive(b, w) && !b->dead;
+    if (to == NULL) {
+        backend_set_state(b, BACKEND_IDLE);
+        if (!ok)
+            loan_lost(b);
+        return;
+    }
+    if (ok && to->worker != w->index) { /* lent elsewhere while it was on its way here */
+        b->fetch = fetched;
+        backend_set_state(b, BACKEND_IDLE);
+        backend_send_to(b, to->worker, to);
+        return;
+    }
+    struct client *c = container_of(to, struct client, waiter);
+    if (!fetched)
+        (void)!core_waiter_take(to);
+    c->coming = NULL;
+    if (!ok) {
+        (void)core_conn_break(&b->core, w->now_us);
+        backend_close(b);
+    }
+    if (c->state == CLIENT_GONE) {
+        TAILQ_INSERT_TAIL(&w->dead_clients, c, link);
+        if (ok)
+            give_back(b);
+        return;
+    }
+    if (!ok) { /* the next one, then */
+        client_set_state(c, CLIENT_IDLE);
+        relay_resume(c);
+        return;
+    }
+    loan_attach(c, b);
+    relay_resume(c);
+    if (b->magic == BACKEND_MAGIC && b->client == c)
+        loan_check(b);
+}
+
+/* The client's order may be here before its connection is: then that finds the order when it
+ * arrives. */
+static void on_fetch(struct client *c)
+{
+    struct backend *b = c->coming;
+    b->fetch = true;
+    if (b->worker == NULL)
+        b->to = &c->waiter;
+    else
+        backend_send_to(b, c->worker->index, &c->waiter);
+}
+
+static void on_failed(struct worker *w, struct client *c)
+{
+    (void)!core_waiter_take(&c->waiter);
+    if (c->state == CLIENT_GONE) {
+        TAILQ_INSERT_TAIL(&w->dead_clients, c, link);
+        return;
+    }
+    c->refusal = CORE_DOWN;
+    if (loan_refused(c))
+        relay_resume(c);
+}
+
+void loan_on_mail(struct worker *w, struct mail *m)
+{
+    switch ((enum mail_kind)m->kind) {
+    case MAIL_ARRIVE:
+        on_arrive(w, container_of(m, struct backend, mail));
+        break;
+    case MAIL_FETCH:
+        on_fetch(container_of(m, struct client, mail));
+        break;
+    case MAIL_BRING: {
+        struct backend *b = container_of(m, struct backend, order);
+        backend_send_to(b, b->to->worker, b->to);
+        break;
+    }
+    case MAIL_CLOSE:
+        backend_close(container_of(m, struct backend, order));
+        break;
+    case MAIL_FAILED:
+        on_failed(w, container_of(m, struct client, mail));
+        break;
+    case MAIL_CANCELLED:
+        on_cancelled(w, container_of(m, struct job, mail));
+        break;
+    case MAIL_CANCEL:
+    case MAIL_SECRET:
+    case MAIL_CONFIG:
+    case MAIL_DRAIN:
+    case MAIL_VIEW:
+    case MAIL_CONSOLE:
+    case MAIL_ORDER:
+    case MAIL_TRIM:
+        break;
+    }
+}

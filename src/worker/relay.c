@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: ISC
+ * The data path: bytes from one socket into the worker's scratch, through the protocol, out of the
+ * other socket in the same turn. Only what can't be sent or understood yet is kept.
+ *
+ * Back-pressure: an answer up to client_spool is taken from the server at full speed; beyond it the
+ * server's socket is not read until the client has caught up. A client is not read while its server
+ * does not take what it sent, nor, while it waits for a loan, beyond WAIT_BYTES.
+ * Thread: the worker's.
+ */
+#include "config.h"
+
+#include "worker/worker_priv.h"
+#include "worker/route.h"
+
+#include <string.h>
+
+#define WAIT_BYTES    (64u * 1024u)  /* buffered of a client that waits; then its socket is left */
+#define SERVER_QUEUED (256u * 1024u) /* unsent to a server before its client is not read */
+#define READS_A_TURN  4              /* full scratches from one socket before others get a turn */
+
+static void out_reset(struct worker *w)
+{
+    struct proto_out *o = &w->out;
+    o->client.n = o->server.n = 0;
+    o->client.bytes = o->server.bytes = 0;
+    o->arena_used = 0;
+    o->close_client = false;
+}
+
+/* Send a lane, keeping the rest. false: the socket is broken or memory is out. */
+static bool lane_send(struct stream *s, struct buf *kept, struct proto_lane *lane)
+{
+    size_t put = 0;
+    if (lane->n == 0)
+        return true;
+    if (buf_len(kept) == 0) {
+        enum io_result r = stream_writev(s, lane->v, lane->n, &put);
+        if (r == IO_OK)
+            return true;
+        if (r != IO_AGAIN)
+            return false;
+    }
+    for (int i = 0; i < lane->n; i++) {
+        if (put >= lane->v[i].iov_len) {
+            put -= lane->v[i].iov_len;
+            continue;
+        }
+        if (!buf_append(kept, (const uint8_t *)lane->v[i].iov_base + put,
+                        lane->v[i].iov_len - put))
+            return false;
+        put = 0;
+    }
+    stream_want_write(s, true);
+    return true;
+}
+
+bool relay_send_client(struct client *c, struct proto_lane *lane)
+{
+    if (lane->bytes == 0)
+        return true;
+    if (c->route != NULL)
+        route_count(c->route, c->worker, STAT_SENT, lane->bytes);
+    if (!lane_send(&c->stream, &c->out, lane))
+        return false;
+    if (c->loan != NULL && buf_len(&c->out) > c->worker->settings->spool_bytes)
+        stream_pause(&c->loan->stream, PAUSE_BACKPRESSURE);
+    return true;
+}
+
+bool relay_send_backend(struct backend *b, struct proto_lane *lane)
+{
+    if (lane->bytes == 0)
+        return true;
+    if (!lane_send(&b->stream, &b->out, lane))
+        return false;
+    if (b->client != NULL && buf_len(&b->out) > SERVER_QUEUED)
+        stream_pause(&b->client->stream, PAUSE_BACKPRESSURE);
+    return true;
+}
+
+/* ---- from clients ------------------------------------------------------------------------------ */
+
+enum fed { FED_ALL, FED_WAIT, FED_GONE };
+
+/* What a verdict of the protocol means for the client; FED_ALL: go on feeding. */
+static enum fed on_verdict(struct client *c, enum proto_verdict v)
+{
+    switch (v) {
+    case PROTO_MORE:
+    case PROTO_FULL:
+        return FED_ALL;
+    case PROTO_LOAN: /* the caller borrows */
+    case PROTO_WAIT:
+        return FED_WAIT;
+    case PROTO_BYE:
+        client_destroy(c);
+        return FED_GONE;
+    case PROTO_BAD:
+        client_finish(c);
+        return FED_GONE;
+    }
+    return FED_GONE;
+}
+
+/* Feed n bytes; *used of them are done with. `want` is set when a loan is needed. */
+static enum fed feed(struct client *c, const uint8_t *in, size_t n, size_t *used, bool *want)
+{
+    struct worker *w = c->worker;
+    const struct proto_ops *ops = c->route->proto;
+    enum fed fed = FED_ALL;
+    *used = 0;
+    *want = false;
+    for (;;) {
+        struct backend *b = c->loan;
+        size_t step = 0;
+        out_reset(w);
+        enum proto_verdict v = ops->from_client(c->proto, b != NULL ? b->proto : NULL, in + *used,
+                                                n - *used, &step, &w->out);
+        *used += step;
+        if (b != NULL && w->out.server.bytes != 0) {
+            b->active_us = w->now_us;
+            if (b->query_us == 0)
+                b->query_us = w->now_us;
+            /* A broken server shows when it is read; what can't be sent is lost with it. */
+            if (!relay_send_backend(b, &w->out.server))
+                stream_resume(&b->stream, PAUSE_BACKPRESSURE);
+        }
+        if (!relay_send_client(c, &w->out.client)) {
+            client_destroy(c);
+            return FED_GONE;
+        }
+        if (w->out.close_client) {
+            client_finish(c);
+            return FED_GONE;
+        }
+        *want = v == PROTO_LOAN;
+        fed = on_verdict(c, v);
+        if (fed != FED_ALL || v == PROTO_MORE)
+            return fed;
+    }
+}
+
+static bool keep(struct client *c, const uint8_t *data, size_t n)
+{
+    if (buf_append(&c->in, data, n))
+        return true;
+    client_say(c, PROTO_EV_NO_MEMORY, NULL, "weir: out of memory");
+    return false;
+}
+
+/* Bytes that just came, or (data NULL) those kept in c->in. */
+static void feed_client(struct client *c, const uint8_t *data, size_t n)
+{
+    for (;;) {
+        bool kept = data == NULL;
+        size_t used;
+        bool want;
+        enum fed fed = feed(c, kept ? buf_head(&c->in) : data, kept ? buf_len(&c->in) : n, &used,
+                            &want);
+        if (fed == FED_GONE)
+            return;
+        if (kept) {
+            buf_consume(&c->in, used);
+            if (buf_len(&c->in) == 0)
+                buf_release(&c->in);
+        } else {
+            data += used;
+            n -= used;
+        }
+        enum loan_answer answer = want ? loan_borrow(c) : LOAN_ANSWER_LATER;
+        if (answer == LOAN_ANSWER_NOW)
+            continue;
+        if (!kept && n != 0 && !keep(c, data, n))
+            return;
+        if (answer == LOAN_ANSWER_LATER)
+            return;
+        if (!loan_refused(c))
+            return;
+        data = NULL; /* the message was answered with an error; go on behind it */
+        n = 0;
+        if (buf_len(&c->in) == 0)
+            return;
+    }
+}
+
+void relay_resume(struct client *c)
+{
+    if (c->state == CLIENT_WAITING || c->state == CLIENT_CLOSING || c->state == CLIENT_GONE)
+        return;
+    stream_resume(&c->stream, PAUSE_LEASE);
+    if (buf_len(&c->in) != 0)
+        feed_client(c, NULL, 0);
+}
+
+static void client_readable(struct client *c)
+{
+    struct worker *w = c->worker;
+    for (int turn = 0; turn < READS_A_TURN; turn++) {
+        size_t got = 0;
+        enum io_result r = stream_read(&c->stream, w->scratch, SCRATCH_BYTES / 4, &got);
+        if (r == IO_AGAIN)
+            return;
+        if (r != IO_OK) {
+            client_destroy(c);
+            return;
+        }
+        route_count(c->route, w, STAT_RECEIVED, got);
+        c->since_us = c->state == CLIENT_IDLE ? w->now_us : c->since_us;
+        if (c->state == CLIENT_WAITING || buf_len(&c->in) != 0) {
+            if (!buf_append(&c->in, w->scratch, got)) {
+                client_say(c, PROTO_EV_NO_MEMORY, NULL, "weir: out of memory");
+                return;
+            }
+            if (c->state == CLIENT_WAITING) {
+                if (buf_len(&c->in) > WAIT_BYTES)
+                    stream_pause(&c->stream, PAUSE_LEASE);
+                return;
+            }
+            feed_client(c, NULL, 0);
+            return;
+        }
+        feed_client(c, w->scratch, got);
+        if (got < SCRATCH_BYTES / 4)
+            return;
+        if (c->state != CLIENT_ACTIVE || c->stream.pause != 0)
+            return;
+    }
+}
+
+static void client_writable(struct client *c)
+{
+    if (!client_flush(c))
+        return;
+    struct backend *b = c->loan;
+    if (b != NULL && buf_len(&c->out) <= c->worker->settings->spool_bytes / 2)
+        stream_resume(&b->stream, PAUSE_BACKPRESSURE);
+}
+
+void relay_client_io(struct stream *s, unsigned what, void *arg)
+{
+    (void)s;
+    struct client *c = arg;
+    struct worker *w = c->worker;
+    w->now_us = clock_now_us();
+    if (c->state == CLIENT_LOGIN) {
+        client_login_io(c, what);
+    } else if ((what & NET_HUP) != 0) {
+        client_destroy(c);
+    } else {
+        if ((what & NET_WRITE) != 0 && c->is_console && c->state == CLIENT_IDLE)
+            console_writable(c);
+        else if ((what & NET_WRITE) != 0)
+            client_writable(c);
+        if ((what & NET_READ) != 0 && c->state != CLIENT_CLOSING && c->state != CLIENT_GONE) {
+            if (c->is_console)
+                console_readable(c);
+            else
+                client_readable(c);
+        }
+    }
+    worker_drain(w);
+}
+
+/* ---- from servers ------------------------------------------------------------------------------- */
+
+/* Feed what the server said. false: the backend is gone or the rest must wait. */
+static bool feed_backend(struct backend *b, const uint8_t *in, size_t n, size_t *used)
+{
+    struct worker *w = b->worker;
+    const struct proto_ops *ops = b->route->proto;
+    *used = 0;
+    for (;;) {
+        struct client *c = b->client;
+        size_t step = 0;
+        out_reset(w);
+        enum proto_verdict v = ops->from_server(b->proto, c != NULL ? c->proto : NULL, in + *used,
+                                                n - *used, &step, &w->out);
+        *used += step;
+        if (c != NULL && !relay_send_client(c, &w->out.client)) {
+            client_destroy(c); /* the backend lives on: what comes is drained */
+            c = NULL;
+        }
+        if (c != NULL && w->out.close_client)
+            client_finish(c);
+        if (v == PROTO_BAD) {
+            loan_lost(b);
+            return false;
+        }
+        if (v != PROTO_FULL)
+            return true;
+    }
+}
+
+/* One read. false: nothing more to do with this backend in this turn. */
+static bool backend_read(struct backend *b, size_t *got)
+{
+    struct worker *w = b->worker;
+    size_t had = buf_len(&b->in);
+    uint8_t *to = w->scratch;
+    size_t room = SCRATCH_BYTES;
+    if (had != 0) {
+        if (had > SCRATCH_BYTES / 2) { /* a long message is being collected */
+            to = buf_reserve(&b->in, SCRATCH_BYTES);
+            if (to == NULL) {
+                loan_lost(b);
+                return false;
+            }
+        } else {
+            memcpy(to, buf_head(&b->in), had);
+            to += had;
+            room -= had;
+        }
+    }
+    *got = 0;
+    enum io_result r = stream_read(&b->stream, to, room, got);
+    if (r == IO_AGAIN)
+        return false;
+    if (r != IO_OK) {
+        loan_lost(b);
+        return false;
+    }
+    const uint8_t *data = w->scratch;
+    size_t n = had + *got;
+    bool in_place = had > SCRATCH_BYTES / 2;
+    if (in_place) {
+        buf_commit(&b->in, *got);
+        data = buf_head(&b->in);
+    } else if (had != 0) {
+        buf_release(&b->in);
+    }
+    *got = *got == room ? *got : 0; /* a full read: there may be more */
+    size_t used;
+    if (!feed_backend(b, data, n, &used))
+        return false;
+    if (in_place) {
+        buf_consume(&b->in, used);
+    } else if (used < n && !buf_append(&b->in, data + used, n - used)) {
+        loan_lost(b);
+        return false;
+    }
+    return true;
+}
+
+static void backend_readable(struct backend *b)
+{
+    for (int turn = 0; turn < READS_A_TURN; turn++) {
+        size_t got = 0;
+        if (!backend_read(b, &got))
+            break;
+        if (b->state == BACKEND_IDLE)
+            return;
+        if (got == 0 || b->stream.pause != 0)
+            break;
+    }
+    if (b->magic != BACKEND_MAGIC)
+        return;
+    struct client *c = b->client;
+    if (c != NULL && buf_len(&c->in) != 0)
+        feed_client(c, NULL, 0); /* what had to wait for these answers */
+    if (b->magic == BACKEND_MAGIC && b->state != BACKEND_IDLE)
+        loan_check(b);
+}
+
+static void backend_writable(struct backend *b)
+{
+    size_t put = 0;
+    struct iovec v = {.iov_base = buf_head(&b->out), .iov_len = buf_len(&b->out)};
+    if (v.iov_len != 0) {
+        enum io_result r = stream_writev(&b->stream, &v, 1, &put);
+        if (r != IO_OK && r != IO_AGAIN) {
+            loan_lost(b);
+            return;
+        }
+        buf_consume(&b->out, put);
+    }
+    if (buf_len(&b->out) != 0)
+        return;
+    buf_release(&b->out);
+    stream_want_write(&b->stream, false);
+    if (b->client != NULL)
+        stream_resume(&b->client->stream, PAUSE_BACKPRESSURE);
+    else
+        loan_check(b);
+}
+
+void relay_backend_io(struct stream *s, unsigned what, void *arg)
+{
+    (void)s;
+    struct backend *b = arg;
+    struct worker *w = b->worker;
+    w->now_us = clock_now_us();
+    if ((what & NET_HUP) != 0) {
+        if (b->stream.pause == 0)
+            loan_lost(b);
+    } else {
+        if ((what & NET_WRITE) != 0)
+            backend_writable(b);
+        if ((what & NET_READ) != 0 && b->magic == BACKEND_MAGIC && b->state != BACKEND_TRANSIT)
+            backend_readable(b);
+    }
+    worker_drain(w);
+}

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: ISC
+ * See route.h.
+ */
+#include "config.h"
+
+#include "worker/route.h"
+
+#include "worker/world.h"
+
+#include "base/log.h"
+#include "proto/pg/pg_login.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <uthash.h>
+
+#define LOCALITY_US      2000u /* how much later a client here may have come than one elsewhere */
+#define BOUND_UNKNOWN    10u   /* until the server has said how many it gives */
+#define AUTO_LEFT_PEOPLE 3u    /* `auto` leaves these beside what the server reserves */
+
+struct item {
+    UT_hash_handle hh;
+    struct route *route;
+};
+
+struct routes {
+    pthread_mutex_t lock;
+    struct world *world;
+    struct item *by_key;
+    struct route *first;
+    struct bound_server *first_server;
+};
+
+struct routes *routes_create(struct world *world)
+{
+    struct routes *rs = calloc(1, sizeof *rs);
+    if (rs != NULL) {
+        pthread_mutex_init(&rs->lock, NULL);
+        rs->world = world;
+    }
+    return rs;
+}
+
+struct route *routes_first(struct routes *rs)
+{
+    return __atomic_load_n(&rs->first, __ATOMIC_ACQUIRE);
+}
+
+struct bound_server *routes_first_server(struct routes *rs)
+{
+    return __atomic_load_n(&rs->first_server, __ATOMIC_ACQUIRE);
+}
+
+uint32_t bound_server_limit(const struct bound_server *s)
+{
+    uint32_t n = 0;
+    uint32_t usable = s->max_connections > s->reserved ? s->max_connections - s->reserved : 1;
+    switch (s->bound.kind) {
+    case CONF_BOUND_COUNT:
+        return s->bound.n;
+    case CONF_BOUND_PERCENT:
+        n = s->probed ? (uint32_t)((uint64_t)s->max_connections * s->bound.n / 100) : BOUND_UNKNOWN;
+        n = s->probed && n > usable ? usable : n;
+        break;
+    case CONF_BOUND_AUTO:
+    case CONF_BOUND_UNSET:
+        n = s->probed ? (usable > AUTO_LEFT_PEOPLE ? usable - AUTO_LEFT_PEOPLE : 1) : BOUND_UNKNOWN;
+        break;
+    }
+    return n != 0 ? n : 1;
+}
+
+void bound_server_apply(struct bound_server *s, const struct settings *set, uint32_t workers)
+{
+    const struct conf_settings *cs = conf_settings(set->conf);
+    struct core_server_limits lim = {
+        .bound = bound_server_limit(s),
+        .login_concurrency = (uint32_t)s->login_concurrency,
+        .max_waiting = (uint32_t)cs->max_waiting_clients,
+        .login_retry_us = cs->server_login_retry_us,
+        .locality_us = LOCALITY_US,
+        .workers = workers,
+    };
+    if (s->core != NULL) {
+        core_server_limit(s->core, &lim);
+        return;
+    }
+    uint32_t seed = 0;
+    (void)!getrandom(&seed, sizeof seed, 0);
+    s->core = core_server_create(s->name, &lim, seed);
+}
+
+static void server_configure(struct bound_server *s, const struct settings *set)
+{
+    const struct conf_server *cs = conf_server_find(set->conf, s->name);
+    if (cs != NULL) {
+        s->bound = conf_server_bound(set->conf, cs);
+        s->login_concurrency = conf_server_login_concurrency(set->conf, cs);
+    }
+    if (s->login_concurrency < 1)
+        s->login_concurrency = 1;
+}
+
+/* Under the table's lock. */
+static struct bound_server *server_get(struct routes *rs, struct settings *set, const char *name)
+{
+    struct bound_server *s;
+    for (s = rs->first_server; s != NULL; s = s->next)
+        if (strcmp(s->name, name) == 0)
+            return s;
+    s = calloc(1, sizeof *s);
+    if (s == NULL || (s->name = strdup(name)) == NULL)
+        return NULL;
+    server_configure(s, set);
+    bound_server_apply(s, set, rs->world->n_workers);
+    if (s->core == NULL)
+        return NULL;
+    s->plan_at_us = UINT64_MAX;
+    s->next = rs->first_server;
+    __atomic_store_n(&rs->first_server, s, __ATOMIC_RELEASE);
+    return s;
+}
+
+static uint32_t smaller_limit(int a, int b)
+{
+    if (a <= 0)
+        return b > 0 ? (uint32_t)b : 0;
+    return b > 0 && b < a ? (uint32_t)b : (uint32_t)a;
+}
+
+static void route_configure(struct route *r, const struct settings *set,
+                            const struct conf_database *db, struct core_pool_limits *lim)
+{
+    const struct conf_settings *cs = conf_settings(set->conf);
+    struct conf_pool p;
+    conf_pool_resolve(set->conf, db, r->user, &p);
+    r->pool_mode = (int)p.pool_mode;
+    r->query_wait_us = p.query_wait_timeout_us;
+    r->query_timeout_us = p.query_timeout_us;
+    r->tx_timeout_us = p.transaction_timeout_us;
+    r->idle_tx_timeout_us = p.idle_transaction_timeout_us;
+    r->idle_us = p.client_idle_timeout_us;
+    *lim = (struct core_pool_limits){
+        .max_conns = smaller_limit(p.pool_size, (int)smaller_limit(p.max_db_connections,
+                                                                   p.max_user_connections)),
+        .min_conns = (uint32_t)(p.min_pool_size > 0 ? p.min_pool_size : 0),
+        .idle_timeout_us = cs->server_idle_timeout_us,
+        .lifetime_us = p.server_lifetime_us,
+    };
+    /* The first connection teaches what a client is to be greeted with. */
+    if (r->report == NULL && lim->min_conns == 0 && !r->replication)
+        lim->min_conns = 1;
+}
+
+static void choose_password(struct route *r, const struct settings *set,
+                            const struct conf_database *db)
+{
+    const char *password = db->password;
+    if (password == NULL && set->users != NULL) {
+        const struct userlist_user *u = userlist_find(set->users, r->user);
+        if (u != NULL && u->kind == USERLIST_PLAIN)
+            password = u->secret;
+    }
+    if (password == NULL)
+        return;
+    pthread_mutex_lock(&r->lock);
+    if (r->password != NULL)
+        explicit_bzero(r->password, strlen(r->password));
+    free(r->password);
+    r->password = strdup(password);
+    pthread_mutex_unlock(&r->lock);
+}
+
+static struct route *route_create(struct routes *rs, struct settings *set,
+                                  const struct conf_database *db, const char *database,
+                                  const char *user, bool replication, const char *key)
+{
+    size_t n = rs->world->n_workers;
+    struct route *r = calloc(1, sizeof *r + n * sizeof r->stats[0]);
+    if (r == NULL)
+        return NULL;
+    pthread_mutex_init(&r->lock, NULL);
+    r->proto = &pg_proto_ops;
+    r->server_ops = &pg_server_ops;
+    r->database = strdup(database);
+    r->user = strdup(user);
+    r->key = strdup(key);
+    r->replication = replication;
+    r->server = server_get(rs, set, db->server);
+    if (r->database == NULL || r->user == NULL || r->key == NULL || r->server == NULL)
+        return NULL;
+    struct core_pool_limits lim;
+    route_configure(r, set, db, &lim);
+    choose_password(r, set, db);
+    char name[200];
+    snprintf(name, sizeof name, "%s/%s%s", database, user, replication ? " (replication)" : "");
+    r->pool = core_pool_create(r->server->core, name, &lim, r);
+    return r->pool != NULL ? r : NULL;
+}
+
+struct route *routes_get(struct routes *rs, struct settings *set, const struct conf_database *db,
+                         const char *database, const char *user, bool replication)
+{
+    char key[600];
+    int len = snprintf(key, sizeof key, "%s\n%s\n%d", database, user, replication);
+    if (len < 0 || (size_t)len >= sizeof key)
+        return NULL;
+    struct item *it = NULL;
+    struct route *r = NULL;
+    pthread_mutex_lock(&rs->lock);
+    HASH_FIND(hh, rs->by_key, key, (size_t)len, it);
+    if (it != NULL) {
+        r = it->route;
+    } else if ((it = calloc(1, sizeof *it)) != NULL) {
+        r = route_create(rs, set, db, database, user, replication, key);
+        if (r != NULL) {
+            it->route = r;
+            HASH_ADD_KEYPTR(hh, rs->by_key, r->key, (size_t)len, it);
+            r->next = rs->first;
+            __atomic_store_n(&rs->first, r, __ATOMIC_RELEASE);
+        } else {
+            free(it);
+        }
+    }
+    pthread_mutex_unlock(&rs->lock);
+    if (r != NULL)
+        control_nudge(rs->world->control, r->server->core);
+    return r;
+}
+
+void routes_expire(struct routes *rs, uint16_t worker, uint64_t now_us,
+                   struct core_waiter_list *out)
+{
+    for (struct bound_server *s = routes_first_server(rs); s != NULL; s = s->next)
+        (void)core_expire(s->core, worker, now_us, out);
+}
+
+void routes_relax(struct routes *rs, struct settings *set, struct route *r)
+{
+    const struct conf_database *db = conf_database_find(set->conf, r->database);
+    struct core_pool_limits lim;
+    if (db == NULL || r->relaxed)
+        return;
+    pthread_mutex_lock(&rs->lock);
+    r->relaxed = true;
+    route_configure(r, set, db, &lim);
+    pthread_mutex_unlock(&rs->lock);
+    core_pool_limit(r->pool, &lim);
+}
+
+void routes_reload(struct routes *rs, struct settings *set)
+{
+    pthread_mutex_lock(&rs->lock);
+    for (struct bound_server *s = rs->first_server; s != NULL; s = s->next) {
+        server_configure(s, set);
+        bound_server_apply(s, set, rs->world->n_workers);
+    }
+    for (struct route *r = rs->first; r != NULL; r = r->next) {
+        const struct conf_database *db = conf_database_find(set->conf, r->database);
+        if (db == NULL) { /* the entry is gone: nobody new gets in, who is in may finish */
+            core_pool_reconnect(r->pool, clock_now_us());
+            continue;
+        }
+        struct core_pool_limits lim;
+        route_configure(r, set, db, &lim);
+        core_pool_limit(r->pool, &lim);
+        choose_password(r, set, db);
+    }
+    pthread_mutex_unlock(&rs->lock);
+}
+
+const char *route_function_name(const struct client *c)
+{
+    static _Thread_local char name[64];
+    struct proto_facts facts;
+    c->route->proto->facts(c->proto, NULL, &facts);
+    snprintf(name, sizeof name, "%s",
+             facts.application_name[0] != '\0' ? facts.application_name : c->route->user);
+    return name;
+}
+
+void route_client_left(struct route *r)
+{
+    atomic_fetch_sub(&r->clients, 1);
+}
+
+void route_last_words(struct backend *b, char *text, size_t room, char code[6])
+{
+    const char *why = b->stream.fd >= 0 ? stream_error(&b->stream) : "";
+    if (!b->route->server_ops->last_words(b->proto, text, room, code))
+        snprintf(text, room, "server closed the connection unexpectedly%s%s",
+                 why[0] != '\0' ? ": " : "", why);
+}
+
+void *route_report(struct route *r)
+{
+    void *ref = NULL;
+    pthread_mutex_lock(&r->lock);
+    if (r->report != NULL)
+        ref = r->server_ops->report_get(r->report);
+    pthread_mutex_unlock(&r->lock);
+    return ref;
+}
+
+void route_learn(struct route *r, void *report)
+{
+    pthread_mutex_lock(&r->lock);
+    void *old = r->report;
+    r->report = report;
+    snprintf(r->version, sizeof r->version, "%s", r->server_ops->version(report));
+    r->last_error[0] = '\0';
+    pthread_mutex_unlock(&r->lock);
+    if (old != NULL)
+        r->server_ops->report_put(&old);
+}

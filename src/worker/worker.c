@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: ISC
+ * One worker: its loop, its tick, its mail, the end of each turn.
+ *
+ * The tick runs only while there is something to be timed, so an idle process sleeps. Time limits
+ * are therefore kept to about TICK_US.
+ */
+#include "config.h"
+
+#include "worker/job.h"
+#include "worker/route.h"
+#include "worker/world.h"
+
+#include "base/log.h"
+
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TICK_US      50000u
+#define TICK_IDLE_US 1000000u /* only idle clients are there */
+
+void worker_post(struct world *world, uint16_t worker, struct mail *m)
+{
+    loop_post(world->workers[worker]->loop, m);
+}
+
+/* ---- the end of a turn ---------------------------------------------------------------------------- */
+
+void worker_drain(struct worker *w)
+{
+    struct client *c;
+    while ((c = TAILQ_FIRST(&w->ready)) != NULL) {
+        TAILQ_REMOVE(&w->ready, c, ready_link);
+        c->ready = false;
+        struct backend *b = c->loan;
+        relay_resume(c);
+        if (b != NULL && b->magic == BACKEND_MAGIC && b->client == c)
+            loan_check(b);
+    }
+    while ((c = TAILQ_FIRST(&w->dead_clients)) != NULL) {
+        TAILQ_REMOVE(&w->dead_clients, c, link);
+        c->magic = 0;
+        slab_put(&w->clients, c);
+    }
+    struct backend *b;
+    while ((b = TAILQ_FIRST(&w->dead_backends)) != NULL) {
+        TAILQ_REMOVE(&w->dead_backends, b, link);
+        free(b);
+    }
+}
+
+/* ---- time limits ------------------------------------------------------------------------------------- */
+
+static void too_late(struct backend *b, const char *what, uint64_t us)
+{
+    char text[160];
+    struct client *c = b->client;
+    snprintf(text, sizeof text, "weir: the transaction was rolled back: %s (%.1f s) is over", what,
+             (double)us / 1e6);
+    char who[200];
+    client_name(c, who, sizeof who);
+    log_info(who, "%s", text);
+    loan_abandon(c, true, text);
+}
+
+static void check_lent(struct worker *w, struct backend *b)
+{
+    struct route *r = b->route;
+    struct proto_facts facts;
+    uint64_t now = w->now_us;
+    if (b->deadline_us != 0 && now >= b->deadline_us) {
+        loan_lost(b);
+        return;
+    }
+    if (b->client == NULL || r->replication)
+        return;
+    r->proto->facts(b->client->proto, b->proto, &facts);
+    bool in_tx = facts.tx != 'I';
+    if (r->query_timeout_us != 0 && b->query_us != 0 && facts.busy &&
+        now - b->query_us > r->query_timeout_us) {
+        loan_cancel(b, -1); /* its client gets the server's own 57014 */
+        b->query_us = now;
+        return;
+    }
+    if (r->tx_timeout_us != 0 && (in_tx || facts.busy) && now - b->lent_us > r->tx_timeout_us)
+        too_late(b, "transaction_timeout", r->tx_timeout_us);
+    else if (r->idle_tx_timeout_us != 0 && !facts.busy && (in_tx || facts.open) &&
+             now - b->active_us > r->idle_tx_timeout_us)
+        too_late(b, "idle_transaction_timeout", r->idle_tx_timeout_us);
+}
+
+static void check_backends(struct worker *w)
+{
+    struct backend *b, *tmp;
+    TAILQ_FOREACH_SAFE(b, &w->backends[BACKEND_LENT], link, tmp)
+    check_lent(w, b);
+    TAILQ_FOREACH_SAFE(b, &w->backends[BACKEND_CLEANING], link, tmp)
+    {
+        if (b->deadline_us != 0 && w->now_us >= b->deadline_us && b->cancels == 0) {
+            log_warn(core_pool_name(b->core.pool),
+                     "server connection closed: not clean within client_gone_timeout");
+            loan_lost(b);
+        }
+    }
+}
+
+static void check_clients(struct worker *w)
+{
+    struct client *c;
+    /* Each list is in the order in which its members entered the state. */
+    while ((c = TAILQ_FIRST(&w->states[CLIENT_LOGIN])) != NULL &&
+           w->now_us - c->since_us > w->settings->login_us)
+        client_say(c, PROTO_EV_LOGIN_TIMEOUT, NULL, "client_login_timeout");
+    while ((c = TAILQ_FIRST(&w->states[CLIENT_CLOSING])) != NULL &&
+           w->now_us - c->since_us > w->settings->gone_us)
+        client_destroy(c); /* it doesn't read its farewell */
+    struct client *tmp;
+    TAILQ_FOREACH_SAFE(c, &w->states[CLIENT_IDLE], link, tmp)
+    {
+        uint64_t limit = c->route != NULL ? c->route->idle_us : 0;
+        if (limit == 0) {
+            if (!w->settings->any_idle_limit)
+                break;
+            continue;
+        }
+        if (w->now_us - c->since_us > limit)
+            client_say(c, PROTO_EV_IDLE_TIMEOUT, NULL, "client_idle_timeout");
+    }
+}
+
+static void trim(struct worker *w)
+{
+    if (w->logins_since_trim < 256 || w->counts[CLIENT_LOGIN] != 0)
+        return;
+    w->logins_since_trim = 0;
+    malloc_trim(0);
+}
+
+static void on_tick(void *arg)
+{
+    struct worker *w = arg;
+    w->now_us = clock_now_us();
+    w->ticking = false;
+    loan_expire(w);
+    check_backends(w);
+    check_clients(w);
+    worker_drain(w);
+    trim(w);
+    worker_tick_need(w);
+}
+
+void worker_tick_need(struct worker *w)
+{
+    if (w->ticking)
+        return;
+    bool soon = w->counts[CLIENT_LOGIN] != 0 || w->counts[CLIENT_WAITING] != 0 ||
+                w->counts[CLIENT_CLOSING] != 0 || !TAILQ_EMPTY(&w->backends[BACKEND_LENT]) ||
+                !TAILQ_EMPTY(&w->backends[BACKEND_CLEANING]);
+    bool later = w->settings->any_idle_limit && w->counts[CLIENT_IDLE] != 0;
+    if (!soon && !later && w->logins_since_trim < 256)
+        return;
+    w->ticking = true;
+    timer_set_us(&w->tick, soon ? TICK_US : TICK_IDLE_US);
+}
+
+/* ---- mail ------------------------------------------------------------------------------------------------ */
+
+static void on_cancel(struct worker *w, struct cancel_mail *m)
+{
+    struct client *c = worker_client(w, m->slot);
+    /* In constant time: which bits of a key were right must not show. */
+    if (c != NULL && c->state != CLIENT_LOGIN && c->state != CLIENT_GONE && !c->is_console &&
+        (c->key ^ m->key) == 0) {
+        loan_cancel_client(c, m->ack_fd);
+    } else if (m->ack_fd >= 0) {
+        close(m->ack_fd);
+    }
+    free(m);
+}
+
+static void on_secret(struct worker *w, struct job *j)
+{
+    struct client *c = worker_client(w, j->slot);
+    if (c != NULL && c->state == CLIENT_LOGIN && c->key == j->key && c->u.login != NULL &&
+        c->u.login->looking_up) {
+        if (!j->ok)
+            log_warn(NULL, "auth_query failed: %s", j->err.text);
+        client_login_secret(c, j->ok ? j->secret : NULL);
+    }
+    job_free(&j);
+}
+
+static void drain_start(struct worker *w)
+{
+    struct client *c, *tmp;
+    w->draining = true;
+    listener_pause(w->listener, true);
+    TAILQ_FOREACH_SAFE(c, &w->states[CLIENT_IDLE], link, tmp)
+    {
+        if (!c->is_console)
+            client_say(c, PROTO_EV_SHUTDOWN, NULL, "terminating connection: weir is shutting down");
+    }
+    struct backend *b, *next;
+    TAILQ_FOREACH_SAFE(b, &w->backends[BACKEND_LENT], link, next)
+    loan_check(b);
+}
+
+static void on_config(struct worker *w, struct config_mail *m)
+{
+    settings_put(&w->settings);
+    w->settings = m->settings;
+    free(m);
+}
+
+static void on_mail(struct mail *m, void *arg)
+{
+    struct worker *w = arg;
+    w->now_us = clock_now_us();
+    switch ((enum mail_kind)m->kind) {
+    case MAIL_CANCEL:
+        on_cancel(w, container_of(m, struct cancel_mail, mail));
+        break;
+    case MAIL_SECRET:
+        on_secret(w, container_of(m, struct job, mail));
+        break;
+    case MAIL_CONFIG:
+        on_config(w, container_of(m, struct config_mail, mail));
+        break;
+    case MAIL_DRAIN:
+        free(m);
+        drain_start(w);
+        break;
+    case MAIL_VIEW:
+        view_on_mail(w, m);
+        break;
+    case MAIL_CONSOLE:
+        console_on_mail(w, m);
+        break;
+    case MAIL_ORDER:
+        order_on_mail(w, m);
+        break;
+    case MAIL_ARRIVE:
+    case MAIL_FETCH:
+    case MAIL_BRING:
+    case MAIL_CLOSE:
+    case MAIL_FAILED:
+    case MAIL_CANCELLED:
+        loan_on_mail(w, m);
+        break;
+    case MAIL_TRIM:
+        free(m);
+        break;
+    }
+    worker_drain(w);
+}
+
+/* ---- life ---------------------------------------------------------------------------------------------------- */
+
+struct worker *worker_create(struct world *world, uint16_t index)
+{
+    struct worker *w = calloc(1, sizeof *w);
+    if (w == NULL)
+        return NULL;
+    w->world = world;
+    w->index = index;
+    w->settings = world_settings(world);
+    w->loop = loop_create();
+    w->scratch = malloc(SCRATCH_BYTES);
+    w->out.arena = malloc(ARENA_BYTES);
+    w->out.arena_size = ARENA_BYTES;
+    slab_init(&w->clients, sizeof(struct client) + w->settings->default_proto->client_bytes);
+    for (int i = 0; i < CLIENT_STATES; i++)
+        TAILQ_INIT(&w->states[i]);
+    for (int i = 0; i < 4; i++)
+        TAILQ_INIT(&w->backends[i]);
+    TAILQ_INIT(&w->ready);
+    TAILQ_INIT(&w->dead_clients);
+    TAILQ_INIT(&w->dead_backends);
+    if (w->loop == NULL || w->scratch == NULL || w->out.arena == NULL)
+        return NULL;
+    timer_init(&w->tick, w->loop, on_tick, w);
+    loop_on_mail(w->loop, on_mail, w);
+    return w;
+}
+
+static void *worker_main(void *arg)
+{
+    struct worker *w = arg;
+    loop_run(w->loop);
+    return NULL;
+}
+
+bool worker_start(struct worker *w)
+{
+    const struct conf_settings *cs = conf_settings(w->settings->conf);
+    w->listener = listener_create(w->world->listen, w->loop, (unsigned)cs->accept_batch,
+                                  client_on_accept, w);
+    if (w->listener == NULL || pthread_create(&w->thread, NULL, worker_main, w) != 0)
+        return false;
+    char name[16];
+    snprintf(name, sizeof name, "weir-%u", w->index);
+    (void)pthread_setname_np(w->thread, name);
+    return true;
+}
+
+void worker_stop(struct worker *w)
+{
+    loop_stop(w->loop);
+    pthread_join(w->thread, NULL);
+}
+
+/* After the thread has ended: everything still here is closed. */
+void worker_destroy(struct worker **wp)
+{
+    struct worker *w = *wp;
+    *wp = NULL;
+    w->now_us = clock_now_us();
+    for (int s = 0; s < CLIENT_STATES; s++) {
+        struct client *c;
+        while ((c = TAILQ_FIRST(&w->states[s])) != NULL) {
+            client_destroy(c);
+            if (c->state != CLIENT_GONE)
+                break;
+        }
+    }
+    for (int s = 0; s < 3; s++) {
+        struct backend *b;
+        while ((b = TAILQ_FIRST(&w->backends[s])) != NULL) {
+            (void)core_conn_break(&b->core, w->now_us);
+            backend_close(b);
+        }
+    }
+    worker_drain(w);
+    listener_destroy(&w->listener);
+    timer_clear(&w->tick);
+    loop_destroy(&w->loop);
+    settings_put(&w->settings);
+    free(w->slots);
+    free(w->scratch);
+    free(w->out.arena);
+    free(w);
+}

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: ISC
+ * The objects of the worker floor. Private to src/worker.
+ *
+ *   world     what all threads share: configuration, secrets, routes, the workers themselves
+ *   worker    one thread, one loop: clients for life, server connections while they are here
+ *   client    one client socket: stream, protocol object, its place in a queue, its loan
+ *   backend   one server connection; on one worker at a time, or in transit inside a message
+ *   route     one (database, user): the pool, how to dial, what to greet with
+ *   control   the control plane's loop: dialling, planning, cancelling, look-ups
+ *
+ * A client's states and what holds in each:
+ *
+ *   LOGIN ----> IDLE <----> WAITING          WAITING: waiter queued, or a connection is on its way
+ *                 ^            |             ACTIVE: loan != NULL
+ *                 |            v             CLOSING: only `out` is left to be sent
+ *                 '-------- ACTIVE           GONE: socket closed; a message that names it is still
+ *                                            on its way and frees it
+ *
+ * A backend's states: IDLE (in no client's hands), LENT (client set), CLEANING (its client is gone
+ * or was taken away, the protocol is putting it right), TRANSIT (inside a message).
+ */
+#ifndef WEIR_WORKER_PRIV_H
+#define WEIR_WORKER_PRIV_H
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/slab.h"
+#include "conf/conf.h"
+#include "conf/userlist.h"
+#include "core/core.h"
+#include "net/listener.h"
+#include "net/loop.h"
+#include "net/stream.h"
+#include "net/tls.h"
+#include "proto/proto.h"
+#include "proto/proto_login.h"
+#include "stat/counter.h"
+#include "stat/histogram.h"
+#include "worker/worker.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+
+#define container_of(ptr, type, member)                                                            \
+    ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+
+/* Not in every libc's sys/queue.h. The body may remove `var` from the list, not its successor. */
+#ifndef TAILQ_FOREACH_SAFE
+#define TAILQ_FOREACH_SAFE(var, head, field, tvar)                                                 \
+    for ((var) = TAILQ_FIRST(head); (var) && ((tvar) = TAILQ_NEXT(var, field), 1); (var) = (tvar))
+#endif
+#ifndef STAILQ_FOREACH_SAFE
+#define STAILQ_FOREACH_SAFE(var, head, field, tvar)                                                \
+    for ((var) = STAILQ_FIRST(head); (var) && ((tvar) = STAILQ_NEXT(var, field), 1); (var) = (tvar))
+#endif
+
+#define SCRATCH_BYTES (256u * 1024u)
+#define ARENA_BYTES   (64u * 1024u)
+#define CLIENT_MAGIC  0x636c6931u
+#define BACKEND_MAGIC 0x62656b31u
+
+enum client_state {
+    CLIENT_LOGIN,
+    CLIENT_IDLE,
+    CLIENT_WAITING,
+    CLIENT_ACTIVE,
+    CLIENT_CLOSING,
+    CLIENT_GONE,
+};
+#define CLIENT_STATES 6
+extern const char *const client_state_names[CLIENT_STATES];
+
+enum backend_state { BACKEND_IDLE, BACKEND_LENT, BACKEND_CLEANING, BACKEND_TRANSIT };
+
+struct route;
+struct worker;
+struct backend;
+struct control;
+
+/* What a client needs only until it is logged in. */
+struct client_login {
+    void *login; /* the protocol's */
+    uint64_t deadline_us;
+    bool handshaking;
+    bool start_tls; /* when `out` has been sent */
+    bool looking_up;
+};
+
+struct client {
+    struct stream stream;
+    struct core_waiter waiter;
+    struct mail mail; /* a failure on its way, or the order to fetch `coming` */
+    TAILQ_ENTRY(client) link;
+    TAILQ_ENTRY(client) ready_link;
+    uint32_t magic;
+    uint32_t slot; /* in worker->slots */
+    struct worker *worker;
+    struct route *route;
+    struct backend *loan;
+    struct backend *coming; /* lent at once, but on another worker or not arrived yet */
+    union {
+        struct client_login *login; /* LOGIN */
+        struct console *console;    /* afterwards, for the console */
+    } u;
+    struct buf in, out;
+    uint64_t connected_us;
+    uint64_t since_us; /* of the present state */
+    uint32_t key;
+    uint32_t function; /* index of its function's figures */
+    uint8_t addr[16];
+    uint16_t port;
+    uint8_t family; /* 4, 6, 0 for a Unix socket */
+    uint8_t state;  /* enum client_state */
+    bool ready;     /* in worker->ready */
+    bool is_console;
+    uint8_t refusal; /* enum core_answer: why it got no loan */
+    _Alignas(8) uint8_t proto[]; /* the protocol's client object */
+};
+TAILQ_HEAD(client_list, client);
+
+struct backend {
+    struct core_conn core;
+    struct stream stream;
+    struct mail mail;  /* it travels in this one */
+    struct mail order; /* the control plane's CLOSE or BRING; may overtake nothing */
+    TAILQ_ENTRY(backend) link;
+    uint32_t magic;
+    struct worker *worker; /* NULL in transit */
+    struct route *route;
+    struct client *client;
+    struct core_waiter *to; /* in transit: for whom; NULL: to be idle */
+    struct stream_export export;
+    struct buf in, out;
+    uint64_t id;
+    uint64_t opened_wall_us;
+    uint64_t lent_us;    /* the loan began */
+    uint64_t active_us;  /* last byte from its client: think time counts from here */
+    uint64_t query_us;   /* the statement under way began; 0: none */
+    uint64_t deadline_us; /* CLEANING: close it then */
+    int fd;
+    uint32_t cancels; /* under way; it is not given back before they are done */
+    uint8_t state;    /* enum backend_state */
+    bool fetch;       /* in transit after MAIL_FETCH: the waiter was never queued */
+    bool dead;        /* found broken while idle */
+    _Alignas(8) uint8_t proto[];
+};
+TAILQ_HEAD(backend_list, backend);
+
+enum mail_kind {
+    MAIL_ARRIVE,  /* backend.mail: here it is */
+    MAIL_FETCH,   /* client.mail: send it the idle connection that was lent to it */
+    MAIL_BRING,   /* backend.order: idle, granted to `to`: bring it there */
+    MAIL_CLOSE,   /* backend.order: the core wants it closed */
+    MAIL_FAILED,  /* client.mail: the server can't be reached */
+    MAIL_CANCEL,  /* struct cancel_mail: a CancelRequest for a client here */
+    MAIL_CANCELLED, /* struct job: the cancel of a statement here is done */
+    MAIL_SECRET,  /* struct job: auth_query has answered */
+    MAIL_CONFIG,  /* struct config_mail */
+    MAIL_DRAIN,
+    MAIL_VIEW,    /* struct view_mail */
+    MAIL_CONSOLE, /* struct console_mail */
+    MAIL_ORDER,   /* struct order_mail: KILL and its like */
+    MAIL_TRIM,    /* a storm of logins is over */
+};
+
+/* Figures of one function or route, by worker: written by it alone. */
+struct route_stats {
+    struct stat_counters counters;
+};
+
+/* Configuration as one piece, shared and counted. */
+struct settings {
+    _Atomic int refs;
+    struct conf *conf;
+    struct userlist *users; /* may be NULL */
+    struct tls_ctx *tls;    /* may be NULL */
+    /* What the data path asks for, taken out of conf. */
+    const struct login_ops *login;
+    const struct proto_ops *default_proto;
+    struct login_policy policy;
+    uint64_t login_us, gone_us;
+    uint64_t spool_bytes;
+    bool log_errors, log_connections, log_disconnections, any_idle_limit;
+};
+
+struct config_mail {
+    struct mail mail;
+    struct settings *settings; /* a reference for the worker */
+};
+struct settings *settings_get(struct settings *s);
+void settings_put(struct settings **s);
+
+struct worker {
+    struct world *world;
+    struct loop *loop;
+    struct listener *listener;
+    pthread_t thread;
+    uint16_t index;
+    struct settings *settings;
+    struct slab clients; /* sized for the larger protocol object */
+    struct client_list states[CLIENT_STATES];
+    struct client_list ready; /* have a loan, their bytes are still to be fed */
+    uint32_t counts[CLIENT_STATES];
+    struct client **slots; /* by slot; NULL: free */
+    uint32_t n_slots, free_slot;
+    struct backend_list backends[4]; /* by state, TRANSIT unused */
+    struct timer tick;
+    bool ticking, draining, drained;
+    uint32_t logins_since_trim;
+    uint64_t now_us; /* of this turn */
+    uint8_t *scratch;
+    struct proto_out out;
+    struct client_list dead_clients; /* freed when the turn is over */
+    struct backend_list dead_backends;
+    struct histogram wait, hold;
+    _Atomic uint32_t n_clients; /* for others to read */
+};
+
+/* ---- client.c ---- */
+void client_on_accept(int fd, unsigned door, const struct sockaddr_storage *peer, socklen_t len,
+                      void *arg);
+void client_set_state(struct client *c, enum client_state state);
+/* Close the socket and free, or wait for the message that is on its way. */
+void client_destroy(struct client *c);
+/* Send what is in c->out, then destroy. */
+void client_finish(struct client *c);
+/* Tell it why and, unless the session goes on, finish. `text` for the client and the log. */
+void client_say(struct client *c, enum proto_event ev, const char *code, const char *text);
+void client_name(const struct client *c, char *to, size_t room);
+bool client_flush(struct client *c); /* false: the client is gone */
+void client_logged_in(struct client *c);
+struct client *worker_client(struct worker *w, uint32_t slot);
+
+/* ---- client_login.c ---- */
+void client_login_io(struct client *c, unsigned what);
+void client_login_secret(struct client *c, const char *secret);
+void client_login_end(struct client *c);
+
+/* ---- relay.c ---- */
+void relay_client_io(struct stream *s, unsigned what, void *arg);
+void relay_backend_io(struct stream *s, unsigned what, void *arg);
+/* Feed what is in c->in, with its loan if it has one. The client may be gone afterwards. */
+void relay_resume(struct client *c);
+bool relay_send_client(struct client *c, struct proto_lane *lane);
+bool relay_send_backend(struct backend *b, struct proto_lane *lane);
+
+/* ---- loan.c ---- */
+enum loan_answer {
+    LOAN_ANSWER_NOW,   /* c->loan is set */
+    LOAN_ANSWER_LATER, /* the client waits; relay_resume() when it has its loan */
+    LOAN_ANSWER_NO,    /* keep the client's bytes in c->in, then call loan_refused() */
+};
+/* Borrow for a client whose message needs a server. */
+enum loan_answer loan_borrow(struct client *c);
+/* Answer the message in c->in with the reason; false: the client is gone. */
+bool loan_refused(struct client *c);
+void loan_attach(struct client *c, struct backend *b);
+/* After bytes from the server, or when the client's part changed: end the loan if it is over. */
+void loan_check(struct backend *b);
+/* The client leaves its loan: gone, or late (the session stays). */
+void loan_abandon(struct client *c, bool keep_session, const char *why);
+/* The server connection broke under whoever had it. */
+void loan_lost(struct backend *b);
+bool loan_leave_queue(struct client *c); /* true when c may be freed at once */
+void loan_expire(struct worker *w);
+/* CancelRequest or KILL for a client of this worker. */
+void loan_cancel_client(struct client *c, int ack_fd);
+void loan_cancel(struct backend *b, int ack_fd);
+void loan_on_mail(struct worker *w, struct mail *m);
+
+/* ---- backend.c ---- */
+struct backend *backend_create(struct route *r);
+void backend_set_state(struct backend *b, enum backend_state state);
+bool backend_arrive(struct backend *b, struct worker *w);
+void backend_send_to(struct backend *b, uint16_t worker, struct core_waiter *to);
+void backend_close(struct backend *b); /* CLOSING in the core; frees */
+void backend_nudge(struct world *world, struct route *r);
+
+/* ---- console.c ---- */
+bool console_start(struct client *c, bool read_only);
+void console_readable(struct client *c);
+void console_end(struct client *c);
+void console_writable(struct client *c);
+void console_on_mail(struct worker *w, struct mail *m);
+
+/* ---- worker.c ---- */
+void worker_tick_need(struct worker *w);
+void worker_drain(struct worker *w);
+void worker_post(struct world *world, uint16_t worker, struct mail *m);
+struct worker *worker_create(struct world *world, uint16_t index);
+bool worker_start(struct worker *w);
+void worker_stop(struct worker *w);
+void worker_destroy(struct worker **w);
+
+/* ---- view.c ---- */
+void view_on_mail(struct worker *w, struct mail *m);
+void order_on_mail(struct worker *w, struct mail *m);
+
+#endif

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: ISC
+ * The world: settings as one counted piece, the workers, start, reload, drain and stop.
+ * Thread: the control plane's, but for settings_get/put and world_settings.
+ */
+#include "config.h"
+
+#include "worker/world.h"
+
+#include "worker/control.h"
+#include "worker/route.h"
+
+#include "base/log.h"
+#include "proto/pg/pg_login.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define PREPARED_USERS 128u /* whose SCRAM verifiers are derived at start, a few ms each */
+
+/* ---- settings ------------------------------------------------------------------------------------- */
+
+struct settings *settings_get(struct settings *s)
+{
+    atomic_fetch_add(&s->refs, 1);
+    return s;
+}
+
+void settings_put(struct settings **sp)
+{
+    struct settings *s = *sp;
+    *sp = NULL;
+    if (s == NULL || atomic_fetch_sub(&s->refs, 1) != 1)
+        return;
+    conf_free(&s->conf);
+    if (s->users != NULL)
+        userlist_free(&s->users);
+    if (s->tls != NULL)
+        tls_ctx_put(&s->tls);
+    free(s);
+}
+
+struct settings *world_settings(struct world *w)
+{
+    pthread_mutex_lock(&w->lock);
+    struct settings *s = settings_get(w->settings);
+    pthread_mutex_unlock(&w->lock);
+    return s;
+}
+
+static int auth_type(enum conf_auth_type t)
+{
+    switch (t) {
+    case CONF_AUTH_SCRAM_SHA_256:
+        return 3; /* enum pg_auth_type's order: trust, plain, md5, scram, cert, any */
+    case CONF_AUTH_MD5:
+        return 2;
+    case CONF_AUTH_PLAIN:
+        return 1;
+    case CONF_AUTH_CERT:
+        return 4;
+    case CONF_AUTH_TRUST:
+        return 0;
+    case CONF_AUTH_ANY:
+        return 5;
+    }
+    return 3;
+}
+
+static bool make_tls(struct settings *s, const struct conf_settings *cs, struct err *e)
+{
+    if (cs->client_tls_sslmode == CONF_SSLMODE_DISABLE)
+        return true;
+    bool verify = cs->client_tls_sslmode >= CONF_SSLMODE_VERIFY_CA;
+    struct tls_settings t = {
+        .key_file = cs->client_tls_key_file,
+        .cert_file = cs->client_tls_cert_file,
+        .ca_file = cs->client_tls_ca_file,
+        .protocols = cs->client_tls_protocols,
+        .ciphers = cs->client_tls_ciphers,
+        .tls13_ciphers = cs->client_tls13_ciphers,
+        .ecdhcurve = cs->client_tls_ecdhcurve,
+        .dheparams = cs->client_tls_dheparams == CONF_DHEPARAMS_NONE ? "none" : "auto",
+        .verify_client = verify || cs->client_tls_ca_file[0] != '\0',
+        .require_client = verify,
+    };
+    s->tls = tls_ctx_create(&t, e);
+    s->policy.tls_mode = cs->client_tls_sslmode >= CONF_SSLMODE_REQUIRE ? 2 : 1;
+    return s->tls != NULL;
+}
+
+static void prepare_secrets(const struct settings *s, const struct conf_settings *cs)
+{
+    if (cs->auth_type != CONF_AUTH_SCRAM_SHA_256)
+        return;
+    uint32_t iterations = (uint32_t)cs->scram_iterations;
+    for (size_t i = 0; s->users != NULL && i < userlist_count(s->users) && i < PREPARED_USERS; i++) {
+        const struct userlist_user *u = userlist_at(s->users, i);
+        if (u->kind == USERLIST_PLAIN && u->secret[0] != '\0')
+            pg_login_prepare_secret(u->name, u->secret, iterations);
+    }
+    const struct conf_database *db;
+    for (size_t i = 0; (db = conf_database_at(s->conf, i)) != NULL; i++)
+        if (db->from_url && db->user != NULL && db->password != NULL)
+            pg_login_prepare_secret(db->user, db->password, iterations);
+}
+
+static bool any_idle_limit(const struct conf *conf)
+{
+    const struct conf_user *u;
+    for (size_t i = 0; (u = conf_user_at(conf, i)) != NULL; i++)
+        if (u->client_idle_timeout_us != CONF_UNSET_US && u->client_idle_timeout_us != 0)
+            return true;
+    return conf_settings(conf)->client_idle_timeout_us != 0;
+}
+
+/* Take over the reference of `conf`. NULL: `report` says why, and conf is freed. */
+static struct settings *settings_create(struct conf *conf, struct conf_report *report)
+{
+    const struct conf_settings *cs = conf_settings(conf);
+    struct settings *s = calloc(1, sizeof *s);
+    struct err e = {""};
+    if (s == NULL) {
+        conf_free(&conf);
+        return NULL;
+    }
+    atomic_init(&s->refs, 1);
+    s->conf = conf;
+    s->login = &pg_login_ops;
+    s->default_proto = &pg_proto_ops;
+    s->policy.auth_type = auth_type(cs->auth_type);
+    s->policy.scram_iterations = (uint32_t)cs->scram_iterations;
+    s->login_us = cs->client_login_timeout_us != 0 ? cs->client_login_timeout_us : UINT64_MAX / 2;
+    s->gone_us = cs->client_gone_timeout_us;
+    s->spool_bytes = cs->client_spool_bytes;
+    s->log_errors = cs->log_pooler_errors;
+    s->log_connections = cs->log_connections;
+    s->log_disconnections = cs->log_disconnections;
+    s->any_idle_limit = any_idle_limit(conf);
+    size_t before = report->errors;
+    if (cs->auth_file[0] != '\0')
+        s->users = userlist_load(cs->auth_file, report);
+    if (report->errors == before && !make_tls(s, cs, &e))
+        conf_report_add(report, CONF_ERROR, NULL, 0, "client_tls: %s", e.text);
+    if (report->errors != before)
+        settings_put(&s);
+    else
+        prepare_secrets(s, cs);
+    return s;
+}
+
+static void apply_process_settings(const struct settings *s)
+{
+    const struct conf_settings *cs = conf_settings(s->conf);
+    log_configure(cs->verbose > 0 ? LOG_LEVEL_DEBUG : (enum log_level)cs->log_level,
+                  (enum log_format)cs->log_format,
+                  cs->log_destination == CONF_LOG_STDOUT ? STDOUT_FILENO : STDERR_FILENO);
+}
+
+/* ---- start --------------------------------------------------------------------------------------------- */
+
+/* Clients' descriptors stay below what server connections, console and control plane may need. */
+static void raise_descriptors(struct world *w)
+{
+    struct rlimit lim;
+    uint64_t need = conf_fds_needed(w->settings->conf);
+    if (getrlimit(RLIMIT_NOFILE, &lim) != 0)
+        return;
+    rlim_t want = (rlim_t)need;
+    if (lim.rlim_cur < want) {
+        lim.rlim_cur = lim.rlim_max == RLIM_INFINITY || lim.rlim_max > want ? want : lim.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &lim);
+        (void)getrlimit(RLIMIT_NOFILE, &lim);
+    }
+    if (lim.rlim_cur < want)
+        log_warn(NULL,
+                 "%llu descriptors allowed, the settings can need %llu: clients beyond that wait in "
+                 "the kernel's queue (raise LimitNOFILE or ulimit -n)",
+                 (unsigned long long)lim.rlim_cur, (unsigned long long)need);
+    const struct conf_settings *cs = conf_settings(w->settings->conf);
+    uint64_t aside = need > (uint64_t)cs->max_client_conn ? need - (uint64_t)cs->max_client_conn : 0;
+    uint64_t most = (uint64_t)lim.rlim_cur / 2;
+    listen_set_ceiling(w->listen, (int)(lim.rlim_cur - (aside < most ? aside : most)));
+}
+
+static bool open_listeners(struct world *w, struct err *e)
+{
+    const struct conf_settings *cs = conf_settings(w->settings->conf);
+    if (cs->listen_port == 0)
+        return true;
+    struct listen_spec spec = {
+        .addr = cs->listen_addr[0] != '\0' ? cs->listen_addr : NULL,
+        .port = (uint16_t)cs->listen_port,
+        .unix_name = ".s.PGSQL.",
+        .unix_dir = cs->unix_socket_dir,
+        .unix_mode = (unsigned)cs->unix_socket_mode,
+        .backlog = cs->listen_backlog,
+        .door = 0,
+    };
+    if (!listen_set_add(w->listen, &spec, e))
+        return false;
+    struct tcp_options tcp = {
+        .keepalive = cs->tcp_keepalive,
+        .keepidle_s = (unsigned)(cs->tcp_keepidle_us / US_PER_S),
+        .keepintvl_s = (unsigned)(cs->tcp_keepintvl_us / US_PER_S),
+        .keepcnt = (unsigned)cs->tcp_keepcnt,
+        .user_timeout_ms = (unsigned)(cs->tcp_user_timeout_us / US_PER_MS),
+    };
+    listen_set_tcp_options(w->listen, &tcp);
+    return true;
+}
+
+/* Routes whose user is known beforehand are made at once: their first connection teaches what
+ * clients are to be greeted with, and min_pool_size holds from the start. */
+static void make_known_routes(struct world *w)
+{
+    const struct conf_database *db;
+    for (size_t i = 0; (db = conf_database_at(w->settings->conf, i)) != NULL; i++)
+        if (db->user != NULL && strcmp(db->name, "*") != 0 && db->proto == CONF_PROTO_POSTGRES)
+            (void)routes_get(w->routes, w->settings, db, db->name, db->user, false);
+}
+
+struct world *world_create(struct conf *conf, struct conf_report *report, struct err *e)
+{
+    struct world *w = calloc(1, sizeof *w);
+    if (w == NULL || !pg_login_init(e)) {
+        conf_free(&conf);
+        free(w);
+        return NULL;
+    }
+    pthread_mutex_init(&w->lock, NULL);
+    w->settings = settings_create(conf, report);
+    if (w->settings == NULL)
+        return NULL;
+    apply_process_settings(w->settings);
+    const struct conf_settings *cs = conf_settings(w->settings->conf);
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    w->n_workers = cs->workers > 0 ? (uint32_t)cs->workers : cores > 0 ? (uint32_t)cores : 1;
+    if (w->n_workers > CORE_MAX_WORKERS)
+        w->n_workers = CORE_MAX_WORKERS;
+    w->listen = listen_set_create();
+    w->routes = routes_create(w);
+    w->control = control_create(w);
+    if (w->listen == NULL || w->routes == NULL || w->control == NULL) {
+        err_set(e, "out of memory");
+        return NULL;
+    }
+    raise_descriptors(w);
+    if (!open_listeners(w, e))
+        return NULL;
+    for (uint32_t i = 0; i < w->n_workers; i++)
+        if ((w->workers[i] = worker_create(w, (uint16_t)i)) == NULL) {
+            err_set(e, "out of memory");
+            return NULL;
+        }
+    make_known_routes(w);
+    for (uint32_t i = 0; i < w->n_workers; i++)
+        if (!worker_start(w->workers[i])) {
+            err_set(e, "can't start a worker");
+            return NULL;
+        }
+    return w;
+}
+
+struct loop *world_loop(struct world *w)
+{
+    return w->control->loop;
+}
+
+bool world_reload(struct world *w, struct conf *conf, struct conf_report *report)
+{
+    (void)conf_diff_unreloadable(w->settings->conf, conf, report);
+    struct settings *fresh = settings_create(conf, report);
+    if (fresh == NULL)
+        return false;
+    pthread_mutex_lock(&w->lock);
+    struct settings *old = w->settings;
+    w->settings = fresh;
+    pthread_mutex_unlock(&w->lock);
+    apply_process_settings(fresh);
+    for (uint32_t i = 0; i < w->n_workers; i++) {
+        struct config_mail *m = calloc(1, sizeof *m);
+        if (m == NULL)
+            continue;
+        m->mail.kind = MAIL_CONFIG;
+        m->settings = settings_get(fresh);
+        worker_post(w, (uint16_t)i, &m->mail);
+    }
+    routes_reload(w->routes, fresh);
+    for (struct bound_server *s = routes_first_server(w->routes); s != NULL; s = s->next)
+        control_plan(w->control, s);
+    settings_put(&old);
+    return true;
+}
+
+struct conf *world_conf(struct world *w)
+{
+    return conf_get(w->settings->conf);
+}
+
+void world_drain(struct world *w)
+{
+    if (atomic_exchange(&w->draining, true))
+        return;
+    for (uint32_t i = 0; i < w->n_workers; i++) {
+        struct mail *m = calloc(1, sizeof *m);
+        if (m == NULL)
+            continue;
+        m->kind = MAIL_DRAIN;
+        worker_post(w, (uint16_t)i, m);
+    }
+}
+
+uint32_t world_clients(struct world *w)
+{
+    return atomic_load(&w->clients);
+}
+
+bool world_ready(struct world *w, const char **why)
+{
+    *why = "";
+    if (atomic_load(&w->draining)) {
+        *why = "draining";
+        return false;
+    }
+    for (struct bound_server *s = routes_first_server(w->routes); s != NULL; s = s->next)
+        if (atomic_load(&s->reachable))
+            return true;
+    *why = "no database is reachable";
+    return false;
+}
+
+void world_destroy(struct world **wp)
+{
+    struct world *w = *wp;
+    *wp = NULL;
+    for (uint32_t i = 0; i < w->n_workers; i++)
+        worker_stop(w->workers[i]);
+    jobs_destroy(&w->jobs);
+    w->control->stopping = true;
+    for (uint32_t i = 0; i < w->n_workers; i++)
+        worker_destroy(&w->workers[i]);
+    listen_set_destroy(&w->listen);
+    control_destroy(&w->control);
+    settings_put(&w->settings);
+    free(w);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: ISC
+ * What all threads share. Private to src/worker.
+ *
+ * Lock order: world.lock, then a route table's lock, then a core server's mutex; none is held while
+ * a message is posted or a protocol called.
+ */
+#ifndef WEIR_WORKER_WORLD_H
+#define WEIR_WORKER_WORLD_H
+
+#include "worker/worker_priv.h"
+
+struct control;
+struct routes;
+struct jobs;
+
+struct world {
+    pthread_mutex_t lock;      /* guards settings */
+    struct settings *settings; /* the running ones */
+    struct worker *workers[CORE_MAX_WORKERS];
+    uint32_t n_workers;
+    struct control *control;
+    struct routes *routes;
+    struct jobs *jobs;
+    struct listen_set *listen;
+    _Atomic uint32_t clients; /* sockets of clients, all workers */
+    _Atomic uint64_t backend_ids;
+    _Atomic bool draining;
+    _Atomic bool reachable; /* at least one database was */
+    const struct console_ops *console;
+    /* Mail to the control plane that is not its own (console, orders): main.c's. */
+    void (*on_control_mail)(struct mail *m, void *arg);
+    void *on_control_arg;
+};
+
+struct settings *world_settings(struct world *w); /* a reference */
+
+/* ---- control.c: messages to the control plane ---- */
+void control_post(struct control *c, struct mail *m);
+void control_nudge(struct control *c, struct core_server *s);
+
+#endif
