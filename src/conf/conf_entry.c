@@ -300,13 +300,13 @@ static uint64_t first_time(uint64_t a, uint64_t otherwise)
 void conf_pool_resolve(const struct conf *conf, const struct conf_database *db, const char *user,
                        struct conf_pool *out)
 {
-    static const struct conf_user nobody = {
-        NULL,          -1,           -1, -1, CONF_POOL_UNSET, CONF_UNSET_US, CONF_UNSET_US,
-        CONF_UNSET_US, CONF_UNSET_US};
+    struct conf_user nobody;
     const struct conf_settings *s = &conf->settings;
     const struct conf_user *u = user == NULL ? NULL : conf_user_find(conf, user);
-    if (u == NULL)
+    if (u == NULL) {
+        conf_option_clear(CONF_KIND_USER, &nobody);
         u = &nobody;
+    }
     *out = (struct conf_pool){
         .pool_mode = u->pool_mode != CONF_POOL_UNSET    ? u->pool_mode
                      : db->pool_mode != CONF_POOL_UNSET ? db->pool_mode
@@ -320,7 +320,9 @@ void conf_pool_resolve(const struct conf *conf, const struct conf_database *db, 
         .max_user_client_connections =
             first_number(u->max_user_client_connections, -1, s->max_user_client_connections),
         .server_lifetime_us = first_time(db->server_lifetime_us, s->server_lifetime_us),
-        .query_wait_timeout_us = first_time(db->query_wait_timeout_us, s->query_wait_timeout_us),
+        .query_wait_timeout_us =
+            first_time(u->query_wait_timeout_us,
+                       first_time(db->query_wait_timeout_us, s->query_wait_timeout_us)),
         .query_timeout_us = first_time(u->query_timeout_us, s->query_timeout_us),
         .idle_transaction_timeout_us =
             first_time(u->idle_transaction_timeout_us, s->idle_transaction_timeout_us),

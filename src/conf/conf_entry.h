@@ -105,6 +105,7 @@ struct conf_user {
     int max_user_connections;
     int max_user_client_connections;
     enum conf_pool_mode pool_mode;
+    uint64_t query_wait_timeout_us;
     uint64_t query_timeout_us;
     uint64_t idle_transaction_timeout_us;
     uint64_t transaction_timeout_us;

@@ -68,6 +68,7 @@ static const struct conf_setting user_options[] = {
            1000000, "Clients of this user."),
     OPTION(conf_user, "pool_mode", ENUM, pool_mode, names_pool_mode, 0, 0,
            "When a connection goes back; before the database's."),
+    TIME(conf_user, query_wait_timeout, "As the setting, for this user; before the database's."),
     TIME(conf_user, query_timeout, "As the setting, for this user."),
     TIME(conf_user, idle_transaction_timeout, "As the setting, for this user."),
     TIME(conf_user, transaction_timeout, "As the setting, for this user."),

@@ -7,6 +7,8 @@
 
 #include "conf/conf_value.h"
 
+#include "base/log.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,6 +28,9 @@ static const char *const names_log_destination[] = {"stderr", "stdout", NULL};
 
 /* Enums are written through an unsigned of the same size. */
 _Static_assert(sizeof(enum conf_auth_type) == sizeof(unsigned), "an enum is an unsigned");
+_Static_assert((int)CONF_LOG_LEVEL_DEBUG == (int)LOG_LEVEL_DEBUG &&
+                   (int)CONF_LOG_FORMAT_GCP == (int)LOG_FORMAT_GCP,
+               "the logger's own values");
 _Static_assert(sizeof(enum conf_pool_mode) == sizeof(unsigned), "an enum is an unsigned");
 
 #define RELOAD    true

@@ -28,7 +28,7 @@ static const char file[] = "[weir]\n"
                            "\"service=prod\" = max_server_connections=3\n"
                            "[users]\n"
                            "app = pool_size=50 query_timeout=7s max_user_connections=3\n"
-                           "ann = pool_mode=statement\n"
+                           "ann = pool_mode=statement query_wait_timeout=1s\n"
                            "[functions]\n"
                            "getUsers = guarantee=5 limit=30 weight=2\n"
                            "save* = limit=50 query_wait_timeout=2s\n"
@@ -82,6 +82,7 @@ static void what_holds(void **state)
     conf_pool_resolve(conf, conf_database_find(conf, "shop"), "ann", &p);
     assert_int_equal(p.pool_size, 4);
     assert_int_equal(p.pool_mode, CONF_POOL_STATEMENT);
+    assert_int_equal(p.query_wait_timeout_us, 1000000);
     conf_pool_resolve(conf, conf_database_find(conf, "other"), "bob", &p);
     assert_int_equal(p.pool_size, 9);
     assert_int_equal(p.pool_mode, CONF_POOL_TRANSACTION);
