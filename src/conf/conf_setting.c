@@ -175,7 +175,7 @@ static const char *format_number(const struct conf_setting *row, uint64_t v, cha
     case CONF_TYPE_SIZE:
         return conf_format_size(v, to);
     case CONF_TYPE_MODE:
-        (void)snprintf(to, 48, "%04" PRIo64, v);
+        (void)snprintf(to, 48, "0%03" PRIo64, v);
         return to;
     case CONF_TYPE_AUTO:
         if (v == 0)

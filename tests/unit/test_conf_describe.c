@@ -26,7 +26,7 @@ static const char full[] = "[weir]\n"
                            "server_check_query = '  a ; ''b'' '\n"
                            "max_server_connections = 60%\n"
                            "auth_type = md5\n"
-                           "unix_socket_mode = 0700\n"
+                           "unix_socket_mode = 01777\n"
                            "[databases]\n"
                            "a = postgres://u@h:1,i:2/x?options=-c%20geqo%3Doff pool_size=3\n"
                            "\"b = ;c\" = host=/run datestyle=ISO connect_query='it''s ; 1'\n"
@@ -47,6 +47,7 @@ static void round_trip(void **state)
     struct conf *second = load_good(printed);
     char *again = capture(second);
     assert_string_equal(printed, again);
+    assert_int_equal(conf_settings(second)->unix_socket_mode, 01777);
     assert_string_equal(conf_settings(second)->server_check_query, "  a ; 'b' ");
     assert_string_equal(conf_database_find(second, "b = ;c")->connect_query, "it's ; 1");
     assert_string_equal(conf_database_find(second, "a")->server, "h:1,i:2");
