@@ -16,6 +16,9 @@
 #include "config.h"
 
 #include "net/loop.h"
+#include "net/loop_priv.h"
+#include "net/tls_memory.h"
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <event2/event.h>
@@ -41,6 +44,8 @@ struct loop {
     int wake_fd;
     mail_cb *on_mail;
     void *on_mail_arg;
+    struct timer sweep;     /* of idle TLS sessions */
+    bool sweeping;          /* it is set */
     struct mail_queue todo; /* taken out of the box, not delivered yet */
     /* shared with posters */
     _Atomic(struct mail *) box;
@@ -121,6 +126,23 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
         event_active(&l->wake, EV_READ, 0);
 }
 
+static void on_sweep(void *arg)
+{
+    struct loop *l = arg;
+    unsigned again_ms = tls_arena_sweep();
+    l->sweeping = again_ms > 0;
+    if (l->sweeping)
+        timer_set_us(&l->sweep, again_ms * (uint64_t)US_PER_MS);
+}
+
+void loop_sweep_soon(struct loop *l)
+{
+    if (l->sweeping)
+        return;
+    l->sweeping = true;
+    timer_set_us(&l->sweep, US_PER_S);
+}
+
 struct loop *loop_create(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -136,6 +158,7 @@ struct loop *loop_create(void)
     l->base = base_create();
     if (!l->base)
         goto out;
+    timer_init(&l->sweep, l, on_sweep, l);
     if (event_assign(&l->wake, l->base, l->wake_fd, EV_READ | EV_ET | EV_PERSIST, on_wake, l) < 0 ||
         event_add(&l->wake, NULL) < 0)
         goto out;
@@ -152,6 +175,7 @@ void loop_destroy(struct loop **lp)
     if (!l)
         return;
     if (l->base) {
+        timer_clear(&l->sweep);
         if (event_initialized(&l->wake))
             event_del(&l->wake);
         event_base_free(l->base);
@@ -213,8 +237,8 @@ void timer_init(struct timer *t, struct loop *l, timer_cb *cb, void *arg)
 
 void timer_set_us(struct timer *t, uint64_t after_us)
 {
-    struct timeval tv = {.tv_sec = (time_t)(after_us / 1000000u),
-                         .tv_usec = (suseconds_t)(after_us % 1000000u)};
+    struct timeval tv = {.tv_sec = (time_t)(after_us / US_PER_S),
+                         .tv_usec = (suseconds_t)(after_us % US_PER_S)};
     if (event_add(&t->ev, &tv) < 0) /* the timer heap could not grow: sooner is better than never */
         event_active(&t->ev, EV_TIMEOUT, 0);
 }

@@ -35,7 +35,9 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <limits.h>
 #include <poll.h>
 #include <string.h>
@@ -478,4 +480,28 @@ int stream_peek(const struct stream *s)
 {
     uint8_t first;
     return recv(s->fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) == 1 ? first : -1;
+}
+
+static void print_addr(const struct sockaddr_storage *a, char *to, size_t room, uint16_t *port)
+{
+    const struct sockaddr_in *in4 = (const void *)a;
+    const struct sockaddr_in6 *in6 = (const void *)a;
+    *port = 0;
+    (void)snprintf(to, room, "unix");
+    if (a->ss_family == AF_INET && inet_ntop(AF_INET, &in4->sin_addr, to, (socklen_t)room) != NULL)
+        *port = ntohs(in4->sin_port);
+    else if (a->ss_family == AF_INET6 &&
+             inet_ntop(AF_INET6, &in6->sin6_addr, to, (socklen_t)room) != NULL)
+        *port = ntohs(in6->sin6_port);
+}
+
+void stream_peer(const struct stream *s, char *peer, size_t peer_room, uint16_t *peer_port,
+                 char *local, size_t local_room, uint16_t *local_port)
+{
+    struct sockaddr_storage a = {0}, b = {0};
+    socklen_t n = sizeof a, m = sizeof b;
+    (void)getpeername(s->fd, (struct sockaddr *)&a, &n);
+    (void)getsockname(s->fd, (struct sockaddr *)&b, &m);
+    print_addr(&a, peer, peer_room, peer_port);
+    print_addr(&b, local, local_room, local_port);
 }

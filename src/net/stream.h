@@ -102,6 +102,9 @@ void stream_want_write(struct stream *s, bool want);
 void stream_pause(struct stream *s, unsigned reason);
 void stream_resume(struct stream *s, unsigned reason);
 
+/* Both ends' addresses, for showing; "unix" and port 0 for a Unix socket. */
+void stream_peer(const struct stream *s, char *peer, size_t peer_room, uint16_t *peer_port,
+                 char *local, size_t local_room, uint16_t *local_port);
 /* Leave the loop without closing; the stream is as if closed afterwards. Take it up elsewhere with
  * stream_init() and, if there is an ssl, stream_adopt_tls(). */
 struct stream_export stream_detach(struct stream *s);

@@ -15,6 +15,7 @@
 
 #include "net/tls.h"
 #include "net/stream.h"
+#include "net/tls_memory.h"
 #include "net/tls_priv.h"
 #include "base/clock.h"
 
@@ -401,22 +402,43 @@ void tls_ctx_put(struct tls_ctx **cp)
 
 struct ssl_st *tls_session_create(struct tls_ctx *ctx, int fd)
 {
+    struct arena *a = tls_arena_get();
+    tls_arena_enter(a);
     SSL *ssl = SSL_new(ctx->ssl);
-    if (ssl && SSL_set_fd(ssl, fd) == 1) {
+    bool ok = ssl && SSL_set_fd(ssl, fd) == 1;
+    tls_arena_leave();
+    if (!ssl || tls_arena_of(ssl) != a)
+        tls_arena_put(&a); /* made on the heap, or not at all */
+    if (ok) {
         SSL_set_accept_state(ssl);
         return ssl;
     }
-    SSL_free(ssl);
+    if (ssl)
+        tls_session_destroy(ssl, false);
     ERR_clear_error();
     return NULL;
+}
+
+void tls_session_destroy(struct ssl_st *ssl, bool notify)
+{
+    struct arena *a = tls_arena_of(ssl);
+    ERR_clear_error();
+    tls_arena_enter(a);
+    if (notify && SSL_is_init_finished(ssl))
+        SSL_shutdown(ssl);
+    SSL_free(ssl);
+    tls_arena_leave();
+    tls_arena_put(&a);
+    ERR_clear_error();
 }
 
 /* ---- facts ----------------------------------------------------------------------------------- */
 
 bool tls_peer_cn(const struct stream *s, char *cn, size_t room)
 {
-    X509 *cert = s->ssl ? SSL_get0_peer_certificate(s->ssl) : NULL;
-    if (!cert || SSL_get_verify_result(s->ssl) != X509_V_OK)
+    SSL *ssl = stream_tls(s);
+    X509 *cert = ssl ? SSL_get0_peer_certificate(ssl) : NULL;
+    if (!cert || SSL_get_verify_result(ssl) != X509_V_OK)
         return false;
     X509_NAME *subject = X509_get_subject_name(cert);
     int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
@@ -438,7 +460,8 @@ bool tls_peer_cn(const struct stream *s, char *cn, size_t room)
 
 size_t tls_server_end_point(const struct stream *s, uint8_t *out, size_t room)
 {
-    X509 *cert = s->ssl ? SSL_get_certificate(s->ssl) : NULL;
+    SSL *ssl = stream_tls(s);
+    X509 *cert = ssl ? SSL_get_certificate(ssl) : NULL;
     int nid = NID_undef;
     if (!cert || OBJ_find_sigid_algs(X509_get_signature_nid(cert), &nid, NULL) != 1)
         return 0;
@@ -454,8 +477,9 @@ size_t tls_server_end_point(const struct stream *s, uint8_t *out, size_t room)
 
 void tls_describe(const struct stream *s, char *text, size_t room)
 {
-    if (s->ssl && SSL_is_init_finished(s->ssl))
-        snprintf(text, room, "%s/%s", SSL_get_version(s->ssl), SSL_get_cipher_name(s->ssl));
+    SSL *ssl = stream_tls(s);
+    if (ssl && SSL_is_init_finished(ssl))
+        snprintf(text, room, "%s/%s", SSL_get_version(ssl), SSL_get_cipher_name(ssl));
     else if (room)
         text[0] = '\0';
 }
@@ -464,13 +488,15 @@ bool tls_alpn_is(const struct stream *s, const char *name)
 {
     const unsigned char *got = NULL;
     unsigned len = 0;
-    if (s->ssl)
-        SSL_get0_alpn_selected(s->ssl, &got, &len);
+    SSL *ssl = stream_tls(s);
+    if (ssl)
+        SSL_get0_alpn_selected(ssl, &got, &len);
     return got && strlen(name) == len && memcmp(got, name, len) == 0;
 }
 
 const char *tls_sni(const struct stream *s)
 {
-    const char *name = s->ssl ? SSL_get_servername(s->ssl, TLSEXT_NAMETYPE_host_name) : NULL;
+    SSL *ssl = stream_tls(s);
+    const char *name = ssl ? SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) : NULL;
     return name ? name : "";
 }

@@ -3,7 +3,9 @@
  * connections keep the old one alive (reference count), so nobody is dropped.
  *
  * Session tickets are on and their keys survive a reload, so that returning containers skip the
- * full handshake. Buffers are released while a connection is idle.
+ * full handshake. Buffers are released at once, most of what OpenSSL keeps for a session after a
+ * second or two without use (tls_memory.c); a fact asked of a sleeping session wakes it, so what is
+ * shown again and again is better kept by the caller.
  */
 #ifndef WEIR_NET_TLS_H
 #define WEIR_NET_TLS_H
@@ -33,7 +35,7 @@ struct tls_ctx *tls_ctx_create(const struct tls_settings *set, struct err *e);
 struct tls_ctx *tls_ctx_get(struct tls_ctx *c); /* another reference; any thread */
 void tls_ctx_put(struct tls_ctx **c);
 
-/* Facts of an established session. */
+/* Facts of an established session; on the stream's thread. */
 bool tls_peer_cn(const struct stream *s, char *cn, size_t room); /* false: no certificate */
 /* tls-server-end-point channel binding (RFC 5929): hash of our own certificate. 0: not available.
  */
