@@ -10,6 +10,8 @@
 #include <string.h>
 
 #define PROBLEM_TEXT_MAX 512
+/* A file that is no configuration at all needn't be told line by line; the rest is counted. */
+#define PROBLEMS_KEPT 1000u
 
 void conf_report_init(struct conf_report *r)
 {
@@ -51,6 +53,8 @@ void conf_report_add(struct conf_report *r, enum conf_severity severity, const c
         r->errors++;
     else
         r->warnings++;
+    if (r->errors + r->warnings > PROBLEMS_KEPT)
+        return;
     size_t file_size = file == NULL ? 0 : strlen(file) + 1;
     size_t text_size = strlen(text) + 1;
     struct conf_problem *p = malloc(sizeof *p + file_size + text_size);
@@ -86,4 +90,6 @@ void conf_report_print(const struct conf_report *r, FILE *to)
         (void)conf_problem_format(p, line, sizeof line);
         (void)fprintf(to, "%s\n", line);
     }
+    if (r->errors + r->warnings > PROBLEMS_KEPT)
+        (void)fprintf(to, "... and %zu more\n", r->errors + r->warnings - PROBLEMS_KEPT);
 }

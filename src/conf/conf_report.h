@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC
- * What is wrong with a configuration: a list, so that the user hears of everything at once.
+ * What is wrong with a configuration: a list, so that the user hears of everything at once (of a
+ * thousand things, that is; the rest is counted).
  * Each line says file, line, key, what is wrong and what would be right; never a secret.
  * One thread; the texts are the report's own.
  */

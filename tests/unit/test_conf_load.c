@@ -225,6 +225,33 @@ static void all_faults_at_once(void **state)
     conf_report_fini(&r);
 }
 
+/* A file that is something else altogether doesn't fill the memory with complaints. */
+static void thousands_of_faults(void **state)
+{
+    enum { N = 5000 };
+    char *text = malloc(N * 8 + 16), *printed = NULL;
+    size_t len = 0, kept = 0;
+    struct conf_report r;
+    const struct conf_problem *p;
+    (void)state;
+    assert_non_null(text);
+    size_t n = (size_t)sprintf(text, "[weir]\n");
+    for (int i = 0; i < N; i++)
+        n += (size_t)sprintf(text + n, "k = v\n");
+    assert_null(load_text(text, &r));
+    assert_int_equal(r.errors, N);
+    STAILQ_FOREACH(p, &r.problems, link)
+    kept++;
+    assert_int_equal(kept, 1000);
+    FILE *f = open_memstream(&printed, &len);
+    conf_report_print(&r, f);
+    fclose(f);
+    assert_non_null(strstr(printed, "... and "));
+    conf_report_fini(&r);
+    free(printed);
+    free(text);
+}
+
 static void contradictions(void **state)
 {
     (void)state;
@@ -764,6 +791,7 @@ int main(void)
         cmocka_unit_test(sections),
         cmocka_unit_test(faults_of_settings),
         cmocka_unit_test(all_faults_at_once),
+        cmocka_unit_test(thousands_of_faults),
         cmocka_unit_test(contradictions),
         cmocka_unit_test(ignored_settings_warn_once),
         cmocka_unit_test(every_key_of_pgbouncer),
