@@ -4,9 +4,9 @@
  * run in a test with a made-up clock.
  *
  *   core_server   one database server (host:port): the bound, one mutex, all queues below it
- *     core_pool   one (database, user) pair on it: its own limits, its idle connections, its
- * waiters core_conn    one server connection; embedded in the worker's backend object core_waiter
- * one client that wants or has a loan; embedded in the worker's client object
+ *     core_pool   one (database, user) pair on it: its limits, its idle connections, its waiters
+ *       core_conn    one server connection; embedded in the worker's backend object
+ *       core_waiter  one client that wants or has a loan; embedded in the worker's client object
  *
  * The life of a connection (a slot of the bound is taken from OPENING to the end of CLOSING):
  *
