@@ -21,7 +21,6 @@ struct writer {
     struct pg_guc_diff *out;
     size_t start; /* of what was written, in sql */
     bool failed;
-    bool rewrite_rights; /* something differs and somebody's role is not the login role */
 };
 
 static void put(struct writer *w, const char *text, size_t len)
@@ -36,7 +35,7 @@ static void put_string(struct writer *w, const char *text)
 
 static void next_statement(struct writer *w)
 {
-    if (buf_len(w->sql) != w->start + w->out->split)
+    if (buf_len(w->sql) != w->start)
         put_string(w, "; ");
     w->out->changes++;
 }
@@ -185,12 +184,20 @@ static void each_change(struct writer *w, void (*visit)(struct writer *, const s
     }
 }
 
-static bool all_ascii(const char *text, size_t len)
+/* The text from `at` on becomes a message of its own if it depends on the encoding that the text
+ * before sets. */
+static void split_at(struct writer *w, size_t at)
 {
-    for (size_t i = 0; i < len; i++)
-        if ((uint8_t)text[i] >= 128)
-            return false;
-    return true;
+    uint8_t *text = buf_head(w->sql) + w->start;
+    size_t len = buf_len(w->sql) - w->start;
+    bool ascii = true;
+    for (size_t i = at; i < len; i++)
+        ascii &= text[i] < 128;
+    if (ascii || at == 0)
+        return;
+    memmove(text + at, text + at + 2, len - at - 2); /* the "; " between */
+    w->sql->len -= 2;
+    w->out->split = (uint32_t)at;
 }
 
 /* ---- the passes -------------------------------------------------------------------------------
@@ -236,7 +243,7 @@ bool pg_guc_diff(const struct pg_guc_set *have, const struct pg_guc_set *want,
 {
     struct writer w = {.sql = sql, .have = have, .want = want, .base = base, .out = out};
     *out = (struct pg_guc_diff){.proven = true};
-    if (have == want && base == NULL)
+    if (have == want)
         return true;
     each_change(&w, visit_count);
     if (out->changes == 0)
@@ -244,17 +251,15 @@ bool pg_guc_diff(const struct pg_guc_set *have, const struct pg_guc_set *want,
     out->changes = 0;
     w.start = buf_len(sql);
     put_rights(&w, have, put_reset);
+    uint32_t rights = out->changes;
     each_change(&w, visit_encoding);
-    size_t split = buf_len(sql) - w.start;
-    bool encoding = out->changes > 0;
-    if (encoding)
-        out->split = (uint32_t)split;
+    size_t encoded = out->changes > rights ? buf_len(sql) - w.start : 0;
     each_change(&w, visit_others);
     put_rights(&w, want, put_set);
-    size_t end = buf_len(sql) - w.start;
     if (w.failed) {
-        sql->len -= (uint32_t)end;
+        sql->len -= (uint32_t)(buf_len(sql) - w.start);
         return false;
     }
+    split_at(&w, encoded);
     return true;
 }
