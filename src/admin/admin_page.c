@@ -14,7 +14,7 @@
 
 /* Made from page.html by make: a string literal for each line. */
 static const char page[] =
-#include "src/admin/page.inc"
+#include "admin/page.inc"
     ;
 
 static const char mark[] = "@NONCE@";

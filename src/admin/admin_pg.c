@@ -15,6 +15,7 @@
 #include "config.h"
 
 #include "admin/admin_pg.h"
+#include "admin/admin_pg_item.h"
 #include "admin/admin_pg_row.h"
 
 #include "admin/admin_command.h"
@@ -29,25 +30,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
 #define MESSAGE_MAX    (64u * 1024u)
 #define STATEMENTS_MAX 256u          /* and as many portals: each may be a whole message long */
 #define PIECE_BYTES    (64u * 1024u) /* of rows, then the caller sends */
 
 enum phase { PHASE_READING, PHASE_AWAY, PHASE_ANSWERING };
-
-/* A prepared statement or a portal. */
-struct item {
-    TAILQ_ENTRY(item) link;
-    char *name, *text;
-    struct admin_command cmd;
-    /* portals */
-    struct admin_pg_formats formats;
-    struct admin_result *result; /* executed, rows are left */
-    size_t next_row;
-};
-TAILQ_HEAD(item_list, item);
 
 struct admin_pg {
     const char *version;
@@ -60,13 +48,13 @@ struct admin_pg {
     bool simple;   /* the command under way comes from a Query */
     char *batch;   /* the Query under way */
     size_t batch_at, batch_len;
-    bool batch_empty;    /* no command in it so far */
-    struct item *portal; /* being executed; NULL when simple */
-    uint32_t row_limit;  /* of this Execute, 0: none */
+    bool batch_empty;             /* no command in it so far */
+    struct admin_pg_item *portal; /* being executed; NULL when simple */
+    uint32_t row_limit;           /* of this Execute, 0: none */
     uint32_t rows_sent;
     struct admin_result *result; /* being sent */
     size_t next_row;
-    struct item_list statements, portals;
+    struct admin_pg_items statements, portals;
     size_t n_statements, n_portals;
 };
 
@@ -87,26 +75,14 @@ struct admin_pg *admin_pg_create(const char *version, admin_pg_execute_cb *execu
     return p;
 }
 
-static void item_free(struct item_list *list, size_t *count, struct item *it)
+static void statement_free(struct admin_pg *p, struct admin_pg_item *it)
 {
-    if (it == NULL)
-        return;
-    TAILQ_REMOVE(list, it, link);
-    --*count;
-    admin_result_destroy(&it->result);
-    free(it->name);
-    free(it->text);
-    free(it);
+    admin_pg_item_free(&p->statements, &p->n_statements, it);
 }
 
-static void statement_free(struct admin_pg *p, struct item *it)
+static void portal_free(struct admin_pg *p, struct admin_pg_item *it)
 {
-    item_free(&p->statements, &p->n_statements, it);
-}
-
-static void portal_free(struct admin_pg *p, struct item *it)
-{
-    item_free(&p->portals, &p->n_portals, it);
+    admin_pg_item_free(&p->portals, &p->n_portals, it);
 }
 
 static void portals_free_all(struct admin_pg *p)
@@ -127,37 +103,6 @@ void admin_pg_destroy(struct admin_pg **pp)
     admin_result_destroy(&p->result);
     free(p->batch);
     free(p);
-}
-
-static struct item *item_find(struct item_list *list, const char *name)
-{
-    struct item *it;
-    TAILQ_FOREACH(it, list, link)
-    {
-        if (strcmp(it->name, name) == 0)
-            return it;
-    }
-    return NULL;
-}
-
-static struct item *item_add(struct item_list *list, size_t *count, const char *name,
-                             const char *text, const struct admin_command *cmd)
-{
-    struct item *it = calloc(1, sizeof *it);
-    if (it == NULL)
-        return NULL;
-    it->name = strdup(name);
-    it->text = strdup(text);
-    if (it->name == NULL || it->text == NULL) {
-        free(it->name);
-        free(it->text);
-        free(it);
-        return NULL;
-    }
-    it->cmd = *cmd;
-    TAILQ_INSERT_HEAD(list, it, link);
-    ++*count;
-    return it;
 }
 
 /* ---- answers ------------------------------------------------------------------------------------
@@ -452,7 +397,7 @@ static void on_parse(struct admin_pg *p, struct reader *r, struct buf *out)
     struct admin_command cmd;
     const char *sqlstate = NULL;
     struct err e = {{0}};
-    struct item *old = item_find(&p->statements, name);
+    struct admin_pg_item *old = admin_pg_item_find(&p->statements, name);
     if (!read_end(r)) {
         put_malformed(p, out);
     } else if (n_types != 0) {
@@ -465,7 +410,7 @@ static void on_parse(struct admin_pg *p, struct reader *r, struct buf *out)
         put_error(p, out, "53400", "too many prepared statements");
     } else {
         statement_free(p, old);
-        if (item_add(&p->statements, &p->n_statements, name, text, &cmd) == NULL)
+        if (admin_pg_item_add(&p->statements, &p->n_statements, name, text, &cmd) == NULL)
             p->broken = true;
         wrote(p, pg_msg_bare(out, '1'));
     }
@@ -505,8 +450,8 @@ static void on_bind(struct admin_pg *p, struct reader *r, struct buf *out)
     for (uint32_t i = 0; i < n_formats && !r->bad; i++)
         (void)read_uint(r, 2);
     uint32_t n_values = read_uint(r, 2);
-    struct item *st = item_find(&p->statements, name);
-    struct item *old = item_find(&p->portals, portal);
+    struct admin_pg_item *st = admin_pg_item_find(&p->statements, name);
+    struct admin_pg_item *old = admin_pg_item_find(&p->portals, portal);
     struct admin_pg_formats formats = {0};
     if (r->bad) {
         put_malformed(p, out);
@@ -522,7 +467,8 @@ static void on_bind(struct admin_pg *p, struct reader *r, struct buf *out)
         put_error(p, out, "53400", "too many portals");
     } else {
         portal_free(p, old);
-        struct item *it = item_add(&p->portals, &p->n_portals, portal, st->text, &st->cmd);
+        struct admin_pg_item *it =
+            admin_pg_item_add(&p->portals, &p->n_portals, portal, st->text, &st->cmd);
         if (it == NULL)
             p->broken = true;
         else
@@ -539,7 +485,7 @@ static void on_describe(struct admin_pg *p, struct reader *r, struct buf *out)
         put_malformed(p, out);
         return;
     }
-    struct item *it = item_find(what == 'S' ? &p->statements : &p->portals, name);
+    struct admin_pg_item *it = admin_pg_item_find(what == 'S' ? &p->statements : &p->portals, name);
     if (it == NULL) {
         put_error(p, out, what == 'S' ? "26000" : "34000",
                   what == 'S' ? "prepared statement does not exist" : "portal does not exist");
@@ -560,9 +506,9 @@ static void on_close(struct admin_pg *p, struct reader *r, struct buf *out)
         return;
     }
     if (what == 'S')
-        statement_free(p, item_find(&p->statements, name));
+        statement_free(p, admin_pg_item_find(&p->statements, name));
     else
-        portal_free(p, item_find(&p->portals, name));
+        portal_free(p, admin_pg_item_find(&p->portals, name));
     wrote(p, pg_msg_bare(out, '3'));
 }
 
@@ -574,7 +520,7 @@ static void on_execute(struct admin_pg *p, struct reader *r, struct buf *out)
         put_malformed(p, out);
         return;
     }
-    struct item *it = item_find(&p->portals, name);
+    struct admin_pg_item *it = admin_pg_item_find(&p->portals, name);
     if (it == NULL) {
         put_error(p, out, "34000", "portal does not exist");
         return;
