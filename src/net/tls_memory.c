@@ -17,7 +17,7 @@
  * Whatever else comes up within a call (a thread's random generator, an error queue) goes to the
  * heap, and so does everything when a build of OpenSSL names no files.
  *
- * Buffers. Records and handshakes want 16 to 20 kB for a moment. On the heap a storm of handshakes
+ * Buffers. Records and handshakes want 4 to 22 kB for a moment. On the heap a storm of handshakes
  * would leave as many holes between what lives on; so they have a region of their own, whose pages
  * go back to the kernel but for a few.
  *
@@ -41,7 +41,7 @@
 
 #define ARENA_BYTES  16384u
 #define BUFFER_BYTES 24576u
-#define BUFFER_LEAST 8192u /* smaller ones live on the heap */
+#define BUFFER_LEAST 4096u /* smaller ones live on the heap */
 #define SLOTS        131072u
 
 enum {
@@ -399,7 +399,7 @@ static void *on_malloc(size_t size, const char *file, int line)
 {
     (void)line;
     void *p = NULL;
-    if (current && size >= 512 && size < BUFFER_LEAST && is_sessions_own(file))
+    if (current && size >= 512 && size < ARENA_BYTES && is_sessions_own(file))
         p = arena_alloc(current, size);
     else if (size >= BUFFER_LEAST && size <= BUFFER_BYTES)
         p = region_get(&buffers);

@@ -8,9 +8,11 @@
 
 #include "net/stream.h"
 #include "net/tls.h"
+#include "net/tls_memory.h"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <sys/mman.h>
 
 static char cert_file[] = "/tmp/weir-net-cert-XXXXXX", key_file[] = "/tmp/weir-net-key-XXXXXX";
 static char other_cert[] = "/tmp/weir-net-cert-XXXXXX", other_key[] = "/tmp/weir-net-key-XXXXXX";
@@ -438,6 +440,87 @@ static void a_session_moves_to_another_loop(void **state)
     loop_destroy(&other);
 }
 
+/* ---- idle sessions --------------------------------------------------------------------------- */
+
+static bool has_pages(const void *p)
+{
+    unsigned char there = 1;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    assert_int_equal(mincore((void *)((uintptr_t)p & ~(page - 1)), page, &there), 0);
+    return there & 1;
+}
+
+/* What the loop's timer does within three seconds. */
+static void fall_asleep(void)
+{
+    for (int i = 0; i < 4; i++)
+        tls_arena_sweep();
+}
+
+static void idle_sessions_sleep_and_wake(void **state, int version)
+{
+    struct rig *r = *state;
+    /* A second session: what the two have in common is what need not be kept. */
+    struct rig neighbour = {.loop = r->loop,
+                            .ctx = r->ctx,
+                            .client_ctx = r->client_ctx,
+                            .cut = SIZE_MAX,
+                            .in = malloc(1 << 16),
+                            .in_room = 1 << 16,
+                            .read_room = 1 << 16,
+                            .consume = true,
+                            .last = IO_AGAIN};
+    char text[80];
+    SSL_CTX_set_max_proto_version(r->client_ctx, version);
+    connect_pair(r);
+    shake_hands(r);
+    connect_pair(&neighbour);
+    shake_hands(&neighbour);
+    echo(r, "before");
+    echo(&neighbour, "before");
+    for (int round = 0; round < 20; round++) {
+        fall_asleep();
+        assert_false(has_pages(r->s.ssl));
+        assert_false(has_pages(neighbour.s.ssl));
+        if (round % 3 == 0) { /* a fact wakes too */
+            tls_describe(&r->s, text, sizeof text);
+            assert_memory_equal(text, "TLSv1.", 6);
+            assert_true(has_pages(r->s.ssl));
+        }
+        echo(r, "awake again");
+        assert_true(has_pages(r->s.ssl));
+        assert_false(has_pages(neighbour.s.ssl));
+        if (round % 2)
+            echo(&neighbour, "so am I");
+    }
+    fall_asleep();
+    stream_fini(&neighbour.s, false); /* out of its sleep */
+    disconnect_pair(&neighbour);
+    free(neighbour.in);
+}
+
+static void idle_tls13_sessions_sleep_and_wake(void **state)
+{
+    idle_sessions_sleep_and_wake(state, TLS1_3_VERSION);
+}
+
+static void idle_tls12_sessions_sleep_and_wake(void **state)
+{
+    idle_sessions_sleep_and_wake(state, TLS1_2_VERSION);
+}
+
+static void the_loop_puts_sessions_to_sleep(void **state)
+{
+    struct rig *r = *state;
+    connect_pair(r);
+    shake_hands(r);
+    echo(r, "hello");
+    assert_true(has_pages(r->s.ssl));
+    TURN_UNTIL(r->loop, !has_pages(r->s.ssl));
+    echo(r, "again");
+    TURN_UNTIL(r->loop, !has_pages(r->s.ssl));
+}
+
 /* ---- contexts -------------------------------------------------------------------------------- */
 
 static void connections_outlive_their_context(void **state)
@@ -635,6 +718,9 @@ int main(void)
         T(paused_hears_the_end),
         T(our_end_sends_close_notify),
         T(a_session_moves_to_another_loop),
+        T(idle_tls13_sessions_sleep_and_wake),
+        T(idle_tls12_sessions_sleep_and_wake),
+        T(the_loop_puts_sessions_to_sleep), /* the ones above have shown what is common */
         T(connections_outlive_their_context),
         T(tls13_tickets_survive_a_reload),
         T(tls12_tickets_survive_a_reload),
