@@ -43,6 +43,7 @@ struct login_policy {
     int auth_type; /* the protocol's own enum, from the setting */
     int tls_mode;  /* 0 off, 1 offered, 2 required */
     uint32_t scram_iterations;
+    bool mock_scram; /* unknown users are asked as if their secret were a SCRAM one */
 };
 
 /* How the worker found the user. */

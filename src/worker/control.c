@@ -233,6 +233,10 @@ static void on_mail(struct mail *m, void *arg)
         on_job(c, container_of(m, struct job, mail));
         return;
     }
+    if (m->kind == MAIL_VIEW) {
+        view_collected(m);
+        return;
+    }
     if (m->kind == MAIL_CONSOLE) {
         struct console_request *q = container_of(m, struct console_request, mail);
         c->world->console->run(q, c->world->console->arg);

@@ -67,8 +67,13 @@ static void dial_failed(struct dial *d, enum dial_failure why, const char *code,
     pthread_mutex_lock(&r->lock);
     snprintf(r->last_error, sizeof r->last_error, "%s", text);
     pthread_mutex_unlock(&r->lock);
-    if (why == DIAL_FAIL_REACH)
-        atomic_store(&r->server->reachable, false);
+    /* A server that refuses has answered. */
+    atomic_store(&r->server->reachable, why != DIAL_FAIL_REACH);
+    if (why == DIAL_FAIL_REFUSED) {
+        struct settings *set = world_settings(c->world);
+        routes_relax(c->world->routes, set, r);
+        settings_put(&set);
+    }
     core_open_failed(r->pool, map[why], code, text, clock_now_us());
     dial_free(d);
     control_plan(c, r->server);

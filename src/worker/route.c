@@ -150,7 +150,7 @@ static void route_configure(struct route *r, const struct settings *set,
         .lifetime_us = p.server_lifetime_us,
     };
     /* The first connection teaches what a client is to be greeted with. */
-    if (r->report == NULL && lim->min_conns == 0 && !r->replication)
+    if (r->report == NULL && !r->relaxed && lim->min_conns == 0 && !r->replication)
         lim->min_conns = 1;
 }
 

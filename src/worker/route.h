@@ -25,6 +25,7 @@ struct route {
     int pool_mode;
     uint64_t query_wait_us, query_timeout_us, tx_timeout_us, idle_tx_timeout_us, idle_us;
     _Atomic uint32_t clients;
+    _Atomic bool paused, disabled;
     pthread_mutex_t lock; /* guards what follows */
     void *report;         /* what a fresh connection reports, or NULL */
     char *password;       /* proven or configured; wiped */

@@ -1,16 +1,546 @@
-/* SPDX-License-Identifier: ISC */
+/* SPDX-License-Identifier: ISC
+ * See view.h. What is asked of one worker runs on that worker's thread.
+ */
 #include "config.h"
 
-#include "worker/worker_priv.h"
+#include "worker/view.h"
 
-void view_on_mail(struct worker *w, struct mail *m)
+#include "worker/control.h"
+#include "worker/route.h"
+#include "worker/world.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROWS_A_TURN 256u
+
+static void copy(char *to, size_t room, const char *from)
 {
-    (void)w;
-    (void)m;
+    (void)snprintf(to, room, "%s", from != NULL ? from : "");
 }
 
-void order_on_mail(struct worker *w, struct mail *m)
+static const char *mode_name(int mode)
 {
-    (void)w;
-    (void)m;
+    static const char *const names[] = {"transaction", "session", "statement"};
+    return names[mode >= 0 && mode < 3 ? mode : 0];
+}
+
+/* ---- rows that are read where they stand ------------------------------------------------------------ */
+
+static size_t count_routes(struct world *w)
+{
+    size_t n = 0;
+    for (struct route *r = routes_first(w->routes); r != NULL; r = r->next)
+        n++;
+    return n;
+}
+
+static void fill_pool(struct route *r, struct view_pool *p, uint64_t now)
+{
+    struct core_counts n;
+    core_pool_counts(r->pool, now, &n);
+    copy(p->database, sizeof p->database, r->database);
+    copy(p->user, sizeof p->user, r->user);
+    copy(p->server, sizeof p->server, r->server->name);
+    p->pool_mode = mode_name(r->pool_mode);
+    uint32_t clients = atomic_load(&r->clients);
+    p->cl_active = n.lent;
+    p->cl_waiting = n.waiting;
+    p->cl_idle = clients > n.lent + n.waiting ? clients - n.lent - n.waiting : 0;
+    p->sv_active = n.lent;
+    p->sv_idle = n.idle;
+    p->sv_login = n.opening;
+    p->sv_closing = n.closing;
+    p->sv_cancel = n.cancelling;
+    p->limit = n.bound;
+    p->maxwait_us = n.oldest_wait_us;
+    p->paused = atomic_load(&r->paused);
+    p->disabled = atomic_load(&r->disabled);
+    pthread_mutex_lock(&r->lock);
+    copy(p->last_error, sizeof p->last_error, r->last_error);
+    pthread_mutex_unlock(&r->lock);
+}
+
+size_t world_pools(struct world *w, struct view_pool **rows)
+{
+    size_t n = 0, room = count_routes(w);
+    *rows = calloc(room + 1, sizeof **rows);
+    if (*rows == NULL)
+        return 0;
+    for (struct route *r = routes_first(w->routes); r != NULL && n < room; r = r->next)
+        fill_pool(r, &(*rows)[n++], clock_now_us());
+    return n;
+}
+
+size_t world_bounds(struct world *w, struct view_bound **rows)
+{
+    size_t n = 0, room = 0;
+    for (struct bound_server *s = routes_first_server(w->routes); s != NULL; s = s->next)
+        room++;
+    *rows = calloc(room + 1, sizeof **rows);
+    if (*rows == NULL)
+        return 0;
+    for (struct bound_server *s = routes_first_server(w->routes); s != NULL && n < room;
+         s = s->next) {
+        struct view_bound *b = &(*rows)[n++];
+        struct core_counts c;
+        core_server_counts(s->core, clock_now_us(), &c);
+        copy(b->server, sizeof b->server, s->name);
+        b->limit = c.bound;
+        b->opening = c.opening;
+        b->idle = c.idle;
+        b->lent = c.lent;
+        b->closing = c.closing;
+        b->cancelling = c.cancelling;
+        b->control = c.control;
+        b->waiting = c.waiting;
+        b->oldest_wait_us = c.oldest_wait_us;
+        b->oldest_loan_us = c.oldest_loan_us;
+        b->reachable = atomic_load(&s->reachable);
+        b->server_max_connections = s->max_connections;
+        for (struct route *r = routes_first(w->routes); r != NULL; r = r->next) {
+            pthread_mutex_lock(&r->lock);
+            if (r->server == s && r->version[0] != '\0')
+                copy(b->version, sizeof b->version, r->version);
+            pthread_mutex_unlock(&r->lock);
+        }
+    }
+    return n;
+}
+
+size_t world_databases(struct world *w, struct view_database **rows)
+{
+    struct settings *set = world_settings(w);
+    const struct conf_database *db;
+    size_t n = 0, room = 0;
+    while (conf_database_at(set->conf, room) != NULL)
+        room++;
+    *rows = calloc(room + 1, sizeof **rows);
+    for (; *rows != NULL && n < room && (db = conf_database_at(set->conf, n)) != NULL; n++) {
+        struct view_database *v = &(*rows)[n];
+        struct conf_pool p;
+        conf_pool_resolve(set->conf, db, db->user != NULL ? db->user : "", &p);
+        copy(v->name, sizeof v->name, db->name);
+        copy(v->host, sizeof v->host, db->n_hosts != 0 ? db->hosts[0].host : "");
+        v->port = db->n_hosts != 0 ? db->hosts[0].port : 0;
+        copy(v->dbname, sizeof v->dbname, db->dbname != NULL ? db->dbname : db->name);
+        copy(v->force_user, sizeof v->force_user, db->user);
+        v->pool_mode = mode_name((int)p.pool_mode);
+        v->pool_size = (uint32_t)p.pool_size;
+        v->min_pool_size = (uint32_t)p.min_pool_size;
+        v->max_connections = (uint32_t)p.max_db_connections;
+        for (struct route *r = routes_first(w->routes); r != NULL; r = r->next) {
+            struct core_counts c;
+            if (strcmp(r->database, db->name) != 0)
+                continue;
+            core_pool_counts(r->pool, clock_now_us(), &c);
+            v->current_connections += c.opening + c.idle + c.lent + c.closing;
+            v->current_client_connections += atomic_load(&r->clients);
+            v->paused = v->paused || atomic_load(&r->paused);
+            v->disabled = v->disabled || atomic_load(&r->disabled);
+        }
+    }
+    settings_put(&set);
+    return *rows != NULL ? n : 0;
+}
+
+size_t world_users(struct world *w, struct view_user **rows)
+{
+    size_t n = 0, room = count_routes(w);
+    *rows = calloc(room + 1, sizeof **rows);
+    if (*rows == NULL)
+        return 0;
+    for (struct route *r = routes_first(w->routes); r != NULL; r = r->next) {
+        size_t i = 0;
+        while (i < n && strncmp((*rows)[i].name, r->user, VIEW_NAME_MAX - 1) != 0)
+            i++;
+        if (i == n) {
+            if (n == room)
+                break;
+            copy((*rows)[n++].name, VIEW_NAME_MAX, r->user);
+        }
+        struct core_counts c;
+        core_pool_counts(r->pool, clock_now_us(), &c);
+        (*rows)[i].current_connections += c.opening + c.idle + c.lent + c.closing;
+        (*rows)[i].current_client_connections += atomic_load(&r->clients);
+    }
+    return n;
+}
+
+size_t world_stats(struct world *w, struct view_stats **rows)
+{
+    size_t n = 0, room = count_routes(w);
+    *rows = calloc(room + 1, sizeof **rows);
+    if (*rows == NULL)
+        return 0;
+    for (struct route *r = routes_first(w->routes); r != NULL; r = r->next) {
+        size_t i = 0;
+        while (i < n && strncmp((*rows)[i].database, r->database, VIEW_NAME_MAX - 1) != 0)
+            i++;
+        if (i == n) {
+            if (n == room)
+                break;
+            copy((*rows)[n++].database, VIEW_NAME_MAX, r->database);
+        }
+        for (uint32_t k = 0; k < w->n_workers; k++)
+            stat_merge(&(*rows)[i], &r->stats[k]);
+    }
+    return n;
+}
+
+void world_times(struct world *w, bool hold, struct histogram_view *out)
+{
+    memset(out, 0, sizeof *out);
+    for (uint32_t k = 0; k < w->n_workers; k++)
+        histogram_merge(out, hold ? &w->workers[k]->hold : &w->workers[k]->wait);
+}
+
+/* Until loans are lent by function all of them are one function's. */
+size_t world_functions(struct world *w, struct view_function **rows)
+{
+    struct view_function *f = *rows = calloc(1, sizeof **rows);
+    struct histogram_view h;
+    if (f == NULL)
+        return 0;
+    copy(f->name, sizeof f->name, "*");
+    for (struct bound_server *s = routes_first_server(w->routes); s != NULL; s = s->next) {
+        struct core_counts c;
+        core_server_counts(s->core, clock_now_us(), &c);
+        f->lent += c.lent;
+        f->waiting += c.waiting;
+        f->loans += c.loans_total;
+        f->refusals += c.refused_total + c.expired_total;
+        if (c.oldest_wait_us > f->oldest_wait_us)
+            f->oldest_wait_us = c.oldest_wait_us;
+    }
+    f->clients = atomic_load(&w->clients);
+    f->weight = 1;
+    world_times(w, false, &h);
+    f->wait_p50_us = histogram_quantile_us(&h, 0.5);
+    f->wait_p95_us = histogram_quantile_us(&h, 0.95);
+    f->wait_p99_us = histogram_quantile_us(&h, 0.99);
+    world_times(w, true, &h);
+    f->hold_p50_us = histogram_quantile_us(&h, 0.5);
+    f->hold_p95_us = histogram_quantile_us(&h, 0.95);
+    f->hold_p99_us = histogram_quantile_us(&h, 0.99);
+    return 1;
+}
+
+size_t world_mem(struct world *w, struct view_mem **rows)
+{
+    struct view_mem *m = *rows = calloc(1, sizeof **rows);
+    if (m == NULL)
+        return 0;
+    copy(m->name, sizeof m->name, "client");
+    for (uint32_t k = 0; k < w->n_workers; k++) {
+        const struct slab *s = &w->workers[k]->clients; /* a torn read only shows an old number */
+        m->size_bytes = s->size;
+        m->used += s->used;
+        m->total_bytes += (uint64_t)s->blocks * 65536u;
+    }
+    m->free = m->size_bytes != 0 ? m->total_bytes / m->size_bytes - m->used : 0;
+    return 1;
+}
+
+void world_overview(struct world *w, struct view_overview *out)
+{
+    struct view_user *users;
+    struct settings *set = world_settings(w);
+    out->started_wall_us = w->started_wall_us;
+    out->workers = w->n_workers;
+    while (conf_database_at(set->conf, out->databases) != NULL)
+        out->databases++;
+    settings_put(&set);
+    out->users = (uint32_t)world_users(w, &users);
+    free(users);
+    out->pools = (uint32_t)count_routes(w);
+    for (uint32_t k = 0; k < w->n_workers; k++) {
+        const uint32_t *n = w->workers[k]->counts;
+        out->clients_login += n[CLIENT_LOGIN];
+        out->clients_idle += n[CLIENT_IDLE];
+        out->clients_waiting += n[CLIENT_WAITING];
+        out->clients_active += n[CLIENT_ACTIVE];
+    }
+    for (struct bound_server *s = routes_first_server(w->routes); s != NULL; s = s->next) {
+        struct core_counts c;
+        core_server_counts(s->core, clock_now_us(), &c);
+        out->servers += c.opening + c.idle + c.lent + c.closing;
+    }
+    out->draining = atomic_load(&w->draining);
+    for (struct route *r = routes_first(w->routes); r != NULL; r = r->next)
+        out->paused = out->paused || atomic_load(&r->paused);
+}
+
+/* ---- rows that are collected --------------------------------------------------------------------------- */
+
+struct view_mail {
+    struct mail mail;
+    struct world *world;
+    enum view_what what;
+    uint32_t worker; /* whose turn it is */
+    uint32_t slot;   /* where to go on */
+    view_done *done;
+    void *arg;
+    struct buf rows;
+    size_t n;
+};
+
+static void put_addr(const struct client *c, char *to, size_t room, uint16_t *port)
+{
+    *port = c->port;
+    copy(to, room, "unix");
+    if (c->family != 0)
+        (void)inet_ntop(c->family == 4 ? AF_INET : AF_INET6, c->addr, to, (socklen_t)room);
+}
+
+static uint64_t wall(const struct worker *w, uint64_t mono_us)
+{
+    return clock_wall_us() - (w->now_us - mono_us);
+}
+
+static void client_row(struct worker *w, struct client *c, struct view_client *v)
+{
+    struct proto_facts f;
+    c->route->proto->facts(c->proto, c->loan != NULL ? c->loan->proto : NULL, &f);
+    v->id = (uint64_t)w->index << 24 | (c->slot + 1);
+    copy(v->database, sizeof v->database, c->route->database);
+    copy(v->user, sizeof v->user, c->route->user);
+    copy(v->application_name, sizeof v->application_name, f.application_name);
+    copy(v->function, sizeof v->function,
+         f.application_name[0] != '\0' ? f.application_name : c->route->user);
+    put_addr(c, v->addr, sizeof v->addr, &v->port);
+    tls_describe(&c->stream, v->tls, sizeof v->tls);
+    v->state = c->state == CLIENT_ACTIVE && f.tx != 'I' && !f.busy ? "idle_in_transaction"
+                                                                  : client_state_names[c->state];
+    v->protocol = c->route->proto->name;
+    v->connected_wall_us = wall(w, c->connected_us);
+    v->request_wall_us = wall(w, c->since_us);
+    v->wait_us = c->state == CLIENT_WAITING ? w->now_us - c->since_us : 0;
+    v->server_id = c->loan != NULL ? c->loan->id : 0;
+    v->prepared = f.prepared;
+    v->worker = w->index;
+}
+
+static void pin_row(struct worker *w, struct client *c, struct view_mail *m)
+{
+    struct proto_facts f;
+    struct view_pin v = {0};
+    if (c->loan == NULL)
+        return;
+    c->route->proto->facts(c->proto, c->loan->proto, &f);
+    if (f.pin_reason[0] == '\0')
+        return;
+    v.client_id = (uint64_t)w->index << 24 | (c->slot + 1);
+    v.server_id = c->loan->id;
+    copy(v.database, sizeof v.database, c->route->database);
+    copy(v.user, sizeof v.user, c->route->user);
+    copy(v.function, sizeof v.function,
+         f.application_name[0] != '\0' ? f.application_name : c->route->user);
+    copy(v.reason, sizeof v.reason, f.pin_reason);
+    copy(v.statement, sizeof v.statement, f.pin_statement);
+    v.age_us = w->now_us - f.pin_since_us;
+    if (buf_append(&m->rows, &v, sizeof v))
+        m->n++;
+}
+
+static void server_row(struct worker *w, struct backend *b, struct view_mail *m)
+{
+    struct proto_facts f;
+    struct view_server v = {0};
+    static const char *const states[] = {"idle", "active", "cleaning", "active"};
+    b->route->proto->facts(NULL, b->proto, &f);
+    v.id = b->id;
+    copy(v.database, sizeof v.database, b->route->database);
+    copy(v.user, sizeof v.user, b->route->user);
+    copy(v.application_name, sizeof v.application_name, f.application_name);
+    copy(v.server, sizeof v.server, b->route->server->name);
+    stream_peer(&b->stream, v.addr, sizeof v.addr, &v.port, v.local_addr, sizeof v.local_addr,
+                &v.local_port);
+    tls_describe(&b->stream, v.tls, sizeof v.tls);
+    v.state = b->state == BACKEND_LENT && b->deadline_us != 0 ? "settling" : states[b->state];
+    v.connected_wall_us = b->opened_wall_us;
+    v.request_wall_us = b->lent_us != 0 ? wall(w, b->lent_us) : b->opened_wall_us;
+    v.client_id = b->client != NULL ? (uint64_t)w->index << 24 | (b->client->slot + 1) : 0;
+    v.remote_pid = b->route->server_ops->remote_pid(b->proto);
+    v.loans = b->core.loans;
+    v.prepared = f.prepared;
+    v.worker = w->index;
+    if (buf_append(&m->rows, &v, sizeof v))
+        m->n++;
+}
+
+static void collect_servers(struct worker *w, struct view_mail *m)
+{
+    for (int s = 0; s < 3; s++) {
+        struct backend *b;
+        TAILQ_FOREACH(b, &w->backends[s], link)
+        server_row(w, b, m);
+    }
+}
+
+/* Some of the clients; true: all are done. */
+static bool collect_clients(struct worker *w, struct view_mail *m)
+{
+    uint32_t end = m->slot + ROWS_A_TURN;
+    for (; m->slot < w->n_slots && m->slot < end; m->slot++) {
+        struct client *c = w->slots[m->slot];
+        if (c == NULL || c->route == NULL || c->is_console || c->state == CLIENT_LOGIN ||
+            c->state == CLIENT_GONE || c->state == CLIENT_CLOSING)
+            continue;
+        if (m->what == VIEW_PINS) {
+            pin_row(w, c, m);
+            continue;
+        }
+        struct view_client v = {0};
+        client_row(w, c, &v);
+        if (buf_append(&m->rows, &v, sizeof v))
+            m->n++;
+    }
+    return m->slot >= w->n_slots;
+}
+
+void view_on_mail(struct worker *w, struct mail *mail)
+{
+    struct view_mail *m = container_of(mail, struct view_mail, mail);
+    bool all = true;
+    if (m->what == VIEW_SERVERS)
+        collect_servers(w, m);
+    else
+        all = collect_clients(w, m);
+    if (!all) {
+        worker_post(w->world, w->index, mail);
+        return;
+    }
+    m->slot = 0;
+    m->worker++;
+    if (m->worker < w->world->n_workers)
+        worker_post(w->world, (uint16_t)m->worker, mail);
+    else
+        control_post(w->world->control, mail);
+}
+
+void view_collected(struct mail *mail)
+{
+    struct view_mail *m = container_of(mail, struct view_mail, mail);
+    void *rows = m->rows.data; /* nothing was consumed: the block begins with the first row */
+    m->done(rows, m->n, m->arg);
+    free(m);
+}
+
+bool world_collect(struct world *w, enum view_what what, view_done *done, void *arg)
+{
+    struct view_mail *m = calloc(1, sizeof *m);
+    if (m == NULL)
+        return false;
+    m->mail.kind = MAIL_VIEW;
+    m->world = w;
+    m->what = what;
+    m->done = done;
+    m->arg = arg;
+    worker_post(w, 0, &m->mail);
+    return true;
+}
+
+/* ---- orders -------------------------------------------------------------------------------------------------- */
+
+struct order_mail {
+    struct mail mail;
+    uint64_t client_id; /* one client, or (0) all of a database */
+    char database[256]; /* "" for every one */
+};
+
+void order_on_mail(struct worker *w, struct mail *mail)
+{
+    struct order_mail *m = container_of(mail, struct order_mail, mail);
+    for (uint32_t i = 0; i < w->n_slots; i++) {
+        struct client *c = w->slots[i];
+        if (c == NULL || c->route == NULL || c->is_console || c->state == CLIENT_LOGIN ||
+            c->state == CLIENT_GONE || c->state == CLIENT_CLOSING)
+            continue;
+        bool meant = m->client_id != 0
+                         ? m->client_id == ((uint64_t)w->index << 24 | (c->slot + 1))
+                         : m->database[0] == '\0' || strcmp(m->database, c->route->database) == 0;
+        if (meant)
+            client_say(c, PROTO_EV_KILLED, NULL,
+                       "terminating connection due to administrator command");
+    }
+    free(m);
+}
+
+static void send_order(struct world *w, uint64_t client_id, const char *database)
+{
+    for (uint32_t k = 0; k < w->n_workers; k++) {
+        if (client_id != 0 && client_id >> 24 != k)
+            continue;
+        struct order_mail *m = calloc(1, sizeof *m);
+        if (m == NULL)
+            continue;
+        m->mail.kind = MAIL_ORDER;
+        m->client_id = client_id;
+        copy(m->database, sizeof m->database, database);
+        worker_post(w, (uint16_t)k, &m->mail);
+    }
+}
+
+void world_kill_client(struct world *w, uint64_t id)
+{
+    send_order(w, id, NULL);
+}
+
+static void order_route(struct route *r, enum world_verb verb)
+{
+    switch (verb) {
+    case WORLD_PAUSE:
+    case WORLD_RESUME:
+        atomic_store(&r->paused, verb == WORLD_PAUSE);
+        core_pool_pause(r->pool, verb == WORLD_PAUSE);
+        break;
+    case WORLD_DISABLE:
+    case WORLD_ENABLE:
+        atomic_store(&r->disabled, verb == WORLD_DISABLE);
+        core_pool_disable(r->pool, verb == WORLD_DISABLE);
+        break;
+    case WORLD_KILL:
+        atomic_store(&r->paused, true);
+        core_pool_pause(r->pool, true);
+        core_pool_reconnect(r->pool, clock_now_us());
+        break;
+    case WORLD_RECONNECT:
+        core_pool_reconnect(r->pool, clock_now_us());
+        break;
+    }
+}
+
+bool world_order(struct world *w, enum world_verb verb, const char *database)
+{
+    if (database != NULL) {
+        struct settings *set = world_settings(w);
+        bool known = conf_database_find(set->conf, database) != NULL;
+        settings_put(&set);
+        if (!known)
+            return false;
+    }
+    for (struct route *r = routes_first(w->routes); r != NULL; r = r->next)
+        if (database == NULL || strcmp(r->database, database) == 0)
+            order_route(r, verb);
+    if (verb == WORLD_KILL)
+        send_order(w, 0, database);
+    for (struct bound_server *s = routes_first_server(w->routes); s != NULL; s = s->next)
+        control_plan(w->control, s);
+    return true;
+}
+
+uint32_t world_lent(struct world *w, const char *database)
+{
+    uint32_t n = 0;
+    for (struct route *r = routes_first(w->routes); r != NULL; r = r->next) {
+        struct core_counts c;
+        if (database != NULL && strcmp(r->database, database) != 0)
+            continue;
+        core_pool_counts(r->pool, clock_now_us(), &c);
+        n += c.lent;
+    }
+    return n;
 }

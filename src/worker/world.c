@@ -107,6 +107,15 @@ static void prepare_secrets(const struct settings *s, const struct conf_settings
             pg_login_prepare_secret(db->user, db->password, iterations);
 }
 
+/* Are most secrets SCRAM ones? Unknown users must be asked what most known ones are asked. */
+static bool most_are_scram(const struct userlist *users)
+{
+    size_t scram = 0, n = users != NULL ? userlist_count(users) : 0;
+    for (size_t i = 0; i < n; i++)
+        scram += userlist_at(users, i)->kind == USERLIST_SCRAM;
+    return n == 0 || scram * 2 > n;
+}
+
 static bool any_idle_limit(const struct conf *conf)
 {
     const struct conf_user *u;
@@ -144,6 +153,7 @@ static struct settings *settings_create(struct conf *conf, struct conf_report *r
         s->users = userlist_load(cs->auth_file, report);
     if (report->errors == before && !make_tls(s, cs, &e))
         conf_report_add(report, CONF_ERROR, NULL, 0, "client_tls: %s", e.text);
+    s->policy.mock_scram = most_are_scram(s->users);
     if (report->errors != before)
         settings_put(&s);
     else
@@ -212,14 +222,30 @@ static bool open_listeners(struct world *w, struct err *e)
     return true;
 }
 
+/* Somebody of the auth_file whose password is known, to try a database with; NULL: nobody. */
+static const char *some_user(const struct settings *set)
+{
+    for (size_t i = 0; set->users != NULL && i < userlist_count(set->users); i++) {
+        const struct userlist_user *u = userlist_at(set->users, i);
+        const struct conf_settings *cs = conf_settings(set->conf);
+        if (u->kind == USERLIST_PLAIN && u->secret[0] != '\0' &&
+            !conf_list_has(cs->admin_users, u->name) && !conf_list_has(cs->stats_users, u->name))
+            return u->name;
+    }
+    return NULL;
+}
+
 /* Routes whose user is known beforehand are made at once: their first connection teaches what
- * clients are to be greeted with, and min_pool_size holds from the start. */
+ * clients are to be greeted with and that the database is there, and min_pool_size holds from the
+ * start. */
 static void make_known_routes(struct world *w)
 {
     const struct conf_database *db;
-    for (size_t i = 0; (db = conf_database_at(w->settings->conf, i)) != NULL; i++)
-        if (db->user != NULL && strcmp(db->name, "*") != 0 && db->proto == CONF_PROTO_POSTGRES)
-            (void)routes_get(w->routes, w->settings, db, db->name, db->user, false);
+    for (size_t i = 0; (db = conf_database_at(w->settings->conf, i)) != NULL; i++) {
+        const char *user = db->user != NULL ? db->user : some_user(w->settings);
+        if (user != NULL && strcmp(db->name, "*") != 0 && db->proto == CONF_PROTO_POSTGRES)
+            (void)routes_get(w->routes, w->settings, db, db->name, user, false);
+    }
 }
 
 struct world *world_create(struct conf *conf, struct conf_report *report, struct err *e)
@@ -231,6 +257,7 @@ struct world *world_create(struct conf *conf, struct conf_report *report, struct
         return NULL;
     }
     pthread_mutex_init(&w->lock, NULL);
+    w->started_wall_us = clock_wall_us();
     w->settings = settings_create(conf, report);
     if (w->settings == NULL)
         return NULL;

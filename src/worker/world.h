@@ -26,6 +26,7 @@ struct world {
     _Atomic uint64_t backend_ids;
     _Atomic bool draining;
     _Atomic bool reachable; /* at least one database was */
+    uint64_t started_wall_us;
     const struct console_ops *console;
     /* Mail to the control plane that is not its own (console, orders): main.c's. */
     void (*on_control_mail)(struct mail *m, void *arg);
@@ -37,5 +38,7 @@ struct settings *world_settings(struct world *w); /* a reference */
 /* ---- control.c: messages to the control plane ---- */
 void control_post(struct control *c, struct mail *m);
 void control_nudge(struct control *c, struct core_server *s);
+/* ---- view.c ---- */
+void view_collected(struct mail *mail);
 
 #endif

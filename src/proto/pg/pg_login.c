@@ -17,6 +17,7 @@
 #include "proto/pg/pg_session.h"
 #include "proto/pg/pg_startup.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,7 +88,7 @@ static enum login_step refuse(struct pg_login *l, const char *code, const char *
 static enum login_step refuse_fault(struct pg_login *l, const struct pg_fault *f, struct buf *out)
 {
     (void)!pg_msg_fault(out, "FATAL", f);
-    (void)strncpy(l->reason, f->message, sizeof l->reason - 1);
+    (void)snprintf(l->reason, sizeof l->reason, "%.199s", f->message);
     l->stage = STAGE_DONE;
     return LOGIN_REFUSED;
 }
@@ -254,10 +255,11 @@ static void login_on_tls(void *login, const char *cn, const uint8_t *binding, si
 {
     struct pg_login *l = login;
     l->tls = true;
-    l->has_cn = cn != NULL;
-    if (cn != NULL)
-        (void)strncpy(l->cn, cn, sizeof l->cn - 1);
-    if (n <= sizeof l->binding) {
+    /* A name that doesn't fit is nobody's: cut, it could be another's. */
+    l->has_cn = cn != NULL && strlen(cn) < sizeof l->cn;
+    if (l->has_cn)
+        memcpy(l->cn, cn, strlen(cn) + 1);
+    if (n != 0 && n <= sizeof l->binding) {
         memcpy(l->binding, binding, n);
         l->binding_n = (uint8_t)n;
     }
@@ -279,7 +281,7 @@ static enum login_step login_on_secret(void *login, const struct login_found *fo
         .binding = l->binding,
         .binding_n = l->binding_n,
         .scram_iterations = l->policy.scram_iterations,
-        .mock_scram = true,
+        .mock_scram = l->policy.mock_scram,
         .verifiers = verifiers,
     };
     if (found->refuse != NULL) {
@@ -395,7 +397,7 @@ bool pg_login_init(struct err *e)
 {
     if (!pg_crypto_init(e))
         return false;
-    verifiers = pg_verifiers_create(4096);
+    verifiers = pg_verifiers_create(65536);
     if (verifiers == NULL || !pg_set_init()) {
         err_set(e, "out of memory");
         return false;

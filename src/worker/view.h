@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: ISC
+ * What can be seen of the world, and the orders it takes: for the admin floor.
+ *
+ * Thread: the control plane's. Arrays are malloc'ed and the caller's. The rows of clients and
+ * servers live on the workers and are collected by a message that goes round them, a few hundred
+ * rows a turn, so that looking delays nobody.
+ */
+#ifndef WEIR_WORKER_VIEW_H
+#define WEIR_WORKER_VIEW_H
+
+#include "stat/histogram.h"
+#include "stat/view.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct world;
+
+size_t world_pools(struct world *w, struct view_pool **rows);
+size_t world_bounds(struct world *w, struct view_bound **rows);
+size_t world_databases(struct world *w, struct view_database **rows);
+size_t world_users(struct world *w, struct view_user **rows);
+size_t world_stats(struct world *w, struct view_stats **rows);
+size_t world_functions(struct world *w, struct view_function **rows);
+size_t world_mem(struct world *w, struct view_mem **rows);
+void world_overview(struct world *w, struct view_overview *out);
+/* Waits (hold false) or holds of all loans. */
+void world_times(struct world *w, bool hold, struct histogram_view *out);
+
+enum view_what { VIEW_CLIENTS, VIEW_SERVERS, VIEW_PINS };
+/* `done` gets the rows (view_client, view_server or view_pin) on the control plane's thread, once. */
+typedef void view_done(void *rows, size_t n, void *arg);
+bool world_collect(struct world *w, enum view_what what, view_done *done, void *arg);
+
+enum world_verb { WORLD_PAUSE, WORLD_RESUME, WORLD_DISABLE, WORLD_ENABLE, WORLD_KILL,
+                  WORLD_RECONNECT };
+/* For one database, or (NULL) all; false: there is no such database. */
+bool world_order(struct world *w, enum world_verb verb, const char *database);
+/* Server connections of a database that are lent, and whether it is paused. */
+uint32_t world_lent(struct world *w, const char *database);
+/* Order a client to be closed; whether it exists shows later. */
+void world_kill_client(struct world *w, uint64_t id);
+
+#endif
