@@ -29,8 +29,8 @@ enum pg_canon_result {
 };
 
 /* Write the reported form of `value` to `out`, NUL-terminated. PG_CANON_BAD also when it doesn't
- * fit; 256 bytes suffice for all that is valid but an overlong application_name on 16 and later
- * (which is cut to 63 bytes all the same). */
+ * fit: 256 bytes suffice for whatever has a rule. Of a time zone that the server doesn't use itself
+ * nothing here knows the right spelling; it is taken as given. */
 enum pg_canon_result pg_canon_value(const struct pg_canon_server *server, const char *name,
                                     const char *value, size_t len, char *out, size_t cap);
 
