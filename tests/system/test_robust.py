@@ -99,7 +99,6 @@ IN_LOGIN = {
     "unknown mechanism": sasl_answers(message("p", cstr("SCRAM-MD5") + struct.pack("!I", 3) + b"n,,")),
     "inner length too long": sasl_answers(message("p", cstr("SCRAM-SHA-256") + struct.pack("!I", 9999) + FIRST)),
     "inner length negative": sasl_answers(message("p", cstr("SCRAM-SHA-256") + struct.pack("!i", -2) + FIRST)),
-    "empty client first": sasl_answers(message("p", cstr("SCRAM-SHA-256") + struct.pack("!i", -1))),
     "no nonce": sasl_answers(message("p", cstr("SCRAM-SHA-256") + struct.pack("!I", 5) + b"n,,n=")),
     "channel binding without tls": sasl_answers(message("p", cstr("SCRAM-SHA-256-PLUS") + struct.pack("!I", 30)
                                                         + b"p=tls-server-end-point,,n=,r=a")),
