@@ -129,6 +129,20 @@ static void print_options(enum conf_kind kind, const void *entry, FILE *to)
     }
 }
 
+/* A host of a URL: a socket's directory has slashes that aren't the URL's. */
+static void print_url_host(const struct conf_host *host, bool first, FILE *to)
+{
+    bool brackets = host->host[0] != '/' && strchr(host->host, ':') != NULL;
+    (void)fputs(first ? "" : ",", to);
+    (void)fputs(brackets ? "[" : "", to);
+    for (const char *p = host->host; *p != '\0'; p++)
+        if (isalnum((unsigned char)*p) || strchr(brackets ? ":.-" : ".-_", *p) != NULL)
+            (void)fputc(*p, to);
+        else
+            (void)fprintf(to, "%%%02X", (unsigned char)*p);
+    (void)fprintf(to, "%s:%u", brackets ? "]" : "", host->port);
+}
+
 static void print_database(const struct conf_database *db, FILE *to)
 {
     print_name(db->name, to);
@@ -136,8 +150,7 @@ static void print_database(const struct conf_database *db, FILE *to)
         /* There is no other way to say that it is MySQL. */
         (void)fputs(" mysql://", to);
         for (size_t i = 0; i < db->n_hosts; i++)
-            (void)fprintf(to, strchr(db->hosts[i].host, ':') ? "%s[%s]:%u" : "%s%s:%u",
-                          i == 0 ? "" : ",", db->hosts[i].host, db->hosts[i].port);
+            print_url_host(&db->hosts[i], i == 0, to);
     }
     for (size_t i = 0; i < db->n_params; i++)
         if (db->proto == CONF_PROTO_POSTGRES ||

@@ -30,7 +30,7 @@ static const char full[] = "[weir]\n"
                            "[databases]\n"
                            "a = postgres://u@h:1,i:2/x?options=-c%20geqo%3Doff pool_size=3\n"
                            "\"b = ;c\" = host=/run datestyle=ISO connect_query='it''s ; 1'\n"
-                           "m = mysql://u@[::1]:3307/y\n"
+                           "m = mysql://u@[::1]:3307,%2Frun%2Fmy/y\n"
                            "* = host=h\n"
                            "[servers]\n"
                            "h = max_server_connections=5 role=replica\n"
@@ -52,7 +52,7 @@ static void round_trip(void **state)
     assert_string_equal(conf_database_find(second, "b = ;c")->connect_query, "it's ; 1");
     assert_string_equal(conf_database_find(second, "a")->server, "h:1,i:2");
     assert_int_equal(conf_database_find(second, "m")->proto, CONF_PROTO_MYSQL);
-    assert_string_equal(conf_database_find(second, "m")->server, "[::1]:3307");
+    assert_string_equal(conf_database_find(second, "m")->server, "[::1]:3307,/run/my:3306");
     assert_int_equal(conf_server_find(second, "h:5432")->role, CONF_ROLE_REPLICA);
     free(printed);
     free(again);
