@@ -8,6 +8,7 @@
 
 #include <libpq-fe.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -210,10 +211,8 @@ static enum pg_canon_result canon_datestyle(struct canon *c)
         d.order = def.order != ORDER_NONE ? def.order : ORDER_MDY;
     if (d.style == STYLE_NONE)
         d.style = def.style != STYLE_NONE ? def.style : STYLE_ISO;
-    char text[32] = "";
-    strcat(text, style_names[d.style]);
-    strcat(text, ", ");
-    strcat(text, order_names[d.order]);
+    char text[32];
+    (void)snprintf(text, sizeof(text), "%s, %s", style_names[d.style], order_names[d.order]);
     return answer_string(c, text);
 }
 
@@ -246,10 +245,7 @@ static enum pg_canon_result zone_offset(struct canon *c, double hours)
         }
     }
     *p = '\0';
-    strcpy(text, west > 0 ? "<-" : "<+");
-    strcat(text, digits);
-    strcat(text, west > 0 ? ">+" : ">-");
-    strcat(text, digits);
+    (void)snprintf(text, sizeof(text), west > 0 ? "<-%s>+%s" : "<+%s>-%s", digits, digits);
     return answer_string(c, text);
 }
 
