@@ -55,6 +55,7 @@ struct core_pool {
     uint64_t idle_mask, waiting_mask; /* workers whose list is not empty */
     struct core_conn_list lent, closing;
     uint32_t hungry_at; /* in the server's heap of pools that want another connection */
+    bool owed;          /* a slot is being freed for it: it comes before all others */
     bool below_min;     /* counted in the server's below_min */
     bool resumed;       /* in the server's list of pools whose idle connections wait to be lent */
     TAILQ_ENTRY(core_pool) resumed_link;

@@ -161,6 +161,7 @@ static bool plan_feed(struct core_server *s, uint64_t now_us, struct core_plan *
         return now_us >= s->next_open_us && plan_open(q, now_us, plan);
     if (core_share_evict_us(s, now_us) > now_us)
         return false;
+    core_share_owe(q);
     core_conn_retire(TAILQ_FIRST(&s->idle), now_us);
     return plan_tell(s, plan);
 }

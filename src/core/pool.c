@@ -112,6 +112,7 @@ void core_pool_opening(struct core_pool *p, bool begins, uint64_t now_us)
         s->n[CONN_OPENING]++;
         p->opening_sum_us += now_us;
         p->probe_wanted = false;
+        p->owed = false;
     } else {
         assert(p->n[CONN_OPENING] > 0);
         p->opening_sum_us -= p->opening_sum_us / p->n[CONN_OPENING];
@@ -138,6 +139,8 @@ static bool pool_is_hungry(const struct core_pool *p)
 /* Fewest connections first, then the longest wait: 16 bits and 48 bits (nine years) of one key. */
 static uint64_t pool_hunger_key(const struct core_pool *p)
 {
+    if (p->owed)
+        return 0;
     uint64_t held = core_min(core_held(p), 0xffffu);
     return held << 48 | (core_queue_oldest(p)->since_us & ((UINT64_C(1) << 48) - 1));
 }
@@ -157,16 +160,14 @@ void core_pool_rate(struct core_pool *p)
 {
     struct core_server *s = p->server;
 
-    if (p->waiting > 0) {
-        if (pool_is_hungry(p))
-            (void)core_heap_set(&s->hungry, pool_hunger_key(p), &p->hungry_at); /* has its room */
-        else
-            core_heap_remove(&s->hungry, &p->hungry_at);
-        if (p->refused > 0 || s->fails > 0)
-            pool_rate_failing(p);
+    if (p->waiting > 0 && pool_is_hungry(p)) {
+        (void)core_heap_set(&s->hungry, pool_hunger_key(p), &p->hungry_at); /* has its room */
     } else {
         core_heap_remove(&s->hungry, &p->hungry_at);
+        p->owed = false;
     }
+    if (p->waiting > 0 && (p->refused > 0 || s->fails > 0))
+        pool_rate_failing(p);
     bool below = !p->paused && !p->disabled && p->refused == 0 && pool_has_room(p) &&
                  core_held(p) < p->lim.min_conns;
     if (below != p->below_min) {

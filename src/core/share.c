@@ -16,6 +16,9 @@
  * An idle connection is closed by the same rules at once, and by one more: when it has been idle
  * for several times what a login costs, its pool has had its chance.
  *
+ * The pool for which a slot is freed is *owed* one and gets the next that is free, lest the one
+ * that gave it up is the hungriest by then and takes it back.
+ *
  * Never are more slots on their way from pool to pool than logins are allowed at once, and none is
  * closed during the pause after a failure.
  */
@@ -65,16 +68,26 @@ static uint64_t share_yield_us(const struct core_conn *c, const struct core_pool
     if (core_held(q) == 0)
         return c->opened_us + quantum;
     uint64_t patience = core_clamp(quantum * PATIENCE_QUANTA, PATIENCE_MIN_US, CORE_NEVER);
-    if (core_held(p) >= core_held(q) && core_age(now_us, q->served_us) > patience &&
+    bool coming = q->owed && s->n[CONN_CLOSING] > 0;
+    if (!coming && core_held(p) >= core_held(q) && core_age(now_us, q->served_us) > patience &&
         core_age(now_us, core_queue_oldest(q)->since_us) > patience)
         return c->opened_us + quantum;
     return CORE_NEVER;
 }
 
-bool core_share_yields(const struct core_conn *c, uint64_t now_us)
+void core_share_owe(struct core_pool *q)
+{
+    q->owed = true;
+    core_pool_rate(q);
+}
+
+bool core_share_yields(struct core_conn *c, uint64_t now_us)
 {
     struct core_pool *q = share_claimant(c->pool->server, now_us);
-    return q != NULL && q != c->pool && share_yield_us(c, q, now_us) <= now_us;
+    if (q == NULL || q == c->pool || share_yield_us(c, q, now_us) > now_us)
+        return false;
+    core_share_owe(q);
+    return true;
 }
 
 uint64_t core_share_evict_us(const struct core_server *s, uint64_t now_us)

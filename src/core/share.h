@@ -9,10 +9,13 @@
 #include <stdint.h>
 
 struct core_conn;
+struct core_pool;
 struct core_server;
 
-/* A connection has come back: should its slot go to another pool? */
-bool core_share_yields(const struct core_conn *c, uint64_t now_us);
+/* A connection has come back: should its slot go to another pool? That one is then owed. */
+bool core_share_yields(struct core_conn *c, uint64_t now_us);
+/* A slot is being freed for this pool. */
+void core_share_owe(struct core_pool *q);
 /* When the longest idle connection may be closed in favour of the hungriest pool; CORE_NEVER if
  * there is none to close or nobody for it. */
 uint64_t core_share_evict_us(const struct core_server *s, uint64_t now_us);
