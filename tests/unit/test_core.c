@@ -284,6 +284,8 @@ static void test_pause_and_resume(void **state)
     assert_int_equal(give_back(0, 30, &next), CORE_NEXT_IDLE);
     queue(2, p, 1, 40);
     core_pool_pause(p, false);
+    queue(3, p, 0, 45); /* an idle connection, but others were first */
+    assert_true(core_leave(&w[3]));
     struct core_plan pl = plan(50, CORE_ACT_LEND);
     assert_ptr_equal(pl.conn, &conn[0]);
     assert_ptr_equal(pl.waiter, &w[1]);
@@ -457,6 +459,60 @@ static void test_unreachable_is_told_after_a_while(void **state)
     queue(2, p, 0, later_us + 6);
 }
 
+/* How many logins are begun at one instant, all of which then fail (or are left under way). */
+static uint32_t logins_at(uint64_t now_us)
+{
+    struct core_plan pl;
+    uint32_t n = 0;
+    for (core_plan(s, now_us, &pl); pl.action == CORE_ACT_OPEN; core_plan(s, now_us, &pl))
+        n++;
+    assert_int_equal(pl.action, CORE_ACT_NONE);
+    return n;
+}
+
+static void test_logins_ramp(void **state)
+{
+    struct core_server_limits lim = LIM;
+    struct core_waiter *next;
+
+    (void)state;
+    lim.bound = 12;
+    lim.login_concurrency = 5;
+    core_server_limit(s, &lim);
+    for (int i = 0; i < 12; i++)
+        queue(i, p, 0, SECOND);
+    assert_int_equal(logins_at(SECOND), 2);
+    assert_int_equal(core_opened(p, &conn[0], 2 * SECOND, &next), CORE_NEXT_LEND);
+    assert_int_equal(core_opened(p, &conn[1], 2 * SECOND, &next), CORE_NEXT_LEND);
+    assert_int_equal(logins_at(2 * SECOND), 4); /* twice as many, for they have waited long */
+    for (int i = 2; i < 6; i++)
+        assert_int_equal(core_opened(p, &conn[i], 3 * SECOND, &next), CORE_NEXT_LEND);
+    assert_int_equal(logins_at(3 * SECOND), 5); /* not more than the setting */
+    for (int i = 0; i < 5; i++)
+        core_open_failed(p, CORE_FAIL_LIMIT, "53300", "too many clients", 3 * SECOND);
+    assert_int_equal(logins_at(3 * SECOND), 0); /* six are what it allows, for now */
+    assert_int_equal(logins_at(5 * SECOND), 2); /* half of five */
+}
+
+static void test_repeated_failure_is_probed_one_by_one(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        queue(i, p, 0, 1000);
+    assert_int_equal(logins_at(1000), 2);
+    core_open_failed(p, CORE_FAIL_REACH, "08006", "x", 2000);
+    core_open_failed(p, CORE_FAIL_REACH, "08006", "x", 2001); /* the same failure */
+    uint64_t wake_us = plan(2001, CORE_ACT_NONE).wake_us;
+    assert_in_range(wake_us, 2000 + 75 * MS, 2000 + 125 * MS);
+    assert_int_equal(logins_at(wake_us), 2);
+    core_open_failed(p, CORE_FAIL_REACH, "08006", "x", wake_us + 1);
+    core_open_failed(p, CORE_FAIL_REACH, "08006", "x", wake_us + 1);
+    uint64_t then_us = plan(wake_us + 1, CORE_ACT_NONE).wake_us;
+    assert_in_range(then_us, wake_us + 150 * MS, wake_us + 251 * MS);
+    assert_int_equal(logins_at(then_us), 1);
+    assert_int_equal(counts(then_us).waiting, 3); /* nobody has been told: within the grace */
+}
+
 static void test_slots_for_control_and_cancel(void **state)
 {
     struct core_waiter *next;
@@ -519,6 +575,8 @@ int main(void)
         CASE(test_pool_limit),
         CASE(test_refused_login_is_told_at_once),
         CASE(test_unreachable_is_told_after_a_while),
+        CASE(test_logins_ramp),
+        CASE(test_repeated_failure_is_probed_one_by_one),
         CASE(test_slots_for_control_and_cancel),
         CASE(test_kept_slot_is_let_go),
     };

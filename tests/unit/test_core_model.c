@@ -45,6 +45,7 @@ static struct {
     uint32_t cancelling, control, allowed;
     uint64_t now_us, ticks;
     uint32_t random;
+    uint32_t active; /* clients that ask: from a few to far more than the bound */
 } m;
 
 static uint32_t roll(uint32_t below)
@@ -150,7 +151,7 @@ static void settled(enum core_next next, struct conn *c, struct core_waiter *w)
 
 static void step_borrow(void)
 {
-    struct client *c = &m.client[roll(CLIENTS)];
+    struct client *c = &m.client[roll(m.active)];
     struct core_conn *conn;
     bool nudge;
 
@@ -395,7 +396,6 @@ static void step_limits(void)
     default:
         m.paused[p] = roll(4) == 0;
         core_pool_pause(m.pool[p], m.paused[p]);
-        step_plan();
     }
     /* Idle ones may be closing now, which we are told when they are handed out. */
 }
@@ -493,6 +493,8 @@ static void run(uint32_t seed)
         m.pool[i] = core_pool_create(m.server, "p", &lim, NULL);
     for (int i = 0; i < STEPS; i++) {
         m.now_us += 1 + roll(100);
+        if (i % 1000 == 0)
+            m.active = roll(2) == 0 ? 1 + roll(8) : CLIENTS;
         uint32_t what = roll(1000);
         if (what < 5)
             step_limits();
