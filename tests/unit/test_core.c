@@ -378,6 +378,25 @@ static void test_pool_limit(void **state)
     queue(1, p, 0, 11);
     plan(11, CORE_ACT_NONE);
     lend_new(2, q, 0, 12);
+    lend_new(3, q, 0, 13);
+    core_pool_limit(q, &lim); /* lowered: what is beyond it goes as it comes back */
+    struct core_waiter *next;
+    assert_int_equal(give_back(2, 20, &next), CORE_NEXT_CLOSE);
+    assert_int_equal(give_back(3, 21, &next), CORE_NEXT_IDLE);
+}
+
+static void test_pool_limit_closes_idle(void **state)
+{
+    const struct core_pool_limits lim = {.max_conns = 1};
+
+    (void)state;
+    lend_new(0, p, 0, 10);
+    lend_new(1, p, 0, 10);
+    make_idle(0, 20);
+    make_idle(1, 21);
+    core_pool_limit(p, &lim);
+    assert_ptr_equal(plan(22, CORE_ACT_CLOSE).conn, &conn[0]);
+    plan(22, CORE_ACT_NONE);
 }
 
 static void test_refused_login_is_told_at_once(void **state)
@@ -573,6 +592,7 @@ int main(void)
         CASE(test_lifetime_is_spread),
         CASE(test_idle_of_one_pool_goes_to_another),
         CASE(test_pool_limit),
+        CASE(test_pool_limit_closes_idle),
         CASE(test_refused_login_is_told_at_once),
         CASE(test_unreachable_is_told_after_a_while),
         CASE(test_logins_ramp),
