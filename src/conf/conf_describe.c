@@ -56,7 +56,12 @@ static bool needs_quotes(const char *v)
         return false;
     if (isspace((unsigned char)v[0]) || isspace((unsigned char)v[len - 1]) || v[0] == '\'')
         return true;
-    return v[0] == ';' || strstr(v, " ;") != NULL || strstr(v, "\t;") != NULL;
+    if (v[0] == ';')
+        return true;
+    for (const char *p = v; (p = strchr(p + 1, ';')) != NULL;)
+        if (isspace((unsigned char)p[-1]))
+            return true;
+    return false;
 }
 
 static void put_quoted(const char *v, FILE *to)
@@ -113,7 +118,7 @@ static void print_option(const char *key, const char *value, FILE *to)
     (void)fprintf(to, " %s=", key);
     if (is_secret(key) && strcmp(key, "password_ttl") != 0 && strcmp(key, "password_command") != 0)
         (void)fputs("***", to);
-    else if (value[0] == '\0' || strpbrk(value, " \t;'") != NULL)
+    else if (value[0] == '\0' || strpbrk(value, " \t\v\f;'") != NULL)
         put_quoted(value, to);
     else
         (void)fputs(value, to);

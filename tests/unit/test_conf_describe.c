@@ -22,6 +22,7 @@ static char *capture(const struct conf *conf)
 
 static const char full[] = "[weir]\n"
                            "listen_addr = *\n"
+                           "admin_users = 'a\v;b'\n"
                            "query_wait_timeout = 1500ms\n"
                            "server_check_query = '  a ; ''b'' '\n"
                            "max_server_connections = 60%\n"
@@ -31,7 +32,7 @@ static const char full[] = "[weir]\n"
                            "a = postgres://u@h:1,i:2/x?options=-c%20geqo%3Doff pool_size=3\n"
                            "\"b = ;c\" = host=/run datestyle=ISO connect_query='it''s ; 1'\n"
                            "m = mysql://u@[::1]:3307,%2Frun%2Fmy/y\n"
-                           "* = host=h\n"
+                           "* = host=h options='\v\f'\n"
                            "[servers]\n"
                            "h = max_server_connections=5 role=replica\n"
                            "[users]\n"
@@ -47,6 +48,7 @@ static void round_trip(void **state)
     struct conf *second = load_good(printed);
     char *again = capture(second);
     assert_string_equal(printed, again);
+    assert_string_equal(conf_settings(second)->admin_users, "a\v;b");
     assert_int_equal(conf_settings(second)->unix_socket_mode, 01777);
     assert_string_equal(conf_settings(second)->server_check_query, "  a ; 'b' ");
     assert_string_equal(conf_database_find(second, "b = ;c")->connect_query, "it's ; 1");
