@@ -72,10 +72,9 @@ static struct event_base *base_create(void)
     struct event_config *cfg = event_config_new();
     if (!cfg)
         return NULL;
-    /* The changelist folds "remove, add with another mask" into one epoll_ctl(). It must not be
-     * used with dup()ed descriptors in one loop; nothing here does. */
-    int flags =
-        EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV | EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST;
+    /* No changelist: in libevent 2.1 it lets the edge trigger of a removed event stick to the one
+     * that is added in its place. */
+    int flags = EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV;
     struct event_base *base = NULL;
     if (event_config_require_features(cfg, EV_FEATURE_ET | EV_FEATURE_O1 |
                                                EV_FEATURE_EARLY_CLOSE) == 0 &&

@@ -2,9 +2,11 @@
  * Streams: one connected socket, plain or TLS, on one loop. Called by the worker and the control
  * plane on the loop's thread; knows nothing of protocols and holds no bytes of its own.
  *
- * The fast path. A plain stream whose reading is on and that has nothing left to write sits in
- * epoll with EPOLLIN, level-triggered, added once; a transaction costs it recv() and send() and
- * nothing else. Everything else is a change of the one event's mask, made by stream_rearm():
+ * The fast path. A plain stream that has nothing left to write sits in epoll with EPOLLIN,
+ * level-triggered, added once; a transaction costs it recv() and send() and nothing else. A pause
+ * is only a note at first: a client that waits for its turn mostly says nothing meanwhile. When
+ * something does come, the event leaves READ. All changes of the one event's mask are made by
+ * stream_rearm():
  *
  *     paused  wants to write  hup told  | mask
  *     no      no              -         | READ
@@ -130,8 +132,12 @@ static bool peer_gone(int fd)
 static unsigned stream_judge(struct stream *s, short what)
 {
     unsigned told = 0;
-    if ((what & EV_READ) && !s->pause)
-        told |= NET_READ;
+    if (what & EV_READ) {
+        if (!s->pause)
+            told |= NET_READ;
+        else if (peer_gone(s->fd))
+            what |= EV_CLOSED;
+    }
     if (what & EV_WRITE) {
         if (s->flags & F_WANT_WRITE)
             told |= NET_WRITE;
@@ -217,10 +223,7 @@ struct stream_export stream_detach(struct stream *s)
 
 void stream_pause(struct stream *s, unsigned reason)
 {
-    bool was = s->pause;
-    s->pause = (uint8_t)(s->pause | reason);
-    if (!was && s->loop)
-        stream_rearm_or_hup(s);
+    s->pause = (uint8_t)(s->pause | reason); /* the event follows when there is one */
 }
 
 void stream_resume(struct stream *s, unsigned reason)
@@ -231,6 +234,8 @@ void stream_resume(struct stream *s, unsigned reason)
     if (s->pause || !s->loop || s->fd < 0)
         return;
     stream_rearm_or_hup(s);
+    if (s->flags & F_TLS_LEFT)
+        stream_call_again(s);
 }
 
 void stream_want_write(struct stream *s, bool want)
@@ -348,6 +353,10 @@ void stream_adopt_tls(struct stream *s, struct ssl_st *ssl)
     tls_arena_of(ssl);
     SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
+    /* One recv() for a record, or several of them, instead of one for its head and one for the rest:
+     * there are few of these, so the larger buffer costs nothing. */
+    SSL_set_read_ahead(ssl, 1);
+    SSL_set_default_read_buffer_len(ssl, 64 * 1024);
     if (SSL_has_pending(ssl))
         tls_left(s);
 }

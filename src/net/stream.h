@@ -99,6 +99,7 @@ enum io_result stream_writev(struct stream *s, const struct iovec *iov, int n, s
 /* NET_WRITE is called for as long as the socket takes bytes and `want` is on. */
 void stream_want_write(struct stream *s, bool want);
 
+/* Costs nothing unless something arrives meanwhile. */
 void stream_pause(struct stream *s, unsigned reason);
 void stream_resume(struct stream *s, unsigned reason);
 

@@ -147,6 +147,20 @@ static void a_pause_has_several_reasons(void **state)
     TURN_UNTIL(r->loop, r->in_len == 1);
 }
 
+/* Bytes that came during the pause were noticed and put off; afterwards all is as before. */
+static void after_a_pause_unread_bytes_call_again(void **state)
+{
+    struct rig *r = *state;
+    stream_pause(&r->s, PAUSE_LEASE);
+    peer_send(r, "x");
+    turn_for_ms(r->loop, 20);
+    r->consume = false;
+    stream_resume(&r->s, PAUSE_LEASE);
+    TURN_UNTIL(r->loop, r->reads >= 3);
+    r->consume = true;
+    TURN_UNTIL(r->loop, r->in_len == 1);
+}
+
 /* CPU time of the loop in a while without work: an event that nobody consumes makes it spin. */
 static uint64_t cpu_used_us(struct rig *r, unsigned ms)
 {
@@ -173,6 +187,19 @@ static void paused_hears_an_orderly_end_once(void **state)
     /* And it is not told again. */
     turn_for_ms(r->loop, 20);
     assert_int_equal(r->hups, 1);
+}
+
+static void paused_with_bytes_unread_hears_a_reset_once(void **state)
+{
+    struct rig *r = *state;
+    stream_pause(&r->s, PAUSE_LEASE);
+    peer_send(r, "x");
+    turn_for_ms(r->loop, 20);
+    close_reset(r->peer);
+    r->peer = -1;
+    TURN_UNTIL(r->loop, r->hups);
+    assert_true(cpu_used_us(r, 100) < 50 * US_PER_MS);
+    assert_int_equal(r->calls, 1);
 }
 
 static void paused_hears_a_reset_once(void **state)
@@ -434,6 +461,8 @@ int main(void)
         T(several_pieces_are_written_in_order),
         T(thousands_of_pieces),
         T(a_pause_has_several_reasons),
+        T(after_a_pause_unread_bytes_call_again),
+        T(paused_with_bytes_unread_hears_a_reset_once),
         T(paused_hears_an_orderly_end_once),
         T(paused_hears_a_reset_once),
         T(an_end_before_the_pause_is_heard),
