@@ -253,6 +253,22 @@ static void test_break_and_close(void **state)
     assert_int_equal(conn[0].state, CONN_NONE);
 }
 
+static void test_break_while_idle_only(void **state)
+{
+    struct core_conn *c;
+
+    (void)state;
+    lend_new(0, p, 0, 10);
+    make_idle(0, 20);
+    assert_int_equal(borrow(1, p, 1, 21, &c), CORE_LENT);
+    assert_false(core_conn_break_idle(&conn[0], 22)); /* somebody else's by now */
+    assert_int_equal(counts(23).lent, 1);
+    make_idle(0, 24);
+    assert_true(core_conn_break_idle(&conn[0], 25));
+    assert_false(core_conn_break_idle(&conn[0], 26));
+    assert_int_equal(counts(27).closing, 1);
+}
+
 static void test_bound_shrinks(void **state)
 {
     struct core_server_limits lim = LIM;
@@ -585,6 +601,7 @@ int main(void)
         CASE(test_refusals),
         CASE(test_expiry),
         CASE(test_break_and_close),
+        CASE(test_break_while_idle_only),
         CASE(test_bound_shrinks),
         CASE(test_pause_and_resume),
         CASE(test_reconnect),
