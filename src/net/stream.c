@@ -353,8 +353,8 @@ void stream_adopt_tls(struct stream *s, struct ssl_st *ssl)
     tls_arena_of(ssl);
     SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
-    /* One recv() for a record, or several of them, instead of one for its head and one for the rest:
-     * there are few of these, so the larger buffer costs nothing. */
+    /* One recv() for a record, or several of them, instead of one for its head and one for the
+     * rest: there are few of these, so the larger buffer costs nothing. */
     SSL_set_read_ahead(ssl, 1);
     SSL_set_default_read_buffer_len(ssl, 64 * 1024);
     if (SSL_has_pending(ssl))
