@@ -62,7 +62,7 @@ static bool good_name(const char *name, size_t len)
     for (size_t i = 0; i < len; i++) {
         uint8_t c = (uint8_t)name[i];
         bool letter = (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
-        if (!letter && !(c >= '0' && c <= '9') && c < 128 && strchr("_.$-", c) == NULL)
+        if (!letter && !(c >= '0' && c <= '9') && c < 128 && memchr("_.$-", c, 4) == NULL)
             return false;
     }
     return true;
