@@ -106,10 +106,15 @@ static void keys_are_distinct(void **state)
     pg_guc_put(&b);
 }
 
+#define LONG63 "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"
+#define LONG64 LONG63 "n"
+
 static void names_are_checked(void **state)
 {
-    static const char *const good[] = {"x", "my.var", "a$b", "a-b", "\xc3\xa9", "A_1"};
-    static const char *const bad[] = {"", "a b", "a\"b", "a'b", "a;b", "a\nb", "a\\b"};
+    static const char *const good[] = {"x",   "my.var",         "a$b", "a-b", "\xc3\xa9",
+                                       "A_1", LONG63 "." LONG63};
+    static const char *const bad[] = {"",    ".",    "a.",  ".a",  "a..b", LONG64, LONG64 ".x",
+                                      "a b", "a\"b", "a'b", "a;b", "a\nb", "a\\b"};
     struct pg_guc_set *empty = pg_guc_empty(*state), *set;
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         set = pg_guc_with(empty, good[i], strlen(good[i]), PG_GUC_PLAIN, "v", 1);
@@ -199,12 +204,13 @@ static void differences(void **state)
         {"", "x=it's", NULL, "SET \"x\" TO 'it''s'", UNPROVEN},
         {"", "x=a\\b'", NULL, "SET \"x\" TO  E'a\\\\b'''", UNPROVEN},
         {"", "x=~\"$user\",'b'", NULL, "SET \"x\" TO \"$user\",'b'", UNPROVEN},
-        {"", "My.Var=x", NULL, "SET \"my.var\" TO 'x'", UNPROVEN},
+        {"", "My.Var=x", NULL, "SET \"my\".\"var\" TO 'x'", UNPROVEN},
         /* lists of identifiers */
         {"", "search_path=a,b", NULL, "SELECT pg_catalog.set_config('search_path','a,b',false)",
          UNPROVEN},
         {"", "search_path=~a,b", NULL, "SET \"search_path\" TO a,b", UNPROVEN},
         {"", "DateStyle=iso,dmy", NULL, "SET \"datestyle\" TO 'iso,dmy'", UNPROVEN},
+        {"a.b.c=x", "", NULL, "RESET \"a\".\"b\".\"c\"", 0},
         {"search_path=x", "", NULL, "RESET \"search_path\"", 0},
         /* what isn't a setting of the session */
         {"", "transaction_isolation=x", NULL, "", 0},

@@ -19,6 +19,8 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
+#define PART_MAX 63 /* NAMEDATALEN - 1 */
+
 struct pg_guc_table {
     uint32_t magic;
 #define PG_GUC_TABLE_MAGIC 0x70674755u
@@ -53,16 +55,23 @@ int guc_name_compare(const char *a, size_t a_len, const char *b, size_t b_len)
     return a_len < b_len ? -1 : a_len > b_len;
 }
 
-/* Letters, digits, underscore, dot, dollar, dash and what is not ASCII: all that a setting's name
- * can have, and nothing that has to be quoted inside "". */
+/* Letters, digits, underscore, dollar, dash and what is not ASCII, in parts between dots: all that
+ * a setting's name can have, and nothing that has to be doubled inside "". A part that is longer
+ * than an identifier would be cut when it is replayed. */
 static bool good_name(const char *name, size_t len)
 {
     if (len == 0 || len > PG_GUC_NAME_MAX)
         return false;
-    for (size_t i = 0; i < len; i++) {
+    for (size_t i = 0, part = 0; i <= len; i++, part++) {
+        if (i == len || name[i] == '.') {
+            if (part == 0 || part > PART_MAX)
+                return false;
+            part = SIZE_MAX; /* 0 for the next */
+            continue;
+        }
         uint8_t c = (uint8_t)name[i];
         bool letter = (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
-        if (!letter && !(c >= '0' && c <= '9') && c < 128 && memchr("_.$-", c, 4) == NULL)
+        if (!letter && !(c >= '0' && c <= '9') && c < 128 && memchr("_$-", c, 3) == NULL)
             return false;
     }
     return true;

@@ -107,6 +107,19 @@ static const struct guc_value *find(const struct pg_guc_set *set, const struct g
     return NULL;
 }
 
+/* "a"."b": as one identifier a long name would be cut. */
+static void put_name(struct writer *w, const struct guc_value *v)
+{
+    const char *name = guc_name(v), *end = name + v->name_len, *dot;
+    put_string(w, "\"");
+    for (; (dot = memchr(name, '.', (size_t)(end - name))) != NULL; name = dot + 1) {
+        put(w, name, (size_t)(dot - name));
+        put_string(w, "\".\"");
+    }
+    put(w, name, (size_t)(end - name));
+    put_string(w, "\"");
+}
+
 static void put_reset(struct writer *w, const struct guc_value *v)
 {
     next_statement(w);
@@ -114,9 +127,8 @@ static void put_reset(struct writer *w, const struct guc_value *v)
         put_string(w, "RESET SESSION AUTHORIZATION");
         return;
     }
-    put_string(w, "RESET \"");
-    put(w, guc_name(v), v->name_len);
-    put_string(w, "\"");
+    put_string(w, "RESET ");
+    put_name(w, v);
 }
 
 static void put_set(struct writer *w, const struct guc_value *v)
@@ -131,9 +143,9 @@ static void put_set(struct writer *w, const struct guc_value *v)
         put_string(w, ",false)");
         return;
     }
-    put_string(w, "SET \"");
-    put(w, guc_name(v), v->name_len);
-    put_string(w, "\" TO ");
+    put_string(w, "SET ");
+    put_name(w, v);
+    put_string(w, " TO ");
     if (guc_form(v) == PG_GUC_PLAIN)
         put_literal(w, guc_string(v), v->value_len);
     else
