@@ -55,6 +55,8 @@ static enum proto_verdict push_query(struct pg_client *c, struct pg_server *s, c
         pg_put_error(out, "FATAL", "53200", "weir: out of memory");
         return PROTO_BAD;
     }
+    s->bound = false;
+    s->open = false; /* its ReadyForQuery ends what stands before it, too */
     /* A simple query destroys the unnamed statement, on the server as in the client's eyes. */
     if (s->unnamed != NULL)
         pg_stmt_put(&s->unnamed);
@@ -82,7 +84,7 @@ static enum proto_verdict on_query(struct pg_client *c, struct pg_server *s, con
         return PROTO_BAD;
     }
     if ((scan.flags & PG_SCAN_DEALLOCATE) != 0 && scan.statements == 1 && scan.n_names == 1 &&
-        c->names != NULL && s->len == 0) {
+        c->names != NULL) {
         char name[64];
         size_t len = pg_scan_identifier(sql, scan.names[0].at, name);
         enum proto_verdict v =
@@ -91,8 +93,27 @@ static enum proto_verdict on_query(struct pg_client *c, struct pg_server *s, con
             return v;
     }
     if (scan.flags != 0)
-        pg_note(s, scan.flags, sql, n);
+        pg_note(c, s, scan.flags, sql, n);
+    if ((scan.flags & (PG_SCAN_DISCARD_ALL | PG_SCAN_DEALLOCATE_ALL)) != 0)
+        s->alone = true;
     return push_query(c, s, m, out);
+}
+
+/* A function called directly. Those of large objects (lo_open to lo_truncate64 in pg_proc.dat) keep
+ * to the transaction; of any other nothing is known. */
+static enum proto_verdict on_function(struct pg_server *s, const struct pg_in *m,
+                                      struct proto_out *out)
+{
+    uint32_t oid = m->have >= PG_HEAD_BYTES + 4 ? pg_get32(m->p + PG_HEAD_BYTES) : 0;
+    bool large_object = (oid >= 952 && oid <= 958) || oid == 715 || oid == 764 || oid == 767 ||
+                        oid == 964 || oid == 1004 || (oid >= 3170 && oid <= 3172);
+    if (!large_object)
+        s->dirt |= PG_D_SETTINGS | PG_D_PINS;
+    if (pg_expect_push(s, PG_X_FUNCTION, PG_A_PASS) == NULL)
+        return PROTO_BAD;
+    s->open = false;
+    proto_lane_add(&out->server, m->p, m->have);
+    return PROTO_MORE;
 }
 
 static enum proto_verdict on_sync(struct pg_server *s, const struct pg_in *m, struct proto_out *out)
@@ -104,15 +125,26 @@ static enum proto_verdict on_sync(struct pg_server *s, const struct pg_in *m, st
     x->maybe = s->copy == 'G' || s->copy == 'W';
     s->maybes |= x->maybe;
     s->skipping = false;
-    s->open = false;
+    s->open = s->bound = false;
     proto_lane_add(&out->server, m->p, m->have);
     return PROTO_MORE;
 }
 
+/* May a COPY that the server hasn't begun yet want this data? */
+static bool copy_may_begin(struct pg_server *s)
+{
+    for (uint32_t i = 0; i < s->len; i++) {
+        const struct pg_expect *x = pg_expect_at(s, i);
+        if (x->kind == PG_X_QUERY || x->kind == PG_X_EXECUTE)
+            return true;
+    }
+    return false;
+}
+
 static enum proto_verdict on_copy(struct pg_server *s, const struct pg_in *m, struct proto_out *out)
 {
-    if (s->copy != 'G' && s->copy != 'W')
-        return PROTO_MORE; /* late data of a COPY that failed: nobody wants it */
+    if (s->copy != 'G' && s->copy != 'W') /* late data of a COPY that failed: nobody wants it */
+        return copy_may_begin(s) ? PROTO_WAIT : PROTO_MORE;
     proto_lane_add(&out->server, m->p, m->have);
     if (m->p[0] != 'd')
         s->copy = s->copy == 'W' ? 'H' : 0;
@@ -120,7 +152,7 @@ static enum proto_verdict on_copy(struct pg_server *s, const struct pg_in *m, st
 }
 
 /* One message, or the beginning of a large one, with a server at hand. */
-static enum proto_verdict with_server(struct pg_client *c, struct pg_server *s,
+static enum proto_verdict one_message(struct pg_client *c, struct pg_server *s,
                                       const struct pg_in *m, struct proto_out *out)
 {
     uint8_t type = m->p[0];
@@ -144,23 +176,52 @@ static enum proto_verdict with_server(struct pg_client *c, struct pg_server *s,
     if (s->len == 0 && !s->open && s->applied != c->current && s->status == 'I' &&
         pg_sync_settings(c, s, out))
         return PROTO_WAIT;
+    if (s->restore != NULL && s->len == 0 && !s->open)
+        pg_restore_startup(s, out);
     switch (type) {
     case 'Q':
         return on_query(c, s, m, out);
     case 'F':
-        if (pg_expect_push(s, PG_X_FUNCTION, PG_A_PASS) == NULL)
-            return PROTO_BAD;
-        proto_lane_add(&out->server, m->p, m->have);
-        return PROTO_MORE;
+        return on_function(s, m, out);
     case 'P':
         if (m->have < m->total) {
             c->drop = true;
             return pg_refuse_statement(s, out);
         }
         return pg_extended(c, s, m, out);
-    default:
-        return pg_extended(c, s, m, out);
+    default: {
+        enum proto_verdict v = pg_extended(c, s, m, out);
+        s->bound |= type != 'C';
+        return v;
     }
+    }
+}
+
+static enum proto_verdict with_server(struct pg_client *c, struct pg_server *s,
+                                      const struct pg_in *m, struct proto_out *out)
+{
+    if (s->heal.state == PG_HEAL_WATCH) /* another batch behind it: what fails now fails */
+        s->heal.state = PG_HEAL_OFF;
+    enum proto_verdict v = one_message(c, s, m, out);
+    if (s->heal.state == PG_HEAL_KEEP && v == PROTO_MORE)
+        pg_heal_keep(s, m);
+    return v;
+}
+
+bool pg_client_again(struct pg_client *c, struct pg_server *s, const uint8_t *p, size_t n,
+                     struct proto_out *out)
+{
+    bool drop = c->drop;
+    enum proto_verdict v = PROTO_MORE;
+    while (n != 0 && v == PROTO_MORE) {
+        size_t total = 1 + (size_t)pg_get32(p + 1);
+        struct pg_in m = {.p = p, .have = total, .total = total};
+        v = one_message(c, s, &m, out);
+        p += total;
+        n -= total;
+    }
+    c->drop = drop;
+    return v == PROTO_MORE;
 }
 
 /* How much of a message must be there before it is looked at. */
@@ -209,7 +270,9 @@ enum proto_verdict pg_client_feed(void *pc, void *ps, const uint8_t *in, size_t 
             pos += take;
             continue;
         }
-        if (s != NULL && (s->hold || s->phase != PG_PH_NONE || s->len > PG_EXPECT_MAX - 64)) {
+        if (s != NULL && s->alone && s->len == 0)
+            s->alone = false;
+        if (s != NULL && (s->hold || s->alone || s->phase != PG_PH_NONE || s->len > PG_EXPECT_MAX - 64)) {
             v = PROTO_WAIT;
             break;
         }

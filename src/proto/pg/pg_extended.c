@@ -17,6 +17,8 @@
 #include <string.h>
 
 #define NO_SUCH_STATEMENT PG_STMT_PREFIX "-"
+#define STAND_IN          PG_STMT_PREFIX "x" /* exists only between two messages of weir's */
+#define DROPS_ALL         (PG_SCAN_DISCARD_ALL | PG_SCAN_DEALLOCATE_ALL)
 
 static enum proto_verdict out_of_memory(struct proto_out *out)
 {
@@ -24,7 +26,7 @@ static enum proto_verdict out_of_memory(struct proto_out *out)
     return PROTO_BAD;
 }
 
-static uint64_t scan_flags(const char *sql, size_t n)
+uint64_t pg_scan_flags(const char *sql, size_t n)
 {
     struct pg_scan scan;
     pg_scan_text(sql, n, PG_SCAN_OPT_SCS, &scan);
@@ -97,11 +99,12 @@ static bool cache_note(struct pg_client *c, struct pg_server *s, struct pg_stmt 
     return ok;
 }
 
-/* The named statement is on the server, or on its way there. */
+/* The named statement is on the server (*there), or on its way there. */
 static bool ensure_named(struct pg_client *c, struct pg_server *s, struct pg_stmt *stmt,
-                         struct proto_out *out)
+                         bool *there, struct proto_out *out)
 {
-    if (pg_cache_touch(&s->cache, stmt))
+    *there = pg_cache_touch(&s->cache, stmt);
+    if (*there)
         return true;
     if (!cache_note(c, s, stmt, out))
         return false;
@@ -135,7 +138,7 @@ static enum proto_verdict parse_unnamed(struct pg_client *c, struct pg_server *s
 {
     struct pg_stmt *stmt = c->unnamed;
     if (stmt == NULL || stmt->body_len != n || memcmp(stmt->body, body, n) != 0) {
-        stmt = pg_stmt_intern(body, n, scan_flags);
+        stmt = pg_stmt_intern(body, n, pg_scan_flags);
         if (stmt == NULL)
             return out_of_memory(out);
         pg_stmt_put(&c->unnamed);
@@ -155,7 +158,7 @@ static enum proto_verdict parse_named(struct pg_client *c, struct pg_server *s, 
 {
     if (pg_names_find(c->names, name, name_len) != NULL)
         return fail_here(s, out, "42P05", "prepared statement \"%s\" already exists", name);
-    struct pg_stmt *stmt = pg_stmt_intern(body, n, scan_flags);
+    struct pg_stmt *stmt = pg_stmt_intern(body, n, pg_scan_flags);
     if (stmt == NULL)
         return out_of_memory(out);
     enum proto_verdict v = PROTO_MORE;
@@ -234,26 +237,34 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
     if (name_len == (size_t)-1)
         return pass(s, kind, m, out);
     struct pg_stmt *stmt = c->unnamed;
+    bool there = false;
     if (name_len == 0) {
+        /* What the connection has under that name may be another client's. */
+        if (stmt == NULL && (s->pins & PG_PIN_LARGE) == 0)
+            return fail_here(s, out, "26000", "unnamed prepared statement does not exist");
         if (!ensure_unnamed(c, s, out))
             return out_of_memory(out);
-        if (stmt == NULL && s->unnamed != NULL && (s->pins & PG_PIN_LARGE) == 0)
-            return fail_here(s, out, "26000", "unnamed prepared statement does not exist");
     } else {
         stmt = pg_names_find(c->names, name, name_len);
         if (stmt == NULL && (s->pins & PG_PIN_PREPARE) != 0)
             return pass(s, kind, m, out);
         if (stmt == NULL)
             return fail_here(s, out, "26000", "prepared statement \"%s\" does not exist", name);
-        if (!ensure_named(c, s, stmt, out))
+        if (!ensure_named(c, s, stmt, &there, out))
             return out_of_memory(out);
     }
-    if (stmt != NULL && kind == PG_X_BIND)
-        pg_note(s, stmt->flags, (const char *)stmt->body, strlen((const char *)stmt->body));
+    if (stmt != NULL && kind == PG_X_BIND) {
+        pg_note(c, s, stmt->flags, (const char *)stmt->body, strlen((const char *)stmt->body));
+        s->drops_all |= (stmt->flags & DROPS_ALL) != 0;
+    }
     if (name_len == 0)
         return pass(s, kind, m, out);
-    if (pg_expect_push(s, kind, PG_A_PASS) == NULL)
+    bool first = s->heal.state == PG_HEAL_OFF ? there && pg_heal_start(s, stmt->name)
+                                              : pg_heal_is_first(s);
+    struct pg_expect *x = pg_expect_push(s, kind, PG_A_PASS);
+    if (x == NULL)
         return out_of_memory(out);
+    x->first = first;
     s->open = true;
     put_renamed(out, m, at, name_len, stmt->name);
     return PROTO_MORE;
@@ -285,6 +296,19 @@ static enum proto_verdict on_close_statement(struct pg_client *c, struct pg_serv
     return PROTO_MORE;
 }
 
+/* All statements may go with this one. What is behind it in the pipeline is looked at when that is
+ * known; the server says so at once when it is asked to Flush. */
+static enum proto_verdict execute_drops_all(struct pg_server *s, const struct pg_in *m,
+                                            struct proto_out *out)
+{
+    enum proto_verdict v = pass(s, PG_X_EXECUTE, m, out);
+    if (m->have == m->total)
+        pg_put_msg(out, &out->server, 'H', NULL, 0);
+    s->drops_all = false;
+    s->alone = true;
+    return v;
+}
+
 enum proto_verdict pg_extended(struct pg_client *c, struct pg_server *s, const struct pg_in *m,
                                struct proto_out *out)
 {
@@ -308,32 +332,28 @@ enum proto_verdict pg_extended(struct pg_client *c, struct pg_server *s, const s
             return on_close_statement(c, s, m, out);
         return pass(s, PG_X_CLOSE, m, out);
     default:
-        return pass(s, PG_X_EXECUTE, m, out);
+        return s->drops_all ? execute_drops_all(s, m, out) : pass(s, PG_X_EXECUTE, m, out);
     }
 }
 
 enum proto_verdict pg_deallocate(struct pg_client *c, struct pg_server *s, const char *name,
                                  size_t n, struct proto_out *out)
 {
-    struct pg_stmt *stmt = pg_names_find(c->names, name, n);
-    if (stmt == NULL)
+    static const char parse[] = STAND_IN "\0\0"; /* an empty text, without types */
+    static const char sql[] = "DEALLOCATE " STAND_IN;
+    if (pg_names_find(c->names, name, n) == NULL || s->open || s->status == 'E')
         return PROTO_LOAN;
-    if (!ensure_named(c, s, stmt, out))
+    /* The server's statement may serve others and stays; another, empty one is dropped instead. */
+    if (pg_expect_push(s, PG_X_PARSE, PG_A_SWALLOW) == NULL ||
+        pg_expect_push(s, PG_X_SYNC, PG_A_SWALLOW) == NULL ||
+        pg_expect_push(s, PG_X_QUERY, PG_A_PASS) == NULL)
         return out_of_memory(out);
-    /* ensure_named may have left messages of the extended protocol open: their Sync is weir's. */
-    if (s->open) {
-        s->open = false;
-        if (pg_expect_push(s, PG_X_SYNC, PG_A_SWALLOW) == NULL)
-            return out_of_memory(out);
-        pg_put_msg(out, &out->server, 'S', NULL, 0);
-    }
-    char sql[sizeof "DEALLOCATE " + PG_STMT_NAME_BYTES];
-    int len = snprintf(sql, sizeof sql, "DEALLOCATE %s", stmt->name);
-    if (pg_expect_push(s, PG_X_QUERY, PG_A_PASS) == NULL)
-        return out_of_memory(out);
-    pg_put_query(out, sql, (size_t)len);
-    pg_cache_remove(&s->cache, stmt->name);
-    stmt = pg_names_remove(&c->names, name, n);
+    pg_put_msg(out, &out->server, 'P', parse, sizeof parse + 1);
+    pg_put_msg(out, &out->server, 'S', NULL, 0);
+    pg_put_query(out, sql, sizeof sql - 1);
+    pg_stmt_put(&s->unnamed);
+    pg_stmt_put(&c->unnamed);
+    struct pg_stmt *stmt = pg_names_remove(&c->names, name, n);
     pg_stmt_put(&stmt);
     return PROTO_MORE;
 }

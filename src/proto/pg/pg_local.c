@@ -10,9 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TEXT_25P02                                                                                 \
-    "current transaction is aborted, commands ignored until end of transaction block"
-
 void pg_drop(struct pg_client *c, size_t have, size_t total)
 {
     c->skip = total - have;
@@ -29,13 +26,38 @@ static void put_ready(struct proto_out *out, char status)
     pg_put_msg(out, &out->client, 'Z', &status, 1);
 }
 
+static bool close_statement(struct pg_client *c, const struct pg_in *m, struct proto_out *out)
+{
+    const uint8_t *body = m->p + PG_HEAD_BYTES;
+    size_t n = m->have - PG_HEAD_BYTES;
+    if (m->have != m->total || n < 2 || body[0] != 'S' || pg_strlen(body + 1, n - 1) != n - 2)
+        return false;
+    if (n == 2) {
+        if (c->unnamed != NULL)
+            pg_stmt_put(&c->unnamed);
+    } else {
+        struct pg_stmt *gone = pg_names_remove(&c->names, (const char *)body + 1, n - 2);
+        pg_stmt_put(&gone);
+    }
+    pg_put_msg(out, &out->client, '3', NULL, 0);
+    return true;
+}
+
 /* ---- a transaction that was taken back -------------------------------------------------------- */
 
 static void lost_over(struct pg_client *c)
 {
     c->lost = PG_LOST_NO;
+    c->lost_ending = false;
     free(c->lost_text);
     c->lost_text = NULL;
+}
+
+static bool ends_transaction(const char *sql, size_t n)
+{
+    struct pg_scan scan;
+    pg_scan_text(sql, n, PG_SCAN_OPT_SCS, &scan);
+    return (scan.kind == PG_KIND_ROLLBACK || scan.kind == PG_KIND_COMMIT) && scan.statements == 1;
 }
 
 /* The answer to one statement: the first gets 40001, COMMIT included; later ones 25P02 until the
@@ -47,46 +69,104 @@ static bool lost_statement(struct pg_client *c, const char *sql, size_t n, struc
         pg_put_error(out, "ERROR", "40001", "%s", c->lost_text != NULL ? c->lost_text : "");
         return false;
     }
-    struct pg_scan scan;
-    pg_scan_text(sql, n, PG_SCAN_OPT_SCS, &scan);
-    if ((scan.kind == PG_KIND_ROLLBACK || scan.kind == PG_KIND_COMMIT) && scan.statements == 1) {
+    if (ends_transaction(sql, n)) {
         lost_over(c);
         put_tag(out, "ROLLBACK");
         return true;
     }
-    pg_put_error(out, "ERROR", "25P02", TEXT_25P02);
+    pg_put_error(out, "ERROR", "25P02", PG_TEXT_25P02);
     return false;
 }
 
-/* In the extended protocol only statements that end the transaction get as far as Execute. */
-static void lost_extended(struct pg_client *c, const struct pg_in *m, struct proto_out *out)
+/* Prepare what ends the transaction; false: it is something else. */
+static bool lost_parse(struct pg_client *c, const uint8_t *body, size_t n, struct proto_out *out)
+{
+    size_t name = pg_strlen(body, n);
+    size_t query = name == (size_t)-1 ? name : pg_strlen(body + name + 1, n - name - 1);
+    if (query == (size_t)-1 || n - name - query < 4 ||
+        !ends_transaction((const char *)body + name + 1, query) ||
+        pg_names_find(c->names, (const char *)body, name) != NULL)
+        return false;
+    struct pg_stmt *stmt = pg_stmt_intern(body + name + 1, n - name - 1, pg_scan_flags);
+    if (stmt == NULL)
+        return false;
+    if (name != 0) {
+        bool ok = pg_names_add(&c->names, (const char *)body, name, stmt);
+        pg_stmt_put(&stmt);
+        if (!ok)
+            return false;
+    } else {
+        pg_stmt_put(&c->unnamed);
+        c->unnamed = stmt;
+    }
+    pg_put_msg(out, &out->client, '1', NULL, 0);
+    return true;
+}
+
+/* Does the statement that is named here end the transaction? */
+static bool lost_names_end(struct pg_client *c, const uint8_t *name, size_t n)
+{
+    size_t len = pg_strlen(name, n);
+    if (len == (size_t)-1)
+        return false;
+    const struct pg_stmt *stmt =
+        len == 0 ? c->unnamed : pg_names_find(c->names, (const char *)name, len);
+    return stmt != NULL &&
+           ends_transaction((const char *)stmt->body, strlen((const char *)stmt->body));
+}
+
+/* Describe of what ends the transaction: no parameters, no columns. */
+static bool lost_describe(struct pg_client *c, const uint8_t *body, size_t n, struct proto_out *out)
+{
+    if (n > 1 && body[0] == 'S') {
+        if (!lost_names_end(c, body + 1, n - 1))
+            return false;
+        pg_put_msg(out, &out->client, 't', "\0", 2);
+    } else if (!c->lost_ending) {
+        return false;
+    }
+    pg_put_msg(out, &out->client, 'n', NULL, 0);
+    return true;
+}
+
+/* In the extended protocol only statements that end the transaction get as far as Execute. true:
+ * answered. */
+static bool lost_extended_end(struct pg_client *c, const struct pg_in *m, struct proto_out *out)
 {
     const uint8_t *body = m->p + PG_HEAD_BYTES;
     size_t n = m->have - PG_HEAD_BYTES;
-    if (m->p[0] == 'P' && c->lost == PG_LOST_TOLD && m->have == m->total) {
-        size_t name = pg_strlen(body, n);
-        size_t query = name == (size_t)-1 ? name : pg_strlen(body + name + 1, n - name - 1);
-        struct pg_scan scan = {0};
-        if (query != (size_t)-1)
-            pg_scan_text((const char *)body + name + 1, query, PG_SCAN_OPT_SCS, &scan);
-        if (scan.kind == PG_KIND_ROLLBACK || scan.kind == PG_KIND_COMMIT) {
-            pg_put_msg(out, &out->client, '1', NULL, 0);
-            c->lost_ending = true;
-            return;
-        }
+    size_t portal;
+    switch (m->p[0]) {
+    case 'P':
+        return lost_parse(c, body, n, out);
+    case 'B':
+        portal = pg_strlen(body, n);
+        if (portal == (size_t)-1 || !lost_names_end(c, body + portal + 1, n - portal - 1))
+            return false;
+        c->lost_ending = true;
+        pg_put_msg(out, &out->client, '2', NULL, 0);
+        return true;
+    case 'D':
+        return lost_describe(c, body, n, out);
+    case 'C':
+        if (!close_statement(c, m, out))
+            pg_put_msg(out, &out->client, '3', NULL, 0);
+        return true;
+    case 'E':
+        if (!c->lost_ending)
+            return false;
+        lost_over(c);
+        put_tag(out, "ROLLBACK");
+        return true;
+    default:
+        return false;
     }
-    if (c->lost_ending && m->p[0] != 'P') {
-        if (m->p[0] == 'B')
-            pg_put_msg(out, &out->client, '2', NULL, 0);
-        else if (m->p[0] == 'D')
-            pg_put_msg(out, &out->client, 'n', NULL, 0);
-        else if (m->p[0] == 'E') {
-            c->lost_ending = false;
-            lost_over(c);
-            put_tag(out, "ROLLBACK");
-        }
+}
+
+static void lost_extended(struct pg_client *c, const struct pg_in *m, struct proto_out *out)
+{
+    if (c->lost == PG_LOST_TOLD && m->have == m->total && lost_extended_end(c, m, out))
         return;
-    }
     (void)lost_statement(c, "", 0, out);
     c->skip_to_sync = true;
 }
@@ -177,23 +257,6 @@ static bool whole_text(struct pg_client *c, const struct pg_in *m, struct proto_
     return true;
 }
 
-static bool close_statement(struct pg_client *c, const struct pg_in *m, struct proto_out *out)
-{
-    const uint8_t *body = m->p + PG_HEAD_BYTES;
-    size_t n = m->have - PG_HEAD_BYTES;
-    if (m->have != m->total || n < 2 || body[0] != 'S' || pg_strlen(body + 1, n - 1) != n - 2)
-        return false;
-    if (n == 2) {
-        if (c->unnamed != NULL)
-            pg_stmt_put(&c->unnamed);
-    } else {
-        struct pg_stmt *gone = pg_names_remove(&c->names, (const char *)body + 1, n - 2);
-        pg_stmt_put(&gone);
-    }
-    pg_put_msg(out, &out->client, '3', NULL, 0);
-    return true;
-}
-
 enum proto_verdict pg_local(struct pg_client *c, const struct pg_in *m, struct proto_out *out)
 {
     switch (m->p[0]) {
@@ -280,23 +343,22 @@ static bool fail_owed(struct pg_client *c, struct pg_server *s, const char *code
     }
     if (c->skip != 0)
         c->drop = true;
-    bool open = s->open && !s->skipping;
-    bool said = false;
+    bool said = s->skipping; /* the error of the segment that is not ended yet */
+    bool eaten = false;      /* its Sync may have been, by COPY */
     for (uint32_t i = 0; i < s->len; i++) {
         const struct pg_expect *x = pg_expect_at(s, i);
-        if (x->act == PG_A_SET || x->act == PG_A_SETTLE)
+        if (pg_expect_is_own(x))
             continue;
-        bool ends = x->kind == PG_X_QUERY || x->kind == PG_X_SYNC || x->kind == PG_X_FUNCTION;
         if (!said && !append_error(out, "ERROR", code, text))
             return false;
-        said = !ends;
-        if (ends && !pg_msg_ready(out, 'I'))
+        said = !pg_expect_ends(x);
+        eaten = x->maybe;
+        if (!said && !pg_msg_ready(out, 'I'))
             return false;
     }
-    if (open && !said && !append_error(out, "ERROR", code, text))
+    if ((s->open || pg_heal_is_cut(s)) && !said && !append_error(out, "ERROR", code, text))
         return false;
-    if (s->open || s->skipping)
-        c->skip_to_sync = true;
+    c->skip_to_sync = s->open || s->skipping || pg_heal_is_cut(s) || (said && eaten);
     return true;
 }
 

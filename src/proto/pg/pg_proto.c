@@ -61,10 +61,12 @@ static void server_fini(void *ps)
     pg_stmt_put(&s->unnamed);
     pg_set_put(&s->applied);
     pg_set_put(&s->before);
+    pg_set_put(&s->restore);
     pg_set_put(&s->report);
     pg_set_put(&s->login);
     pg_set_put(&s->truth);
     buf_release(&s->sql);
+    pg_heal_fini(&s->heal);
     if (s->conn != NULL)
         PQfinish(s->conn);
     memset(s, 0, sizeof *s);

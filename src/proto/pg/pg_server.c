@@ -46,6 +46,17 @@ static void drop_maybes(struct pg_server *s)
         s->maybes |= pg_expect_at(s, i)->maybe;
 }
 
+/* A COPY failed, the server has answered a Sync less than it was sent, and now answers what stands
+ * behind them. */
+static void drop_surplus(struct pg_server *s, uint8_t type)
+{
+    const struct pg_expect *x;
+    if (type == 'Z' || type == 'N' || type == 'S' || type == 'A')
+        return;
+    while ((x = pg_expect_head(s)) != NULL && x->kind == PG_X_SYNC && s->len > 1)
+        pg_expect_pop(s);
+}
+
 static enum pass on_complete(struct pg_client *c, struct pg_server *s, const uint8_t *body,
                              size_t n, enum pass verdict)
 {
@@ -77,7 +88,15 @@ static enum pass on_ready(struct pg_client *c, struct pg_server *s, const uint8_
     s->status = (char)body[0];
     s->copy = 0;
     enum pg_expect_act act = (enum pg_expect_act)x->act;
+    bool query = x->kind == PG_X_QUERY;
+    bool again = s->heal.state != PG_HEAL_OFF && pg_heal_on_ready(s, x);
     pg_expect_pop(s);
+    if (again)
+        return DROP;
+    if (s->maybes && query && act == PG_A_PASS)
+        drop_maybes(s); /* sent while it was a COPY */
+    if (s->len == 0)
+        s->maybes = false;
     if (act == PG_A_SET)
         return pg_set_ready(c, s, out) ? DROP : BROKEN;
     if (act == PG_A_SETTLE) {
@@ -122,6 +141,8 @@ static enum pass on_error(struct pg_client *c, struct pg_server *s, const uint8_
     if (x == NULL)
         return BROKEN;
     s->copy = 0;
+    if (x->first && pg_heal_takes(s, c, body, n))
+        return DROP;
     switch ((enum pg_expect_act)x->act) {
     case PG_A_SET:
         s->set_failed = true;
@@ -146,8 +167,11 @@ static enum pass on_error(struct pg_client *c, struct pg_server *s, const uint8_
             verdict = PASS; /* weir prepared the statement for the client: the failure is its own */
         break;
     }
-    if (s->change != NULL && !s->change_done)
+    if (s->change != NULL) {
+        if (s->change_done) /* a later statement of the same batch failed: it is rolled back */
+            s->dirt |= PG_D_SETTINGS;
         pg_change_free(&s->change);
+    }
     if (x->kind != PG_X_QUERY && x->kind != PG_X_FUNCTION && x->kind != PG_X_SYNC)
         pg_expect_fail(s, c);
     return verdict;
@@ -201,6 +225,8 @@ static enum pass on_copy_start(struct pg_server *s, uint8_t type, enum pass verd
 static enum pass on_message(struct pg_client *c, struct pg_server *s, uint8_t type,
                             const uint8_t *body, size_t n, struct proto_out *out)
 {
+    if (s->maybes)
+        drop_surplus(s, type);
     enum pass verdict = shown(s, c) ? PASS : DROP;
     const struct pg_expect *x = pg_expect_head(s);
     switch (type) {
@@ -213,8 +239,9 @@ static enum pass on_message(struct pg_client *c, struct pg_server *s, uint8_t ty
     case 'S':
         return on_parameter(c, s, body, n, verdict);
     case 'N':
-    case 't':
         return verdict;
+    case 't':
+        return s->heal.state != PG_HEAL_OFF && pg_heal_hides(s, x) ? DROP : verdict;
     case 'A':
         /* While weir asks whether the session listens now, it may already be told something. */
         return c != NULL && ((s->pins & PG_PIN_LISTEN) != 0 || (s->dirt & PG_D_PINS) != 0) ? PASS

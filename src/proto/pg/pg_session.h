@@ -19,6 +19,7 @@
 #include "base/buf.h"
 #include "proto/pg/pg_set.h"
 #include "proto/pg/pg_msg.h"
+#include "proto/pg/pg_heal.h"
 #include "proto/pg/pg_stmt.h"
 #include "proto/pg/pg_wire.h"
 #include "proto/proto.h"
@@ -55,6 +56,7 @@ struct pg_client {
     bool drop;             /* the message being skipped goes nowhere */
     bool started;          /* its startup settings were accepted by a server */
     bool lost_ending;      /* the statement that ends the lost transaction was parsed */
+    bool sequence_reader;  /* has asked for currval() or lastval() */
     bool replication;      /* gets a connection of its own, bytes pass untouched */
 };
 
@@ -84,6 +86,8 @@ struct pg_expect {
     uint8_t kind;
     uint8_t act;
     bool maybe;              /* a Sync that a COPY may have eaten */
+    bool first;              /* BIND, DESCRIBE: the first one that pg_heal has kept */
+    bool again;              /* SYNC: the client's, of a batch that is going to be run again */
     struct pg_stmt *stmt;    /* PARSE: what is being prepared; holds a reference */
     char *name;              /* PARSE, CLOSE of a named statement: the client's name (owned) */
     struct pg_fault *fault;  /* REPLACE (owned) */
@@ -144,7 +148,9 @@ struct pg_server {
     struct pg_expect *ring;
     struct pg_change *change; /* owned */
     bool change_done; /* its CommandComplete came */
+    struct pg_guc_set *restore; /* startup values to be set again in this transaction, or NULL */
     struct pg_guc_set *before; /* applied, should the batch of SET under way fail */
+    struct pg_heal heal;
     struct buf sql;            /* text of weir's own query while it is being sent */
     uint64_t skip; /* bytes of a large answer still to be passed on */
     uint32_t head, len, cap; /* of the ring */
@@ -162,6 +168,9 @@ struct pg_server {
     bool open;        /* messages of the extended protocol without their Sync yet */
     bool maybes;      /* Syncs are in the queue that a failed COPY may or may not have eaten */
     bool raw;         /* replication: bytes pass, nothing is tracked */
+    bool drops_all;   /* bound: DISCARD ALL or DEALLOCATE ALL */
+    bool bound;       /* of the batch that is open a Bind, Describe or Execute was sent */
+    bool alone;       /* the client's next message waits until all before it is answered */
     char pin_statement[128];
     char set_error[160];
     char set_code[6];
@@ -188,6 +197,17 @@ void pg_expect_fail(struct pg_server *s, struct pg_client *c);
 /* Answers that weir makes itself and whose turn it is. */
 bool pg_expect_fakes(struct pg_server *s, struct proto_out *out, bool show);
 void pg_expect_clear(struct pg_server *s);
+/* Does the client's segment end with this entry's answer? A Sync that a COPY ate ends nothing. */
+static inline bool pg_expect_ends(const struct pg_expect *x)
+{
+    return x->kind == PG_X_QUERY || x->kind == PG_X_FUNCTION ||
+           (x->kind == PG_X_SYNC && !x->maybe);
+}
+/* Is it for weir's own use, not a part of the client's conversation? */
+static inline bool pg_expect_is_own(const struct pg_expect *x)
+{
+    return x->act == PG_A_SET || x->act == PG_A_SETTLE || (x->act == PG_A_SWALLOW && !x->again);
+}
 
 /* ---- feeding ------------------------------------------------------------------------------------- */
 
@@ -195,6 +215,10 @@ enum proto_verdict pg_client_feed(void *pc, void *ps, const uint8_t *in, size_t 
                                   struct proto_out *out);
 enum proto_verdict pg_server_feed(void *ps, void *pc, const uint8_t *in, size_t n, size_t *used,
                                   struct proto_out *out);
+
+/* Whole messages of the client's once more; false: it can't be. */
+bool pg_client_again(struct pg_client *c, struct pg_server *s, const uint8_t *p, size_t n,
+                     struct proto_out *out);
 
 /* A message of the client: `have` bytes of it are at p, `total` it has with its head. */
 struct pg_in {
@@ -215,9 +239,13 @@ enum proto_verdict pg_refuse_statement(struct pg_server *s, struct proto_out *ou
 /* ---- state of the session (pg_state.c, pg_settle.c) ------------------------------------------------ */
 
 /* Note what a statement with these scan flags may do to the session. */
-void pg_note(struct pg_server *s, uint64_t scan_flags, const char *sql, size_t n);
+void pg_note(struct pg_client *c, struct pg_server *s, uint64_t scan_flags, const char *sql,
+             size_t n);
+uint64_t pg_scan_flags(const char *sql, size_t n);
 /* Bring the server's settings to the client's; true: hold the client until it is answered. */
 bool pg_sync_settings(struct pg_client *c, struct pg_server *s, struct proto_out *out);
+/* Set s->restore in the open transaction, ahead of the client's next message. */
+void pg_restore_startup(struct pg_server *s, struct proto_out *out);
 /* Tell the client what its server reports differently. */
 void pg_sync_report(struct pg_client *c, struct pg_server *s, struct proto_out *out);
 /* A CommandComplete of the client's. */
@@ -239,6 +267,9 @@ bool pg_set_ready(struct pg_client *c, struct pg_server *s, struct proto_out *ou
 const char *pg_pin_name(uint32_t pins);
 
 /* ---- without a server (pg_local.c) ------------------------------------------------------------------ */
+
+#define PG_TEXT_25P02                                                                              \
+    "current transaction is aborted, commands ignored until end of transaction block"
 
 /* Answer what needs no server. PROTO_LOAN: it needs one. */
 enum proto_verdict pg_local(struct pg_client *c, const struct pg_in *m, struct proto_out *out);

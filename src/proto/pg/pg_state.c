@@ -103,8 +103,49 @@ static bool change_is_simple(const struct pg_server *s, uint64_t flags)
            sets == PG_SCAN_DISCARD_ALL;
 }
 
-void pg_note(struct pg_server *s, uint64_t flags, const char *sql, size_t n)
+/* RESET inside a transaction: the server goes back to its own value, a client to the one that it
+ * gave at startup. That is set again ahead of the client's next message. */
+static void note_restore(struct pg_client *c, struct pg_server *s, uint64_t sets, const char *sql,
+                         size_t n)
 {
+    if (s->status != 'T' || pg_guc_count(c->startup) == 0)
+        return;
+    if (sets == PG_SCAN_RESET_ALL) {
+        pg_set_assign(&s->restore, c->startup);
+        return;
+    }
+    if (sets != PG_SCAN_RESET_ONE)
+        return;
+    char name[PG_SETTING_MAX];
+    struct pg_guc_entry e;
+    struct pg_scan scan;
+    pg_scan_text(sql, n, PG_SCAN_OPT_SCS, &scan);
+    size_t len = pg_scan_setting(sql, &scan, name);
+    if (!pg_guc_find(c->startup, name, len, &e))
+        return;
+    if (s->restore == NULL)
+        s->restore = pg_set_empty();
+    (void)pg_set_take(&s->restore,
+                      pg_set_with(s->restore, name, len, e.form, e.value, e.value_len));
+}
+
+/* An INSERT may call nextval() out of sight. Who has once asked for currval() or lastval() is
+ * expected to ask again, so from then on its inserts keep the connection. The very first question
+ * comes too late, unless it is asked in the transaction of its insert: to be right there every
+ * INSERT of everybody would have to pin. */
+static uint64_t note_sequence(struct pg_client *c, uint64_t flags)
+{
+    if ((flags & PG_SCAN_SEQ_READ) != 0)
+        c->sequence_reader = true;
+    if (c->sequence_reader && (flags & PG_SCAN_SEQ_IMPLICIT) != 0)
+        flags |= PG_SCAN_SEQUENCE;
+    return flags;
+}
+
+void pg_note(struct pg_client *c, struct pg_server *s, uint64_t flags, const char *sql, size_t n)
+{
+    if ((flags & (PG_SCAN_SEQ_READ | PG_SCAN_SEQ_IMPLICIT)) != 0)
+        flags = note_sequence(c, flags);
     if ((flags & (MAY_PIN | MAY_UNPIN | SETS | PG_SCAN_SEQUENCE | PG_SCAN_SEED)) == 0)
         return;
     if ((flags & MAY_PIN) != 0) {
@@ -119,8 +160,10 @@ void pg_note(struct pg_server *s, uint64_t flags, const char *sql, size_t n)
             s->pin_since_us = clock_now_us();
         s->pins |= (flags & PG_SCAN_SEQUENCE) != 0 ? PG_PIN_SEQUENCE : PG_PIN_SEED;
     }
-    if ((flags & SETS) != 0 && !(change_is_simple(s, flags) && change_make(s, sql, n)))
+    if ((flags & SETS) != 0 && !(change_is_simple(s, flags) && change_make(s, sql, n))) {
         s->dirt |= PG_D_SETTINGS;
+        note_restore(c, s, flags & SETS, sql, n);
+    }
 }
 
 void pg_change_free(struct pg_change **ch)
@@ -219,6 +262,7 @@ bool pg_sync_settings(struct pg_client *c, struct pg_server *s, struct proto_out
     s->sql.off = s->sql.len = 0;
     if (!pg_guc_diff(s->applied, c->current, NULL, &s->sql, &diff) || diff.changes == 0) {
         pg_set_assign(&s->applied, c->current);
+        pg_sync_report(c, s, out);
         return false;
     }
     size_t n = buf_len(&s->sql);
@@ -234,6 +278,25 @@ bool pg_sync_settings(struct pg_client *c, struct pg_server *s, struct proto_out
     s->set_failed = false;
     s->hold = !diff.proven || diff.privileged;
     return s->hold;
+}
+
+void pg_restore_startup(struct pg_server *s, struct proto_out *out)
+{
+    struct pg_guc_diff diff;
+    struct pg_guc_set *none = pg_set_empty();
+    s->sql.off = s->sql.len = 0;
+    if (s->status == 'T' && pg_guc_diff(none, s->restore, NULL, &s->sql, &diff) &&
+        diff.changes != 0) {
+        size_t n = buf_len(&s->sql);
+        size_t split = diff.split != 0 ? diff.split : n;
+        if (!put_set_query(s, out, 0, split) || (split < n && !put_set_query(s, out, split, n)))
+            s->dying = true;
+        pg_stmt_put(&s->unnamed);
+        pg_set_assign(&s->before, s->applied);
+        s->set_failed = false;
+    }
+    pg_set_put(&none);
+    pg_set_put(&s->restore);
 }
 
 bool pg_set_ready(struct pg_client *c, struct pg_server *s, struct proto_out *out)
@@ -295,6 +358,9 @@ enum proto_loan pg_begin(void *ps, void *pc, struct proto_out *out)
     s->dirt = 0;
     s->pins = 0;
     s->pin_statement[0] = '\0';
+    s->drops_all = s->alone = s->bound = false;
+    s->heal.state = PG_HEAL_OFF;
+    pg_set_put(&s->restore);
     s->raw = c->replication;
     if (!s->raw && s->applied == c->current)
         pg_sync_report(c, s, out);
@@ -335,6 +401,16 @@ static enum proto_loan end_quiet(struct pg_client *c, struct pg_server *s, uint6
     return LOAN_KEEP;
 }
 
+/* Syncs are all that is outstanding, of which a failed COPY may have eaten the first ones, but not
+ * the last: whatever is sent now will be answered, and shows how many have been. */
+static bool only_syncs(struct pg_server *s)
+{
+    for (uint32_t i = 0; i < s->len; i++)
+        if (pg_expect_at(s, i)->kind != PG_X_SYNC)
+            return false;
+    return s->len != 0 && !pg_expect_at(s, s->len - 1)->maybe;
+}
+
 enum proto_loan pg_state(void *ps, void *pc, bool may_end, uint64_t now_us, struct proto_out *out)
 {
     struct pg_server *s = ps;
@@ -345,13 +421,10 @@ enum proto_loan pg_state(void *ps, void *pc, bool may_end, uint64_t now_us, stru
         return c == NULL ? LOAN_BROKEN : LOAN_BUSY;
     if (s->phase != PG_PH_NONE)
         return LOAN_SETTLE;
-    if (s->maybes && s->len != 0 && s->status == 'I' && s->copy == 0) {
-        bool only = true;
-        for (uint32_t i = 0; i < s->len; i++)
-            only &= pg_expect_at(s, i)->maybe;
-        if (only && may_end)
-            return pg_settle_start(c, s, PG_PH_BARRIER, out);
-    }
+    if (c != NULL && pg_heal_is_due(s))
+        return pg_heal_go_on(c, s, out) ? LOAN_BUSY : LOAN_BROKEN;
+    if (s->maybes && s->copy == 0 && !s->open && !s->skipping && only_syncs(s))
+        return pg_settle_start(c, s, PG_PH_BARRIER, out);
     if (s->len != 0 || s->skip != 0 || s->copy != 0 || s->open || s->skipping)
         return LOAN_BUSY;
     if (c != NULL && ((c->skip != 0 && !c->drop) || !may_end || s->status != 'I'))
@@ -385,6 +458,15 @@ static bool put_filler(uint64_t n, struct proto_out *out)
     return true;
 }
 
+static void put_lost(struct pg_client *c, struct proto_out *out)
+{
+    if (c->lost == PG_LOST_TELL)
+        pg_put_error(out, "ERROR", "40001", "%s", c->lost_text != NULL ? c->lost_text : "");
+    else
+        pg_put_error(out, "ERROR", "25P02", PG_TEXT_25P02);
+    c->lost = PG_LOST_TOLD;
+}
+
 /* The session stays: whoever waits for an answer is told now, the others with their next message. */
 static void tell_lost(struct pg_client *c, struct pg_server *s, struct proto_out *out)
 {
@@ -393,17 +475,29 @@ static void tell_lost(struct pg_client *c, struct pg_server *s, struct proto_out
         out->close_client = true; /* half a row is out: nothing can be said any more */
         return;
     }
-    bool asked = s->len != 0 || s->open || s->skipping;
-    if (!asked)
-        return;
-    if (!s->skipping)
-        pg_put_error(out, "ERROR", "40001", "%s", c->lost_text);
-    c->lost = PG_LOST_TOLD;
-    bool synced = s->len != 0 && !s->open && !s->skipping;
-    if (synced)
-        pg_put_msg(out, &out->client, 'Z', "E", 1);
-    else
-        c->skip_to_sync = true;
+    bool said = s->skipping; /* the error of the segment that is not ended yet */
+    bool eaten = false;      /* its Sync may have been, by COPY */
+    bool cut = s->open || pg_heal_is_cut(s);
+    for (uint32_t i = 0; i < s->len; i++) {
+        const struct pg_expect *x = pg_expect_at(s, i);
+        if (pg_expect_is_own(x))
+            continue;
+        if (proto_out_full(out)) {
+            out->close_client = true;
+            return;
+        }
+        if (!said)
+            put_lost(c, out);
+        said = !pg_expect_ends(x);
+        eaten = x->maybe;
+        if (!said)
+            pg_put_msg(out, &out->client, 'Z', "E", 1);
+    }
+    if (cut && !said)
+        put_lost(c, out);
+    if (s->skipping)
+        c->lost = PG_LOST_TOLD;
+    c->skip_to_sync = cut || s->skipping || (said && eaten);
 }
 
 bool pg_abandon(void *ps, void *pc, struct proto_out *out)
@@ -429,7 +523,7 @@ bool pg_abandon(void *ps, void *pc, struct proto_out *out)
         running = false;
         s->open = s->open || (s->len != 0 && pg_expect_head(s)->kind == PG_X_EXECUTE);
     }
-    if (s->open || s->skipping) {
+    if (s->open || s->skipping || s->maybes) {
         s->open = s->skipping = false;
         struct pg_expect *x = pg_expect_push(s, PG_X_SYNC, PG_A_SWALLOW);
         if (x == NULL)
@@ -437,5 +531,6 @@ bool pg_abandon(void *ps, void *pc, struct proto_out *out)
         pg_put_msg(out, &out->server, 'S', NULL, 0);
     }
     s->hold = false;
+    s->heal.state = PG_HEAL_OFF;
     return running;
 }
