@@ -16,6 +16,8 @@
 #include "config.h"
 
 #include "net/loop.h"
+
+#include "net/event_memory.h"
 #include "net/loop_priv.h"
 #include "net/tls_memory.h"
 #include "base/clock.h"
@@ -63,6 +65,7 @@ static void on_libevent_log(int severity, const char *msg)
 /* Once per process: OpenSSL's and libpq's socket writes can't be told MSG_NOSIGNAL. */
 static void process_prepare(void)
 {
+    event_memory_install();
     signal(SIGPIPE, SIG_IGN);
     event_set_log_callback(on_libevent_log);
 }

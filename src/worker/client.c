@@ -31,6 +31,10 @@ void client_set_state(struct client *c, enum client_state state)
         return;
     TAILQ_REMOVE(&w->states[c->state], c, link);
     w->counts[c->state]--;
+    if (c->state == CLIENT_LOGIN || state == CLIENT_GONE) {
+        w->churn++;
+        w->churn_us = w->now_us;
+    }
     c->state = (uint8_t)state;
     c->since_us = w->now_us;
     w->counts[state]++;
@@ -130,10 +134,33 @@ void client_name(const struct client *c, char *to, size_t room)
              ip, c->port);
 }
 
+/* Asking a sleeping TLS session would wake it, so its description is kept: one of a few. */
+static const char *tls_text(const struct stream *s)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static char texts[32][64];
+    char text[64];
+    const char *found = "TLS";
+    tls_describe(s, text, sizeof text);
+    if (text[0] == '\0')
+        return "";
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        if (texts[i][0] == '\0')
+            memcpy(texts[i], text, sizeof text);
+        if (strcmp(texts[i], text) == 0) {
+            found = texts[i];
+            break;
+        }
+    }
+    pthread_mutex_unlock(&lock);
+    return found;
+}
+
 void client_logged_in(struct client *c)
 {
+    c->tls = tls_text(&c->stream);
     client_set_state(c, CLIENT_IDLE);
-    c->worker->logins_since_trim++;
     route_count(c->route, c->worker, STAT_LOGINS, 1);
     if (c->worker->settings->log_connections) {
         char who[200];
@@ -195,6 +222,7 @@ void client_destroy(struct client *c)
     buf_release(&c->out);
     slot_give(w, c);
     atomic_fetch_sub(&w->world->clients, 1);
+    worker_tick_need(w);
 }
 
 bool client_flush(struct client *c)

@@ -311,7 +311,7 @@ static void client_row(struct worker *w, struct client *c, struct view_client *v
     copy(v->function, sizeof v->function,
          f.application_name[0] != '\0' ? f.application_name : c->route->user);
     put_addr(c, v->addr, sizeof v->addr, &v->port);
-    tls_describe(&c->stream, v->tls, sizeof v->tls);
+    copy(v->tls, sizeof v->tls, c->tls);
     v->state = c->state == CLIENT_ACTIVE && f.tx != 'I' && !f.busy ? "idle_in_transaction"
                                                                   : client_state_names[c->state];
     v->protocol = c->route->proto->name;

@@ -19,6 +19,8 @@
 #include <unistd.h>
 
 #define TICK_US      50000u
+#define CHURN_MANY     256u    /* logins and ends that make giving memory back worth it */
+#define CHURN_QUIET_US 300000u /* and so long none of them */
 #define TICK_IDLE_US 1000000u /* only idle clients are there */
 
 void worker_post(struct world *world, uint16_t worker, struct mail *m)
@@ -130,11 +132,13 @@ static void check_clients(struct worker *w)
     }
 }
 
+/* After a storm of logins or of closed clients its memory goes back to the kernel. */
 static void trim(struct worker *w)
 {
-    if (w->logins_since_trim < 256 || w->counts[CLIENT_LOGIN] != 0)
+    if (w->churn < CHURN_MANY || w->counts[CLIENT_LOGIN] != 0 ||
+        w->now_us - w->churn_us < CHURN_QUIET_US)
         return;
-    w->logins_since_trim = 0;
+    w->churn = 0;
     malloc_trim(0);
 }
 
@@ -159,7 +163,7 @@ void worker_tick_need(struct worker *w)
                 w->counts[CLIENT_CLOSING] != 0 || !TAILQ_EMPTY(&w->backends[BACKEND_LENT]) ||
                 !TAILQ_EMPTY(&w->backends[BACKEND_CLEANING]);
     bool later = w->settings->any_idle_limit && w->counts[CLIENT_IDLE] != 0;
-    if (!soon && !later && w->logins_since_trim < 256)
+    if (!soon && !later && w->churn < CHURN_MANY)
         return;
     w->ticking = true;
     timer_set_us(&w->tick, soon ? TICK_US : TICK_IDLE_US);
@@ -328,8 +332,8 @@ void worker_destroy(struct worker **wp)
     for (int s = 0; s < 3; s++) {
         struct backend *b;
         while ((b = TAILQ_FIRST(&w->backends[s])) != NULL) {
-            (void)core_conn_break(&b->core, w->now_us);
-            backend_close(b);
+            if (core_conn_break(&b->core, w->now_us) || b->core.state == CONN_CLOSING)
+                backend_close(b); /* an order to close it that is still in the mailbox is not read */
         }
     }
     worker_drain(w);

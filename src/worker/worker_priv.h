@@ -104,10 +104,10 @@ struct client {
         struct console *console;    /* afterwards, for the console */
     } u;
     struct buf in, out;
+    const char *tls; /* what tls_describe() said at login; "" for plain */
     uint64_t connected_us;
     uint64_t since_us; /* of the present state */
     uint32_t key;
-    uint32_t function; /* index of its function's figures */
     uint8_t addr[16];
     uint16_t port;
     uint8_t family; /* 4, 6, 0 for a Unix socket */
@@ -207,7 +207,8 @@ struct worker {
     struct backend_list backends[4]; /* by state, TRANSIT unused */
     struct timer tick;
     bool ticking, draining, drained;
-    uint32_t logins_since_trim;
+    uint32_t churn; /* logins and ends since memory was last given back */
+    uint64_t churn_us;
     uint64_t now_us; /* of this turn */
     uint8_t *scratch;
     struct proto_out out;

@@ -115,7 +115,7 @@ class Bench:
     def start(self, which, databases=None, **settings):
         certs = self.certs
         base = {"max_server_connections": BOUND, "max_client_conn": 12000, "query_wait_timeout": 120, "auth_type":
-                "scram-sha-256", "client_tls_sslmode": "allow", "client_tls_key_file": certs + "/localhost.key",
+                "scram-sha-256", "server_tls_sslmode": "disable", "client_tls_sslmode": "allow", "client_tls_key_file": certs + "/localhost.key",
                 "client_tls_cert_file": certs + "/localhost.crt", "log_connections": 0, "log_disconnections": 0,
                 "listen_backlog": 4096, "client_login_timeout": 120}
         base.update(settings)
