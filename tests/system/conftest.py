@@ -44,6 +44,13 @@ def pg():
     server.destroy()
 
 
+@pytest.fixture(autouse=True)
+def empty(pg):
+    """What one test's clients left behind is that test's failure only."""
+    with pg.superuser() as s:
+        s.rows("delete from scratch")
+
+
 @pytest.fixture
 def own_pg():
     """A PostgreSQL that the test may stop, freeze or reconfigure; made on demand."""

@@ -8,7 +8,7 @@ import psycopg2
 import pytest
 
 from harness import wire
-from harness.proxy import Crowd, Sampler, crowd, wait_until
+from harness.proxy import Sampler, crowd
 
 weir_only = pytest.mark.weir_only
 
@@ -120,9 +120,9 @@ def test_cancel_of_a_waiting_extended_statement(start):
 def test_cancel_works_while_every_connection_is_lent(start, pg):
     """A cancel needs a connection of its own, inside the bound: it must not wait for the ones it would free."""
     proxy = start(max_server_connections=2)
-    a, b = proxy.clients(2)
-    others = proxy.clients(10)
-    with Sampler(pg) as seen:
+    a, b = proxy.clients(2, user="app2")
+    others = proxy.clients(10, user="app2")
+    with Sampler(pg, "usename = 'app2'") as seen:
         for c in (a, b):
             c.send(wire.query("select pg_sleep(20)"))
         for c in others:
@@ -144,7 +144,7 @@ def test_cancel_works_while_every_connection_is_lent(start, pg):
 @weir_only
 def test_cancel_with_a_bound_of_one(start, pg):
     proxy = start(max_server_connections=1)
-    with proxy.client() as a, Sampler(pg) as seen:
+    with proxy.client("app2") as a, Sampler(pg, "usename = 'app2'") as seen:
         a.send(wire.query("select pg_sleep(20)"))
         time.sleep(0.2)
         a.cancel(proxy.host, proxy.port)
@@ -222,7 +222,7 @@ def test_cancel_storm(start, pg):
     proxy = start(max_server_connections=3, query_wait_timeout=30)
 
     def work(i):
-        with proxy.client(timeout=40) as c:
+        with proxy.client("app2", timeout=40) as c:
             for _ in range(4):
                 c.send(wire.query("select pg_sleep(10)"))
                 time.sleep(0.05)
@@ -230,6 +230,6 @@ def test_cancel_storm(start, pg):
                 assert wire.error_code(c.until()) == "57014"
             assert c.value("select 1") == "1"
         return True
-    with Sampler(pg) as seen:
+    with Sampler(pg, "usename = 'app2'") as seen:
         assert all(crowd(50, work))
     assert seen.highest <= 3

@@ -16,7 +16,10 @@ weir_only = pytest.mark.weir_only
 @pytest.fixture
 def one(start):
     """A weir with a single server connection: whoever has it, nobody else has."""
-    return start(max_server_connections=1, query_wait_timeout=10)
+    proxy = start(max_server_connections=1, query_wait_timeout=10)
+    with proxy.client() as c:
+        c.value("select 1")  # from here on the server's parameters are known at login
+    return proxy
 
 
 def waits(conn, seconds=0.2):
@@ -213,7 +216,7 @@ def test_pipeline_with_transaction_statements_inside(one):
 
 def test_long_pipeline_whose_answers_are_read_late(one):
     """More than any buffer holds in both directions: nothing may be lost, nobody may lock up."""
-    with one.client(timeout=60) as a:
+    with one.client(timeout=20) as a:
         big = "x" * 2000
         count = 3000
 
@@ -223,7 +226,7 @@ def test_long_pipeline_whose_answers_are_read_late(one):
         feeder = threading.Thread(target=feed, daemon=True)
         feeder.start()
         time.sleep(0.3)
-        msgs = a.until("Z", count, 60)
+        msgs = a.until("Z", count, 20)
         feeder.join(5)
         got = wire.rows(msgs)
         assert len(got) == count and [r[0].split(" ")[0] for r in got] == [str(i) for i in range(count)]
@@ -309,12 +312,9 @@ def test_statement_mode_refuses_transaction_blocks(start):
     proxy = start(max_server_connections=1, pool_mode="statement")
     with proxy.client() as a:
         assert a.value("select 1") == "1"
-        if proxy.which == "weir":
-            msgs = a.simple("begin")
-            assert wire.errors(msgs)
-        else:
-            a.send(wire.query("begin"))
-            assert "E" in wire.kinds(a.until_closed())
+        # PgBouncer ends the session here; keeping it is as good
+        a.send(wire.query("begin"))
+        assert "E" in wire.kinds(a.until("ZE"))
     with proxy.client() as b:
         assert b.value("select 1") == "1"
 
@@ -462,14 +462,14 @@ def test_an_answer_that_fits_the_spool_ends_the_loan_whatever_the_client_does(on
 @weir_only
 def test_a_slow_reader_of_a_large_answer_costs_bounded_memory(start, pg):
     proxy = start(max_server_connections=2)
-    a = proxy.client(timeout=60)
+    a = proxy.client(timeout=20)
     before = proxy.status("VmRSS")
     a.send(wire.query("select repeat('x', 1000) from generate_series(1, 100000)"))
     time.sleep(1)
     assert proxy.status("VmRSS") - before < 8192, "kB grown for an answer of 100 MB"
     with proxy.client() as b:
         assert b.value("select 1") == "1"
-    msgs = a.until("Z", 1, 60)
+    msgs = a.until("Z", 1, 20)
     assert sum(m.type == "D" for m in msgs) == 100000
     a.terminate()
 
@@ -477,7 +477,7 @@ def test_a_slow_reader_of_a_large_answer_costs_bounded_memory(start, pg):
 @weir_only
 def test_a_client_that_sends_faster_than_the_server_reads(start):
     proxy = start(max_server_connections=1)
-    a = proxy.client(timeout=60)
+    a = proxy.client(timeout=20)
     before = proxy.status("VmRSS")
     a.simple("begin")
     a.send(wire.query("create temp table slow on commit drop as select ''::text as t"))
@@ -489,7 +489,7 @@ def test_a_client_that_sends_faster_than_the_server_reads(start):
         a.send(wire.copy_data(line * 1000))
     assert proxy.status("VmRSS") - before < 8192
     a.send(wire.COPY_DONE)
-    assert wire.tags(a.until(timeout=60)) == ["COPY 30000"]
+    assert wire.tags(a.until(timeout=20)) == ["COPY 30000"]
     a.simple("commit")
     a.terminate()
 
@@ -497,10 +497,10 @@ def test_a_client_that_sends_faster_than_the_server_reads(start):
 @weir_only
 def test_a_100_mb_parameter_and_row(start):
     proxy = start(max_server_connections=1)
-    with proxy.client(timeout=90) as a:
+    with proxy.client(timeout=30) as a:
         text = b"z" * 100_000_000
         a.send(wire.parse("", "select length($1::text), $1::text"), wire.bind("", "", [text]), wire.execute(), wire.SYNC)
-        msgs = a.until(timeout=90)
+        msgs = a.until(timeout=30)
         row = next(m for m in msgs if m.type == "D")
         assert len(row.body) > 100_000_000
         assert proxy.status("VmHWM") < 200_000

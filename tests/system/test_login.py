@@ -191,9 +191,9 @@ def test_auth_query_counts_inside_the_bound(start, pg):
     proxy = start(max_server_connections=2, userlist={"lookup": "lookup"}, auth_user="lookup",
                   auth_query="SELECT usename, passwd FROM lookup_user($1)")
     from harness.proxy import Sampler, crowd
-    with Sampler(pg) as seen:
+    with Sampler(pg, "usename in ('app2', 'hidden', 'lookup')") as seen:
         def work(i):
-            with proxy.client("app" if i % 2 else "hidden", password="secret" if i % 2 else "hidden password") as c:
+            with proxy.client("app2" if i % 2 else "hidden", password="secret2" if i % 2 else "hidden password") as c:
                 return c.value("select pg_sleep(0.01)")
         crowd(20, work)
     assert 1 <= seen.highest <= 2
@@ -666,7 +666,7 @@ def test_pg_receivewal_streams(start, pg, tmp_path):
     try:
         wait_until(lambda: list(tmp_path.iterdir()) or proc.poll() is not None, 10, "a WAL segment")
         assert proc.poll() is None, proc.stderr.read()
-        assert pg.count() <= 2
+        assert pg.count("usename = 'repl'") <= 2
     finally:
         proc.terminate()
         proc.wait(10)
@@ -702,10 +702,10 @@ def test_logical_replication_delivers_changes(start, pg):
 @weir_only
 def test_replication_waits_inside_the_bound(start, pg):
     proxy = start(max_server_connections=1, query_wait_timeout=1)
-    holder = proxy.client()
+    holder = proxy.client("app2")
     holder.simple("begin")
     with pytest.raises(psycopg2.OperationalError):
         psycopg2.connect(proxy.dsn("repl"), connection_factory=psycopg2.extras.PhysicalReplicationConnection).close()
-    assert pg.count() == 1
+    assert pg.count("usename in ('app2', 'repl')") == 1
     holder.simple("commit")
     holder.terminate()

@@ -95,13 +95,13 @@ def test_transaction_timeout(start, pg):
 @weir_only
 def test_transaction_timeout_of_a_single_statement(start, pg):
     proxy = start(max_server_connections=1, transaction_timeout=1)
-    with proxy.client() as a:
+    with proxy.client("app3") as a:
         begun = time.monotonic()
         msgs = a.simple("select pg_sleep(20)")
         assert time.monotonic() - begun < 5
         assert wire.error_code(msgs) in ("57014", "40001", "25P04")
         assert a.value("select 1") == "1"
-    assert pg.count("state = 'active'") == 0
+    assert pg.count("usename = 'app3' and state = 'active'") == 0
 
 
 @weir_only
@@ -144,9 +144,9 @@ def test_a_running_statement_is_not_client_idleness(start):
 
 def test_server_idle_timeout_closes_what_nobody_uses(start, pg):
     proxy = start(max_server_connections=3, server_idle_timeout=1)
-    crowd(3, lambda i: proxy.client().value("select pg_sleep(0.2)"))
-    assert pg.count() >= 2
-    wait_until(lambda: pg.count() == 0, 6, "the end of idle connections")
+    crowd(3, lambda i: proxy.client("app3").value("select pg_sleep(0.2)"))
+    assert pg.count("usename = 'app3'") >= 2
+    wait_until(lambda: pg.count("usename = 'app3'") == 0, 6, "the end of idle connections")
     with proxy.client() as c:
         assert c.value("select 1") == "1"
 

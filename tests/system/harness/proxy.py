@@ -203,10 +203,10 @@ class Proxy:
 
     # --- clients ---------------------------------------------------------------------------------
 
-    def open(self, timeout=20):
+    def open(self, timeout=10):
         return Conn(self.host, self.port, timeout)
 
-    def client(self, user="app", database="shop", password=None, timeout=20, **params):
+    def client(self, user="app", database="shop", password=None, timeout=10, **params):
         if password is None:
             password = USERS_PLAIN.get(user)
         conn = self.open(timeout)
