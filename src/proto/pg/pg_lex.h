@@ -34,6 +34,7 @@ struct pg_lex {
     const uint8_t *tok; /* the current token, up to p */
     const uint8_t *base;
     bool scs;    /* a backslash in '..' is a backslash */
+    bool plain;  /* of the last string: no backslash was in it */
     bool broken; /* the text ended inside a string, quoted identifier or comment */
     struct pg_span deadline;
     struct pg_span traceparent;
@@ -56,7 +57,7 @@ enum {
     LEX_PLAIN = 0x40,   /* begins nothing that could matter inside a statement */
     LEX_IN_WORD = 0x80, /* may go on in an identifier */
     LEX_W = LEX_WORD | LEX_IN_WORD,
-    LEX_D = LEX_DIGIT | LEX_IN_WORD | LEX_PLAIN,
+    LEX_D = LEX_DIGIT | LEX_IN_WORD,
     LEX_S = LEX_SPACE | LEX_PLAIN,
     LEX_O = LEX_OTHER | LEX_PLAIN,
 };
@@ -173,13 +174,13 @@ static inline bool pg_lex_closed(const uint8_t **p, const uint8_t *end)
 }
 
 /* p is behind the opening quote: behind the literal, in which a backslash protects what follows.
- * `*plain` becomes false when there is one. */
-static inline const uint8_t *pg_lex_escaped(struct pg_lex *lx, const uint8_t *p, bool *plain)
+ * lx->plain becomes false when there is one. */
+static inline const uint8_t *pg_lex_escaped(struct pg_lex *lx, const uint8_t *p)
 {
     const uint8_t *end = lx->end;
     while (p < end) {
         if (*p == '\\') {
-            *plain = false;
+            lx->plain = false;
             p += end - p < 2 ? 1 : 2;
         } else if (*p != '\'') {
             p++;
@@ -191,16 +192,16 @@ static inline const uint8_t *pg_lex_escaped(struct pg_lex *lx, const uint8_t *p,
     return end;
 }
 
-/* The same where a backslash is a backslash; it makes *plain false all the same. */
-static inline const uint8_t *pg_lex_string(struct pg_lex *lx, const uint8_t *p, bool *plain)
+/* The same where a backslash is a backslash; it makes lx->plain false all the same. */
+static inline const uint8_t *pg_lex_string(struct pg_lex *lx, const uint8_t *p)
 {
     const uint8_t *end = lx->end;
     while (p < end) {
         const uint8_t *quote = memchr(p, '\'', (size_t)(end - p));
         if (quote == NULL)
             break;
-        if (*plain)
-            *plain = memchr(p, '\\', (size_t)(quote - p)) == NULL;
+        if (lx->plain)
+            lx->plain = memchr(p, '\\', (size_t)(quote - p)) == NULL;
         p = quote;
         if (pg_lex_closed(&p, end))
             return p;
@@ -246,9 +247,9 @@ static inline enum pg_tok pg_lex_dollar(struct pg_lex *lx, const uint8_t *p)
     return PG_TOK_STRING;
 }
 
-static inline enum pg_tok pg_lex_number(struct pg_lex *lx, const uint8_t *p)
+/* p is at a digit: behind the number. */
+static inline const uint8_t *pg_lex_number(const uint8_t *p, const uint8_t *end)
 {
-    const uint8_t *end = lx->end;
     while (p < end && *p >= '0' && *p <= '9')
         p++;
     if (p < end && *p == '.' && !(p + 1 < end && p[1] == '.'))
@@ -260,14 +261,12 @@ static inline enum pg_tok pg_lex_number(struct pg_lex *lx, const uint8_t *p)
             for (p = digit; p < end && *p >= '0' && *p <= '9';)
                 p++;
     }
-    lx->p = p;
-    return PG_TOK_NUMBER;
+    return p;
 }
 
 /* A one-letter word with a quote behind it: p is at the quote, or at the & of U&. */
 static inline enum pg_tok pg_lex_prefixed(struct pg_lex *lx, const uint8_t *p)
 {
-    bool plain = true;
     uint8_t prefix = *lx->tok | 0x20;
     if (prefix == 'u' && *p == '&' && p + 1 < lx->end) {
         if (p[1] == '"') {
@@ -275,13 +274,12 @@ static inline enum pg_tok pg_lex_prefixed(struct pg_lex *lx, const uint8_t *p)
             return PG_TOK_UIDENT;
         }
         if (p[1] == '\'') {
-            lx->p = pg_lex_string(lx, p + 2, &plain);
+            lx->p = pg_lex_string(lx, p + 2);
             return PG_TOK_ESCAPE;
         }
     }
     if (*p == '\'' && (prefix == 'e' || prefix == 'b' || prefix == 'x')) {
-        lx->p =
-            prefix == 'e' ? pg_lex_escaped(lx, p + 1, &plain) : pg_lex_string(lx, p + 1, &plain);
+        lx->p = prefix == 'e' ? pg_lex_escaped(lx, p + 1) : pg_lex_string(lx, p + 1);
         return PG_TOK_ESCAPE;
     }
     return PG_TOK_WORD;
@@ -293,7 +291,6 @@ static inline enum pg_tok pg_lex_next(struct pg_lex *lx)
     const uint8_t *p = lx->p, *end = lx->end;
     while (p < end) {
         lx->tok = p;
-        bool plain = true;
         switch (pg_lex_class[*p] & LEX_KIND) {
         case LEX_SPACE:
             p++;
@@ -321,10 +318,12 @@ static inline enum pg_tok pg_lex_next(struct pg_lex *lx)
                 return pg_lex_prefixed(lx, p);
             return PG_TOK_WORD;
         case LEX_DIGIT:
-            return pg_lex_number(lx, p);
+            lx->p = pg_lex_number(p, end);
+            return PG_TOK_NUMBER;
         case LEX_SQUOTE:
-            lx->p = lx->scs ? pg_lex_string(lx, p + 1, &plain) : pg_lex_escaped(lx, p + 1, &plain);
-            return plain ? PG_TOK_STRING : PG_TOK_ESCAPE;
+            lx->plain = true;
+            lx->p = lx->scs ? pg_lex_string(lx, p + 1) : pg_lex_escaped(lx, p + 1);
+            return lx->plain ? PG_TOK_STRING : PG_TOK_ESCAPE;
         case LEX_DQUOTE:
             lx->p = pg_lex_quoted(lx, p + 1);
             return PG_TOK_QUOTED;

@@ -4,7 +4,7 @@
  * How it works: each statement is entered by its first word (pg_scan_heads.c); the rest up to the
  * semicolon runs through pg_scan_token(), where only words that pass the letter-and-length filter
  * `interest` are looked up in words[]. Nearly all of a text is passed over by skim(), which knows
- * of words, numbers and parentheses only.
+ * of words, numbers, strings and parentheses only.
  */
 #include "config.h"
 
@@ -71,13 +71,42 @@ static const uint32_t interest[256] = {
     ['t'] = L(7),
 };
 
-static bool interesting(uint8_t first, size_t len)
+static bool interesting(const uint8_t *text, size_t len)
 {
-    return len < 32 && (interest[pg_lex_lower(first)] >> len & 1) != 0;
+    uint8_t first = pg_lex_lower(*text);
+    if (len >= 32 || (interest[first] >> len & 1) == 0)
+        return false;
+    return first != 'p' || text[2] == '_'; /* all of those are pg_.. */
 }
 
-/* Pass over what can't matter in a statement's body: uninteresting words, numbers, operators. The
- * hot loop: it leaves to the lexer whatever takes more than a look. */
+/* Behind the word at p; p itself if it matters or begins a string like E'..'. */
+static inline const uint8_t *skim_word(const uint8_t *p, const uint8_t *end)
+{
+    const uint8_t *from = p++;
+    while (p < end && (pg_lex_class[*p] & LEX_IN_WORD) != 0)
+        p++;
+    bool prefix = p - from == 1 && p < end && (*p == '\'' || *p == '&');
+    return prefix || interesting(from, (size_t)(p - from)) ? from : p;
+}
+
+/* Behind the string or quoted identifier at p; p itself if it isn't closed or matters. A doubled
+ * quote, or a line break between two strings, is taken for the end of one string and the start of
+ * another: the same to whoever only wants to get past them. */
+static inline const uint8_t *skim_quoted(const struct scanner *s, const uint8_t *p)
+{
+    const uint8_t *end = s->lx.end, *inside = p + 1;
+    if ((*p == '\'' && !s->lx.scs) || inside == end)
+        return p;
+    const uint8_t *close = memchr(inside, *p, (size_t)(end - inside));
+    if (close == NULL)
+        return p;
+    if (*p == '"' && close > inside && interesting(inside, (size_t)(close - inside)))
+        return p;
+    return *p == '"' && close + 1 < end && close[1] == '"' ? p : close + 1;
+}
+
+/* Pass over what can't matter in a statement's body: words, numbers, operators, strings. The hot
+ * loop: it leaves to the lexer whatever takes more than a look. */
 static void skim(struct scanner *s)
 {
     const uint8_t *p = s->lx.p, *end = s->lx.end;
@@ -86,24 +115,23 @@ static void skim(struct scanner *s)
             p++;
         if (p == end)
             break;
+        const uint8_t *from = p;
         uint8_t kind = pg_lex_class[*p] & LEX_KIND;
         if (kind == LEX_WORD) {
-            const uint8_t *from = p++;
-            while (p < end && (pg_lex_class[*p] & LEX_IN_WORD) != 0)
-                p++;
-            bool prefix = p - from == 1 && p < end && (*p == '\'' || *p == '&'); /* E'..' */
-            if (!prefix && !interesting(*from, (size_t)(p - from)))
-                continue;
-            p = from;
-            break;
-        }
-        if (kind == LEX_OPEN)
+            p = skim_word(p, end);
+        } else if (kind == LEX_SQUOTE || kind == LEX_DQUOTE) {
+            p = skim_quoted(s, p);
+        } else if (kind == LEX_DIGIT) {
+            p = pg_lex_number(p, end);
+        } else if (kind == LEX_OPEN) {
             s->depth++;
-        else if (kind == LEX_CLOSE)
+            p++;
+        } else if (kind == LEX_CLOSE) {
             s->depth -= s->depth > 0;
-        else
+            p++;
+        }
+        if (p == from)
             break;
-        p++;
     }
     s->lx.p = p;
 }
@@ -217,13 +245,13 @@ void pg_scan_token(struct scanner *s)
 {
     switch (s->t) {
     case PG_TOK_WORD:
-        if (interesting(*s->lx.tok, pg_lex_len(&s->lx))) {
+        if (interesting(s->lx.tok, pg_lex_len(&s->lx))) {
             word(s);
             return;
         }
         break;
     case PG_TOK_QUOTED:
-        if (pg_lex_len(&s->lx) > 2 && interesting(s->lx.tok[1], pg_lex_len(&s->lx) - 2)) {
+        if (pg_lex_len(&s->lx) > 2 && interesting(s->lx.tok + 1, pg_lex_len(&s->lx) - 2)) {
             word(s);
             return;
         }
