@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "proto/pg/pg_canon.h"
+#include "proto/pg/pg_scan.h"
 
 #define BAD NULL
 
@@ -256,6 +257,10 @@ static void encodings(void **state)
     assert_false(pg_canon_encoding_unsafe("LATIN1"));
     assert_false(pg_canon_encoding_unsafe("EUC_JP"));
     assert_false(pg_canon_encoding_unsafe(""));
+    assert_int_equal(pg_canon_scan_opts("on", "UTF8"), PG_SCAN_OPT_SCS);
+    assert_int_equal(pg_canon_scan_opts(NULL, NULL), PG_SCAN_OPT_SCS);
+    assert_int_equal(pg_canon_scan_opts("off", "UTF8"), 0);
+    assert_int_equal(pg_canon_scan_opts("off", "SJIS"), PG_SCAN_OPT_UNSAFE_ENC);
 }
 
 int main(void)

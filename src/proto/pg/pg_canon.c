@@ -6,6 +6,8 @@
 
 #include "proto/pg/pg_canon.h"
 
+#include "proto/pg/pg_scan.h"
+
 #include <libpq-fe.h>
 #include <math.h>
 #include <stdio.h>
@@ -334,4 +336,14 @@ bool pg_canon_encoding_unsafe(const char *client_encoding)
         if (strcasecmp(name, unsafe[i]) == 0)
             return true;
     return false;
+}
+
+unsigned pg_canon_scan_opts(const char *standard_conforming_strings, const char *client_encoding)
+{
+    unsigned opts = 0;
+    if (standard_conforming_strings == NULL || strcmp(standard_conforming_strings, "off") != 0)
+        opts |= PG_SCAN_OPT_SCS;
+    if (client_encoding != NULL && pg_canon_encoding_unsafe(client_encoding))
+        opts |= PG_SCAN_OPT_UNSAFE_ENC;
+    return opts;
 }

@@ -42,4 +42,8 @@ int pg_canon_version(const char *server_version);
  * BIG5, GBK, UHC, GB18030, JOHAB, SHIFT_JIS_2004)? See PG_SCAN_OPT_UNSAFE_ENC. */
 bool pg_canon_encoding_unsafe(const char *client_encoding);
 
+/* How texts have to be scanned (enum pg_scan_opt) on a connection that reports these two; NULL
+ * where not known. Worth keeping until a ParameterStatus changes one of them. */
+unsigned pg_canon_scan_opts(const char *standard_conforming_strings, const char *client_encoding);
+
 #endif
