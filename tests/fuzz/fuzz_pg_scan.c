@@ -30,6 +30,8 @@ static void check(const struct pg_scan *s, size_t len)
     check_span(s->traceparent, len);
     for (uint32_t i = 0; i < s->n_names && i < PG_SCAN_NAMES_MAX; i++)
         check_span(s->names[i].at, len);
+    for (uint32_t i = 0; i < s->n_custom && i < PG_SCAN_CUSTOM_MAX; i++)
+        check_span(s->custom[i], len);
     if ((s->flags & (PG_SCAN_SET_SIMPLE | PG_SCAN_RESET_ONE)) != 0)
         assert(s->statements == 1);
 }
@@ -107,6 +109,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (uint32_t i = 0; i < a.n_names && i < PG_SCAN_NAMES_MAX; i++)
         assert(pg_scan_identifier(text, a.names[i].at, ident) == strlen(ident) ||
                memchr(text, 0, len) != NULL);
+    char custom[PG_SETTING_MAX];
+    for (uint32_t i = 0; i < a.n_custom && i < PG_SCAN_CUSTOM_MAX; i++)
+        assert(pg_scan_custom(text, a.custom[i], custom) != 0);
     check_skimming(text, len, opts);
     pg_scan_text(text, len, opts | PG_SCAN_OPT_CUT, &b);
     assert((b.flags & PG_SCAN_MAY_ANY) != 0 && b.whole == PG_WHOLE_NONE);

@@ -18,6 +18,7 @@
 
 #define SCS    PG_SCAN_OPT_SCS
 #define OPAQUE PG_SCAN_SET_OPAQUE
+#define NONAME (PG_SCAN_SET_OPAQUE | PG_SCAN_SET_UNNAMED)
 #define MAY    (PG_SCAN_MAY_ANY | PG_SCAN_SET_OPAQUE)
 
 /* The text in a block of exactly its size, so that the sanitizers see a read beyond it. */
@@ -400,10 +401,18 @@ static const struct row functions[] = {
     {"select set_config('a.b', 'c', true and false)", 1, PG_KIND_SELECT, OPAQUE},
     {"select set_config('a.b', 'c', (true))", 1, PG_KIND_SELECT, OPAQUE},
     {"select set_config('a.b', 'c', is_local => true)", 1, PG_KIND_SELECT, OPAQUE},
+    {"select set_config($1, 'c', false)", 1, PG_KIND_SELECT, NONAME},
+    {"select set_config($1, 'c', true)", 1, PG_KIND_SELECT, PG_SCAN_SET_LOCAL},
+    {"select set_config('a' || 'b', 'c', false)", 1, PG_KIND_SELECT, NONAME},
+    {"select set_config($$a.b$$, 'c', false)", 1, PG_KIND_SELECT, NONAME},
+    {"select set_config('a.''b', 'c', false)", 1, PG_KIND_SELECT, NONAME},
+    {"select set_config(E'a.b', 'c', false)", 1, PG_KIND_SELECT, NONAME},
+    {"select set_config(setting_name => 'a.b', new_value => 'c', is_local => false)", 1,
+     PG_KIND_SELECT, NONAME},
     {"select set_config('a', set_config('b', 'c', false), true)", 1, PG_KIND_SELECT,
-     OPAQUE | PG_SCAN_SET_LOCAL},
+     NONAME | PG_SCAN_SET_LOCAL},
     {"select set_config('a', set_config('b', 'c', true), true)", 1, PG_KIND_SELECT,
-     OPAQUE | PG_SCAN_SET_LOCAL},
+     NONAME | PG_SCAN_SET_LOCAL},
     {"select set_config('a', nextval('s')::text, true)", 1, PG_KIND_SELECT,
      PG_SCAN_SET_LOCAL | PG_SCAN_SEQUENCE},
     {"select set_config('a', 'b', true", 1, PG_KIND_SELECT, PG_SCAN_SET_LOCAL},
@@ -444,10 +453,10 @@ static const struct row settings[] = {
     {"select 1; reset all", 2, PG_KIND_SELECT, PG_SCAN_RESET_ALL | OPAQUE},
     {"set local x = 1", 1, PG_KIND_SET, PG_SCAN_SET_LOCAL},
     {"set local role x", 1, PG_KIND_SET, PG_SCAN_SET_LOCAL},
-    {"set local.x = 1", 1, PG_KIND_SET, OPAQUE},
+    {"set local.x = 1", 1, PG_KIND_SET, NONAME},
     {"set transaction isolation level serializable", 1, PG_KIND_SET, PG_SCAN_SET_LOCAL},
     {"set transaction snapshot 'x'", 1, PG_KIND_SET, PG_SCAN_SET_LOCAL},
-    {"set transaction.x = 1", 1, PG_KIND_SET, OPAQUE},
+    {"set transaction.x = 1", 1, PG_KIND_SET, NONAME},
     {"set constraints all deferred", 1, PG_KIND_SET, PG_SCAN_SET_LOCAL},
     {"set transaction_isolation = 'serializable'", 1, PG_KIND_SET, PG_SCAN_SET_LOCAL},
     {"set session \"Transaction_Read_Only\" to on", 1, PG_KIND_SET, PG_SCAN_SET_LOCAL},
@@ -458,7 +467,7 @@ static const struct row settings[] = {
     {"set role x", 1, PG_KIND_SET, OPAQUE},
     {"set session role to x", 1, PG_KIND_SET, OPAQUE},
     {"set \"role\" to x", 1, PG_KIND_SET, OPAQUE},
-    {"set role.x = 1", 1, PG_KIND_SET, OPAQUE},
+    {"set role.x = 1", 1, PG_KIND_SET, NONAME},
     {"set seed to 0.5", 1, PG_KIND_SET, PG_SCAN_SEED},
     {"set time zone interval '1' hour", 1, PG_KIND_SET, OPAQUE},
     {"set time zone local", 1, PG_KIND_SET, PG_SCAN_RESET_ONE},
@@ -540,11 +549,11 @@ static void long_names(void **state)
         snprintf(text, sizeof(text), "set \"%0*d\".\"%0*d\" = 1", len, 1, len, 2);
         struct pg_scan got = scan(text, SCS);
         bool fits = len <= 63;
-        assert_int_equal(got.flags, fits ? PG_SCAN_SET_SIMPLE : OPAQUE);
+        assert_int_equal(got.flags, fits ? PG_SCAN_SET_SIMPLE : NONAME);
         assert_int_equal(pg_scan_setting(text, &got, name), fits ? 2 * len + 1 : 0);
     }
     snprintf(text, sizeof(text), "set \"%063d\".\"%063d\".b = 1", 1, 2);
-    assert_int_equal(scan(text, SCS).flags, OPAQUE);
+    assert_int_equal(scan(text, SCS).flags, NONAME);
 }
 
 static void statement_names(void **state)
@@ -577,6 +586,42 @@ static void statement_names(void **state)
     assert_int_equal(got.n_names, 5);
     check_span("last name", many, got.names[3].at, "d");
     assert_int_equal(got.names[3].flag, PG_SCAN_PREPARE);
+}
+
+static void custom_settings(void **state)
+{
+    static const struct {
+        const char *text, *names; /* each with a blank behind */
+    } rows[] = {
+        {"set my.Var = 1", "my.var "},
+        {"set \"My\" . \"x\" to default", "my.x "},
+        {"reset my.var", "my.var "},
+        {"begin; set a.b = 'x'; select set_config('C.d', $1, false); reset e.f", "a.b c.d e.f "},
+        {"set local a.b = 1", ""},
+        {"select set_config('a.b', 'c', true)", ""},
+        {"select set_config('work_mem', '1.5', false)", ""},
+        {"set x = 1.5", ""},
+        {"set time zone 'a.b'", ""},
+        {"set local.x = 1", ""}, /* its name isn't read, see below */
+        {"set a.a=1;set a.b=1;set a.c=1;set a.d=1;set a.e=1", "a.a a.b a.c a.d "},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct pg_scan got = scan(rows[i].text, SCS);
+        char names[256] = "", one[PG_SETTING_MAX];
+        for (uint32_t j = 0; j < got.n_custom && j < PG_SCAN_CUSTOM_MAX; j++) {
+            size_t len = pg_scan_custom(rows[i].text, got.custom[j], one);
+            assert_int_equal(len, strlen(one));
+            snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s ", one);
+        }
+        if (strcmp(names, rows[i].names) != 0)
+            fail_msg("{%s}: {%s}", rows[i].text, names);
+    }
+    assert_int_equal(scan(rows[10].text, SCS).n_custom, 5);
+    /* Settings whose first half is a keyword of SET's. */
+    assert_int_equal(scan("set local.x = 1", SCS).flags, NONAME);
+    assert_int_equal(scan("set role.x = 1", SCS).flags, NONAME);
+    assert_int_equal(scan("set session.x = 1", SCS).flags, NONAME);
 }
 
 static void identifiers_are_cut(void **state)
@@ -756,10 +801,11 @@ int main(void)
         cmocka_unit_test(lexical_rules),       cmocka_unit_test(backslashes),
         cmocka_unit_test(statements),          cmocka_unit_test(simple_settings),
         cmocka_unit_test(long_names),          cmocka_unit_test(statement_names),
-        cmocka_unit_test(identifiers_are_cut), cmocka_unit_test(first_statement),
-        cmocka_unit_test(whole_texts),         cmocka_unit_test(trace_comments),
-        cmocka_unit_test(cut_texts),           cmocka_unit_test(unsafe_encodings),
-        cmocka_unit_test(any_beginning),       cmocka_unit_test(long_texts),
+        cmocka_unit_test(identifiers_are_cut), cmocka_unit_test(custom_settings),
+        cmocka_unit_test(first_statement),     cmocka_unit_test(whole_texts),
+        cmocka_unit_test(trace_comments),      cmocka_unit_test(cut_texts),
+        cmocka_unit_test(unsafe_encodings),    cmocka_unit_test(any_beginning),
+        cmocka_unit_test(long_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

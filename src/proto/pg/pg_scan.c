@@ -136,13 +136,31 @@ static void skim(struct scanner *s)
     s->lx.p = p;
 }
 
+void pg_scan_remember(struct scanner *s, struct pg_span name)
+{
+    char text[PG_SETTING_MAX];
+    struct pg_scan *out = s->out;
+    const char *base = (const char *)s->lx.base;
+    if (memchr(base + name.off, '.', name.len) == NULL)
+        return;
+    if (pg_scan_custom(base, name, text) == 0) {
+        flag(s, PG_SCAN_SET_UNNAMED);
+        return;
+    }
+    if (out->n_custom < PG_SCAN_CUSTOM_MAX)
+        out->custom[out->n_custom] = name;
+    out->n_custom++;
+}
+
+/* Behind set_config, at the parenthesis. What its name and its third argument are decides. */
 static void set_config(struct scanner *s)
 {
     const uint8_t *from = s->lx.tok;
-    uint32_t outside = s->depth, commas = 0, tokens = 0;
+    struct pg_span name = {0, 0};
+    uint32_t outside = s->depth, commas = 0, tokens = 0, name_tokens = 0;
     bool yes = false, careful = s->careful;
     if (s->in_set_config) {
-        flag(s, PG_SCAN_SET_OPAQUE);
+        flag(s, PG_SCAN_SET_OPAQUE | PG_SCAN_SET_UNNAMED);
         return;
     }
     s->in_set_config = s->careful = true;
@@ -156,11 +174,18 @@ static void set_config(struct scanner *s)
         } else if (tokens++ == 0) {
             yes = IS(s, "true") || (s->t == PG_TOK_STRING && pg_lex_is(&s->lx, "'true'", 6));
         }
+        if (commas == 0 && name_tokens++ == 0 && s->t == PG_TOK_STRING && *s->lx.tok == '\'')
+            name = here(s);
         pg_scan_token(s);
     }
     s->in_set_config = false;
     s->careful = careful;
-    flag(s, commas == 2 && tokens == 1 && yes ? PG_SCAN_SET_LOCAL : PG_SCAN_SET_OPAQUE);
+    bool local = commas == 2 && tokens == 1 && yes;
+    flag(s, local ? PG_SCAN_SET_LOCAL : PG_SCAN_SET_OPAQUE);
+    if (!local && name_tokens == 1 && name.len != 0)
+        pg_scan_remember(s, name);
+    else if (!local)
+        flag(s, PG_SCAN_SET_UNNAMED);
     if (pg_scan_mentions_temp(from, s->lx.tok))
         flag(s, PG_SCAN_TEMP_OBJECT);
 }

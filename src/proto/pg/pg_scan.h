@@ -22,9 +22,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PG_SCAN_MAX       (64u * 1024) /* texts up to here are worth collecting for a scan */
-#define PG_SCAN_NAMES_MAX 4            /* statement names remembered */
-#define PG_SETTING_MAX    128          /* longest setting name that is followed, with its NUL */
+#define PG_SCAN_MAX        (64u * 1024) /* texts up to here are worth collecting for a scan */
+#define PG_SCAN_NAMES_MAX  4            /* statement names remembered */
+#define PG_SCAN_CUSTOM_MAX 4            /* custom settings remembered */
+#define PG_SETTING_MAX     128          /* longest setting name that is followed, with its NUL */
 
 /* How the text has to be read. */
 enum pg_scan_opt {
@@ -95,6 +96,7 @@ enum pg_scan_kind {
     X(SET_SIMPLE, "set") /* the only statement: .name and .value can be replayed as they are */    \
     X(SET_LOCAL, "set local") /* nothing outlives the transaction */                               \
     X(SET_OPAQUE, "settings changed in a way only the server knows")                               \
+    X(SET_UNNAMED, "settings changed whose names are not in the text") /* set_config($1, ..) */    \
     X(RESET_ONE, "reset") /* the only statement; .name. Also SET .. TO DEFAULT */                  \
     X(RESET_ALL, "reset all")                                                                      \
     X(DISCARD_ALL, "discard all")                                                                  \
@@ -137,6 +139,7 @@ enum pg_scan_flag_bit {
 #define PG_SCAN_SET_SIMPLE        (UINT64_C(1) << PG_SCAN_BIT_SET_SIMPLE)
 #define PG_SCAN_SET_LOCAL         (UINT64_C(1) << PG_SCAN_BIT_SET_LOCAL)
 #define PG_SCAN_SET_OPAQUE        (UINT64_C(1) << PG_SCAN_BIT_SET_OPAQUE)
+#define PG_SCAN_SET_UNNAMED       (UINT64_C(1) << PG_SCAN_BIT_SET_UNNAMED)
 #define PG_SCAN_RESET_ONE         (UINT64_C(1) << PG_SCAN_BIT_RESET_ONE)
 #define PG_SCAN_RESET_ALL         (UINT64_C(1) << PG_SCAN_BIT_RESET_ALL)
 #define PG_SCAN_DISCARD_ALL       (UINT64_C(1) << PG_SCAN_BIT_DISCARD_ALL)
@@ -193,6 +196,11 @@ struct pg_scan {
     struct pg_span traceparent; /* value of a traceparent='..' in a comment */
     uint32_t n_names;           /* all of them; only the first PG_SCAN_NAMES_MAX are in names[] */
     struct pg_scan_name names[PG_SCAN_NAMES_MAX];
+    /* Custom settings (my.var) that the text sets or resets for the session, by whatever statement:
+     * the server doesn't list them in pg_settings, it only answers for a name. A name for
+     * pg_scan_custom(); overlong ones, and those in a parameter, are PG_SCAN_SET_UNNAMED. */
+    uint32_t n_custom; /* all of them; only the first PG_SCAN_CUSTOM_MAX are in custom[] */
+    struct pg_span custom[PG_SCAN_CUSTOM_MAX];
 };
 
 /* Scan the text. `opts` is a set of enum pg_scan_opt. */
@@ -201,6 +209,9 @@ void pg_scan_text(const char *text, size_t len, unsigned opts, struct pg_scan *o
 /* The setting's name of a SET_SIMPLE or RESET_ONE, lower case, unquoted, NUL-terminated;
  * PG_SETTING_MAX always suffices. Returns its length. */
 size_t pg_scan_setting(const char *text, const struct pg_scan *scan, char out[PG_SETTING_MAX]);
+
+/* The name that custom[] points to, in the same form; 0 when it can't be read. */
+size_t pg_scan_custom(const char *text, struct pg_span at, char out[PG_SETTING_MAX]);
 
 /* What an identifier token means: folded to lower case or unquoted, cut to 63 bytes as the server
  * cuts it, NUL-terminated. Returns the length; 0 when it isn't a plain or quoted identifier. */

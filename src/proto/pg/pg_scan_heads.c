@@ -43,6 +43,7 @@ static bool setting_name(struct scanner *s)
         }
         s->out->name = span_to(s, from, to);
         s->out->alias = NULL;
+        pg_scan_remember(s, s->out->name);
         return true;
     }
     return false;
@@ -68,6 +69,14 @@ static bool simple_values(struct scanner *s)
     if (pg_scan_mentions_temp(from, to))
         flag(s, PG_SCAN_TEMP_OBJECT);
     return at_end(s);
+}
+
+/* The current word is a keyword of SET's that does this, unless it is the first half of a setting's
+ * name: SET local.x = 1 */
+static void set_keyword(struct scanner *s, uint64_t flags)
+{
+    advance(s);
+    flag(s, is_char(s, '.') ? PG_SCAN_SET_OPAQUE | PG_SCAN_SET_UNNAMED : flags);
 }
 
 /* Behind TO: the setting's name is known. */
@@ -119,20 +128,12 @@ static bool set_aliased(struct scanner *s)
     return false;
 }
 
-/* The current word is a keyword that leaves nothing behind, unless it is the first half of a
- * setting's name. */
-static void set_local(struct scanner *s)
-{
-    advance(s);
-    flag(s, is_char(s, '.') ? PG_SCAN_SET_OPAQUE : PG_SCAN_SET_LOCAL);
-}
-
 static void set_session(struct scanner *s)
 {
     if (IS(s, "role") || IS(s, "characteristics") || IS(s, "authorization")) {
-        flag(s, PG_SCAN_SET_OPAQUE);
+        set_keyword(s, PG_SCAN_SET_OPAQUE);
     } else if (IS(s, "transaction") || IS(s, "constraints")) {
-        set_local(s);
+        set_keyword(s, PG_SCAN_SET_LOCAL);
     } else if (set_aliased(s)) {
         if (IS(s, "local") || (at_end(s) && strcmp(s->out->alias, "client_encoding") == 0))
             flag(s, PG_SCAN_RESET_ONE); /* SET TIME ZONE LOCAL; SET NAMES */
@@ -142,7 +143,7 @@ static void set_session(struct scanner *s)
         advance(s);
         set_value(s);
     } else {
-        flag(s, PG_SCAN_SET_OPAQUE);
+        flag(s, PG_SCAN_SET_OPAQUE | (is_char(s, '.') ? PG_SCAN_SET_UNNAMED : 0));
     }
 }
 
@@ -150,7 +151,7 @@ static void head_set(struct scanner *s)
 {
     advance(s);
     if (IS(s, "local")) {
-        set_local(s);
+        set_keyword(s, PG_SCAN_SET_LOCAL);
         return;
     }
     if (IS(s, "session"))
@@ -166,9 +167,9 @@ static void head_reset(struct scanner *s)
         flag(s, PG_SCAN_RESET_ALL);
         advance(s);
     } else if (IS(s, "session")) {
-        flag(s, PG_SCAN_SET_OPAQUE);
+        set_keyword(s, PG_SCAN_SET_OPAQUE);
     } else if (IS(s, "transaction")) {
-        flag(s, PG_SCAN_SET_LOCAL);
+        set_keyword(s, PG_SCAN_SET_LOCAL);
     } else if (set_aliased(s) || setting_name(s)) {
         if (!special_setting(s))
             flag(s, at_end(s) ? PG_SCAN_RESET_ONE : PG_SCAN_SET_OPAQUE);

@@ -48,18 +48,14 @@ size_t pg_scan_identifier(const char *text, struct pg_span at, char out[64])
     return n;
 }
 
-size_t pg_scan_setting(const char *text, const struct pg_scan *scan, char out[PG_SETTING_MAX])
+/* a."B" . c becomes a.b.c */
+static size_t dotted_name(const char *text, struct pg_span at, char out[PG_SETTING_MAX])
 {
     size_t n = 0;
-    out[0] = '\0';
-    if (scan->alias != NULL) {
-        n = strlen(scan->alias);
-        memcpy(out, scan->alias, n + 1);
-        return n;
-    }
-    struct pg_lex lx = lex_at(text, scan->name);
+    struct pg_lex lx = lex_at(text, at);
     enum pg_tok t;
-    while (scan->name.len != 0 && (t = pg_lex_next(&lx)) != PG_TOK_END) {
+    out[0] = '\0';
+    while (at.len != 0 && (t = pg_lex_next(&lx)) != PG_TOK_END) {
         size_t part = 1;
         if (t == PG_TOK_CHAR && *lx.tok == '.' && n + 1 < PG_SETTING_MAX)
             out[n] = '.';
@@ -75,6 +71,30 @@ size_t pg_scan_setting(const char *text, const struct pg_scan *scan, char out[PG
     }
     for (size_t i = 0; i < n; i++)
         out[i] = (char)pg_lex_lower((uint8_t)out[i]);
+    out[n] = '\0';
+    return n;
+}
+
+size_t pg_scan_setting(const char *text, const struct pg_scan *scan, char out[PG_SETTING_MAX])
+{
+    if (scan->alias == NULL)
+        return dotted_name(text, scan->name, out);
+    size_t n = strlen(scan->alias);
+    memcpy(out, scan->alias, n + 1);
+    return n;
+}
+
+size_t pg_scan_custom(const char *text, struct pg_span at, char out[PG_SETTING_MAX])
+{
+    const char *from = text + at.off;
+    if (at.len == 0 || *from != '\'')
+        return dotted_name(text, at, out);
+    /* A literal: nothing that a name can have needs more than its quotes taken off. */
+    size_t n = at.len < 2 ? 0 : at.len - 2;
+    if (n >= PG_SETTING_MAX || memchr(from + 1, '\'', n) != NULL)
+        n = 0;
+    for (size_t i = 0; i < n; i++)
+        out[i] = (char)pg_lex_lower((uint8_t)from[1 + i]);
     out[n] = '\0';
     return n;
 }

@@ -77,6 +77,8 @@ static inline struct pg_span span_to(const struct scanner *s, const uint8_t *fro
 void pg_scan_token(struct scanner *s);
 /* Consume one statement, from its first token up to the semicolon, which is left to the caller. */
 void pg_scan_statement(struct scanner *s);
+/* The session's setting of this name is changed: remember it if it is a custom one. */
+void pg_scan_remember(struct scanner *s, struct pg_span name);
 /* Does this part of the text speak of pg_temp? Also inside quotes: a search_path may be a string.
  */
 bool pg_scan_mentions_temp(const uint8_t *from, const uint8_t *to);
