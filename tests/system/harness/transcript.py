@@ -85,9 +85,11 @@ def split(data):
 
 def play(conn, steps, between=None):
     """The transcript: a list with one list of lines per step."""
-    out = []
+    out, synced = [], True
     for n, what in enumerate(steps):
-        after = between(n, conn) if between and conn.status == "I" else None
+        # a unit without its Sync has the connection, whatever the last ReadyForQuery said
+        after = between(n, conn) if between and synced and conn.status == "I" else None
+        synced = isinstance(what, str) or what[-1][:1] in (b"Q", b"S")
         try:
             out.append(step(conn, what))
         except (wire.Closed, TimeoutError) as err:
