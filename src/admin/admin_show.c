@@ -242,7 +242,7 @@ static void show_pools(struct admin *a, struct admin_table *t)
     for (const struct view_pool *p = rows; n > 0; n--, p++) {
         admin_table_text(t, p->database);
         admin_table_text(t, p->user);
-        admin_table_uint(t, p->cl_active);
+        admin_table_uint(t, p->cl_active + p->cl_idle);
         admin_table_uint(t, p->cl_waiting);
         admin_table_uint(t, p->cl_active_cancel);
         admin_table_uint(t, p->cl_waiting_cancel);

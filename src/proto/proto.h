@@ -35,6 +35,7 @@ struct proto_out {
     struct proto_lane client, server;
     uint8_t *arena;
     size_t arena_used, arena_size;
+    unsigned queries;  /* of the client's that were answered */
     bool close_client; /* what the client was sent can't be ended in order: close it */
 };
 
@@ -77,7 +78,8 @@ enum proto_verdict {
 };
 
 enum proto_loan {
-    LOAN_BUSY,   /* something is outstanding, or a transaction is open */
+    LOAN_BUSY,   /* something is outstanding */
+    LOAN_QUIET,  /* nothing is, but a transaction is open: the client thinks */
     LOAN_SETTLE, /* the client's part is over; out->server asks or cleans something first: feed the
                     answer to from_server, give the client no turn, ask again */
     LOAN_CLEAN,  /* may be lent to anybody */

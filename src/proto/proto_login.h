@@ -35,7 +35,7 @@ struct login_asked {
     const char *function; /* of the suffix, the option, or NULL */
     const char *database;
     const char *application_name; /* "" when not given */
-    bool replication;
+    int replication; /* 0: no, 1: physical, 2: logical */
     uint32_t cancel_id, cancel_key; /* LOGIN_CANCEL */
 };
 
@@ -57,7 +57,9 @@ struct login_found {
 /* What the client is greeted with. */
 struct login_welcome {
     uint32_t id, key;      /* for CancelRequest */
-    void *report;          /* the route's cached parameters (a protocol's own object), or NULL */
+    void *report;          /* what a server reported (a protocol's own object), or NULL */
+    bool own_report;       /* to this very user */
+    const char *user;      /* who logs in to the server */
     uint32_t prepared_limit, statement_max_bytes;
     int pool_mode;         /* enum conf_pool_mode's order: transaction, session, statement */
     bool console;
@@ -106,6 +108,9 @@ struct server_ops {
     void *(*cancel_make)(void *ps);
     bool (*cancel_run)(void *cancel, struct err *e);
     void (*cancel_free)(void **cancel);
+
+    /* What is sent before a connection is closed in order. */
+    const void *(*farewell)(size_t *n);
 
     /* The server's facts, for the route and SHOW. */
     void *(*report)(void *ps);                /* a reference to what it reported at login */

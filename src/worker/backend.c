@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FAREWELL_US 1000000u /* then a server that doesn't hang up is left alone */
+
 struct backend *backend_create(struct route *r)
 {
     struct backend *b = calloc(1, sizeof *b + r->proto->server_bytes);
@@ -63,6 +65,24 @@ void backend_send_to(struct backend *b, uint16_t worker, struct core_waiter *to)
 }
 
 void backend_close(struct backend *b)
+{
+    struct worker *w = b->worker;
+    size_t n = 0;
+    const void *farewell = b->route->server_ops->farewell(&n);
+    struct iovec v = {.iov_base = (void *)(uintptr_t)farewell, .iov_len = n};
+    size_t put = 0;
+    if (b->eof || b->dead || w->stopping || b->stream.fd < 0 || buf_len(&b->out) != 0 ||
+        stream_writev(&b->stream, &v, 1, &put) != IO_OK) {
+        backend_bury(b);
+        return;
+    }
+    stream_resume(&b->stream, PAUSE_BACKPRESSURE | PAUSE_SHUTDOWN);
+    backend_set_state(b, BACKEND_CLOSING);
+    b->deadline_us = w->now_us + FAREWELL_US;
+    worker_tick_need(w);
+}
+
+void backend_bury(struct backend *b)
 {
     struct worker *w = b->worker;
     struct route *r = b->route;

@@ -21,6 +21,14 @@
 
 static void on_step(struct client *c, enum login_step step);
 
+static void wipe(char **text)
+{
+    if (*text != NULL)
+        explicit_bzero(*text, strlen(*text));
+    free(*text);
+    *text = NULL;
+}
+
 void client_login_end(struct client *c)
 {
     struct client_login *l = c->u.login;
@@ -29,6 +37,7 @@ void client_login_end(struct client *c)
     c->u.login = NULL;
     if (l->login != NULL)
         c->worker->settings->login->destroy(&l->login);
+    wipe(&l->secret);
     free(l);
 }
 
@@ -85,6 +94,22 @@ static const char *find_secret(struct client *c, const struct login_asked *a,
     return u != NULL && u->secret[0] != '\0' ? u->secret : NULL;
 }
 
+/* The entry a client asks for. A physical standby asks for no database at all (libpq writes
+ * "replication"): any entry leads to the server. */
+static const struct conf_database *find_database(struct client *c, const struct login_asked *a)
+{
+    const struct conf *conf = c->worker->settings->conf;
+    const struct conf_database *db = conf_database_find(conf, a->database);
+    for (size_t i = 0; db == NULL && a->replication == 1; i++) {
+        db = conf_database_at(conf, i);
+        if (db == NULL)
+            return NULL;
+        if (strcmp(db->name, "*") == 0 || db->proto != CONF_PROTO_POSTGRES)
+            db = NULL;
+    }
+    return db != NULL && db->proto == CONF_PROTO_POSTGRES ? db : NULL;
+}
+
 static bool is_console_name(const char *database)
 {
     return strcmp(database, "weir") == 0 || strcmp(database, "pgbouncer") == 0;
@@ -130,17 +155,43 @@ static void find_route(struct client *c, const struct login_asked *a,
         return;
     }
     const char *user = db->user != NULL ? db->user : a->role;
-    c->route = routes_get(w->world->routes, w->settings, db, a->database, user, a->replication);
+    const char *name = a->replication == 1 && strcmp(db->name, "*") != 0 ? db->name : a->database;
+    c->route = routes_get(w->world->routes, w->settings, db, name, user, a->replication);
     if (c->route == NULL) {
         found->refuse = "weir: out of memory";
         found->refuse_code = "53200";
         return;
     }
-    if (too_many_for(c, c->route, db, text, room)) {
+    if (atomic_load(&c->route->disabled)) {
+        snprintf(text, room, "database \"%.100s\" is disabled", a->database);
+        found->refuse = text;
+        found->refuse_code = "57P03";
+    } else if (too_many_for(c, c->route, db, text, room)) {
         found->refuse = text;
         found->refuse_code = "53300";
     }
     atomic_fetch_add(&c->route->clients, 1);
+}
+
+/* Ask the database who this is; false: it isn't asked. */
+static bool ask_query(struct client *c, const struct login_asked *a)
+{
+    char *secret = NULL;
+    switch (job_auth_query(c, a->role, a->database, &secret)) {
+    case AUTH_ASKED_KNOWN:
+        c->u.login->by_query = true;
+        client_login_secret(c, secret);
+        wipe(&secret);
+        return true;
+    case AUTH_ASKED_LATER:
+        c->u.login->by_query = true;
+        c->u.login->looking_up = true;
+        stream_pause(&c->stream, PAUSE_LOGIN);
+        return true;
+    case AUTH_ASKED_NO:
+        break;
+    }
+    return false;
 }
 
 static void look_up(struct client *c)
@@ -157,21 +208,14 @@ static void look_up(struct client *c)
         client_say(c, PROTO_EV_SHUTDOWN, NULL, "weir is shutting down");
         return;
     }
-    const struct conf_database *db = conf_database_find(w->settings->conf, a->database);
-    if (db != NULL && db->proto != CONF_PROTO_POSTGRES)
-        db = NULL;
+    const struct conf_database *db = find_database(c, a);
     const char *secret = find_secret(c, a, db);
     bool asks = cs->auth_type != CONF_AUTH_TRUST && cs->auth_type != CONF_AUTH_ANY &&
                 cs->auth_type != CONF_AUTH_CERT;
-    if (secret == NULL && asks && cs->auth_user[0] != '\0') {
-        struct job *j = job_auth_query(c, a->role, a->database);
-        if (j != NULL) {
-            c->u.login->looking_up = true;
-            stream_pause(&c->stream, PAUSE_LOGIN);
-            control_post(w->world->control, &j->mail);
-            return;
-        }
-    }
+    bool query = cs->auth_user[0] != '\0' || (db != NULL && db->auth_user != NULL);
+    if (secret == NULL && asks && query && !is_console_name(a->database) &&
+        ask_query(c, a))
+        return;
     client_login_secret(c, secret);
 }
 
@@ -180,11 +224,9 @@ void client_login_secret(struct client *c, const char *secret)
     struct worker *w = c->worker;
     const struct conf_settings *cs = conf_settings(w->settings->conf);
     const struct login_asked *a = w->settings->login->asked(c->u.login->login);
-    const struct conf_database *db = conf_database_find(w->settings->conf, a->database);
+    const struct conf_database *db = find_database(c, a);
     char text[200];
     struct login_found found = {.secret = secret};
-    if (db != NULL && db->proto != CONF_PROTO_POSTGRES)
-        db = NULL;
     find_route(c, a, db, &found, text, sizeof text);
     /* trust: the user must be known, unless nobody is. */
     if (cs->auth_type == CONF_AUTH_TRUST && w->settings->users != NULL &&
@@ -193,6 +235,8 @@ void client_login_secret(struct client *c, const char *secret)
         found.refuse = text;
         found.refuse_code = "28000";
     }
+    if (secret != NULL && c->route != NULL && route_takes_proof(c->route, w->settings, a->role))
+        c->u.login->secret = strdup(secret);
     c->u.login->looking_up = false;
     stream_resume(&c->stream, PAUSE_LOGIN);
     on_step(c, w->settings->login->on_secret(c->u.login->login, &found, &c->out));
@@ -218,6 +262,20 @@ static void cancel_request(struct client *c)
     worker_post(w->world, (uint16_t)index, &m->mail);
 }
 
+/* What server logins may learn from this one. */
+static void prove(struct client *c)
+{
+    struct worker *w = c->worker;
+    struct client_login *l = c->u.login;
+    const struct login_ops *ops = w->settings->login;
+    uint8_t key[32];
+    if (!route_takes_proof(c->route, w->settings, ops->asked(l->login)->role))
+        return;
+    bool has_key = ops->proof(l->login, key);
+    routes_prove(w->world->routes, w->settings, c->route, l->secret, has_key ? key : NULL);
+    explicit_bzero(key, sizeof key);
+}
+
 static void logged_in(struct client *c)
 {
     struct worker *w = c->worker;
@@ -234,14 +292,16 @@ static void logged_in(struct client *c)
             console_readable(c);
         return;
     }
+    prove(c);
     struct login_welcome welcome = {
         .id = (uint32_t)w->index << 24 | (c->slot + 1),
         .key = c->key,
-        .report = route_report(c->route),
+        .user = c->route->user,
         .prepared_limit = (uint32_t)cs->max_prepared_statements,
         .statement_max_bytes = (uint32_t)cs->max_statement_size_bytes,
         .pool_mode = c->route->pool_mode,
     };
+    welcome.report = route_report(w->world->routes, c->route, &welcome.own_report);
     bool ok = ops->finish(l->login, c->proto, &welcome, &c->out);
     if (welcome.report != NULL)
         c->route->server_ops->report_put(&welcome.report);
@@ -276,7 +336,11 @@ static void on_step(struct client *c, enum login_step step)
     case LOGIN_REFUSED: {
         static struct log_limit limit;
         uint32_t dropped;
-        const char *why = c->worker->settings->login->reason(c->u.login->login);
+        const struct login_ops *ops = c->worker->settings->login;
+        const char *why = ops->reason(c->u.login->login);
+        const struct login_asked *a = ops->asked(c->u.login->login);
+        if (c->u.login->by_query)
+            job_auth_doubt(c, a->role, a->database);
         if (why[0] != '\0' && log_limit_pass(&limit, &dropped)) {
             char who[200];
             client_name(c, who, sizeof who);

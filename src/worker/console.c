@@ -41,9 +41,13 @@ bool console_start(struct client *c, bool read_only)
 {
     const struct console_ops *ops = c->worker->world->console;
     struct console *s = calloc(1, sizeof *s);
-    c->u.console = s;
-    if (s == NULL || ops == NULL)
+    c->u.console = NULL;
+    if (s == NULL || ops == NULL) {
+        free(s);
         return false;
+    }
+    c->u.console = s;
+    atomic_fetch_add(&c->worker->world->consoles, 1);
     s->read_only = read_only;
     s->session = ops->create(execute, c);
     return s->session != NULL &&
@@ -56,6 +60,7 @@ void console_end(struct client *c)
     if (c->state == CLIENT_LOGIN || s == NULL)
         return;
     c->u.console = NULL;
+    atomic_fetch_sub(&c->worker->world->consoles, 1);
     if (s->session != NULL)
         c->worker->world->console->destroy(&s->session);
     free(s);

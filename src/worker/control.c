@@ -187,6 +187,10 @@ static void on_job(struct control *c, struct job *j)
         return;
     }
     struct core_server *core = j->core;
+    if (j->kind == JOB_PASSWORD) {
+        dial_password(c, j);
+        return;
+    }
     if (j->kind == JOB_CANCEL)
         core_cancel_end(core);
     else

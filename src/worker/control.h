@@ -34,6 +34,8 @@ void control_learn(struct control *c, struct route *r);
 
 /* ---- dial.c ---- */
 void dial_open(struct control *c, struct route *r);
+/* password_command is done; takes the job over. */
+void dial_password(struct control *c, struct job *j);
 void dial_stop_all(struct control *c);
 
 #endif

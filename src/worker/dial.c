@@ -34,6 +34,7 @@ struct dial {
     struct buf hosts, addrs, ports; /* what libpq gets, separated by commas */
     bool resolving;                 /* inside names_lookup(): its answer may come at once */
     bool answered;
+    bool needs_password; /* waits for password_command */
 };
 
 static void dial_free(struct dial *d)
@@ -65,6 +66,8 @@ static void dial_failed(struct dial *d, enum dial_failure why, const char *code,
     if (log_limit_pass(&limit, &dropped))
         log_warn(core_pool_name(r->pool), "server login failed: %s", text);
     pthread_mutex_lock(&r->lock);
+    if (why == DIAL_FAIL_REFUSED) /* what password_command said last time may be over */
+        r->password_us = 0;
     snprintf(r->last_error, sizeof r->last_error, "%s", text);
     pthread_mutex_unlock(&r->lock);
     /* A server that refuses has answered. */
@@ -89,7 +92,11 @@ static void dial_done(struct dial *d)
         dial_failed(d, DIAL_FAIL_REACH, "53200", "weir: out of memory");
         return;
     }
-    (void)r->server_ops->adopt(&d->handle, b->proto, &b->export.fd, &b->export.ssl);
+    if (!r->server_ops->adopt(&d->handle, b->proto, &b->export.fd, &b->export.ssl)) {
+        free(b);
+        dial_failed(d, DIAL_FAIL_REACH, "53200", "weir: out of memory");
+        return;
+    }
     b->fd = b->export.fd;
     b->id = atomic_fetch_add(&c->world->backend_ids, 1) + 1;
     route_learn(r, r->server_ops->report(b->proto));
@@ -161,9 +168,9 @@ static const char *sslmode_name(enum conf_sslmode mode)
     return names[mode];
 }
 
-/* All but the hosts. The strings belong to the settings, the route (its lock is held) and `ps`. */
-static void collect(struct params *ps, const struct route *r, const struct conf_database *db,
-                    const struct settings *set)
+/* All but the hosts. The strings belong to the settings, to `as` and to `ps`. */
+static void collect(struct params *ps, const struct settings *set, const struct conf_database *db,
+                    const struct dial_as *as)
 {
     const struct conf_settings *cs = conf_settings(set->conf);
     for (size_t i = 0; i < db->n_params; i++) {
@@ -182,15 +189,28 @@ static void collect(struct params *ps, const struct route *r, const struct conf_
             at = sizeof ps->options - 1;
     }
     put(ps, "options", ps->options);
-    put(ps, "dbname", db->dbname != NULL || db->service ? db->dbname : r->database);
-    put(ps, "user", r->user);
-    put(ps, "password", r->password);
+    put(ps, "dbname", db->dbname != NULL || db->service ? db->dbname : as->database);
+    put(ps, "user", as->user);
+    put(ps, "password", as->password);
     put(ps, "sslmode", sslmode_name(cs->server_tls_sslmode));
     put(ps, "sslrootcert", cs->server_tls_ca_file);
     put(ps, "sslkey", cs->server_tls_key_file);
     put(ps, "sslcert", cs->server_tls_cert_file);
-    if (r->replication)
-        put(ps, "replication", "database");
+}
+
+/* As this route's user; its lock is held while `ps` is in use. */
+static void collect_route(struct params *ps, const struct route *r, const struct settings *set,
+                          const struct conf_database *db)
+{
+    const struct dial_as as = {.user = r->user, .database = r->database, .password = r->password};
+    collect(ps, set, db, &as);
+    put(ps, "scram_client_key", r->keys.client_key);
+    put(ps, "scram_server_key", r->keys.server_key);
+    put(ps, "md5_secret", r->keys.md5_secret);
+    if (r->replication == 0) /* a walsender may not be able to */
+        put(ps, "connect_query", db->connect_query);
+    if (r->replication != 0)
+        put(ps, "replication", r->replication == 1 ? "true" : "database");
 }
 
 static void dial_start(struct dial *d)
@@ -201,7 +221,7 @@ static void dial_start(struct dial *d)
     (void)!buf_append(&d->addrs, "", 1);
     (void)!buf_append(&d->ports, "", 1);
     pthread_mutex_lock(&r->lock);
-    collect(&ps, r, d->db, d->settings);
+    collect_route(&ps, r, d->settings, d->db);
     if (d->db->n_hosts != 0) {
         put(&ps, "host", (const char *)buf_head(&d->hosts));
         put(&ps, "hostaddr", (const char *)buf_head(&d->addrs));
@@ -294,6 +314,38 @@ static void next_host(struct dial *d)
     dial_start(d);
 }
 
+/* ---- password_command -------------------------------------------------------------------------------- */
+
+static bool needs_command(const struct dial *d)
+{
+    const struct conf_settings *cs = conf_settings(d->settings->conf);
+    if (d->db->password_command == NULL)
+        return false;
+    uint64_t ttl_us = d->db->password_ttl_us != CONF_UNSET_US ? d->db->password_ttl_us
+                                                              : cs->password_ttl_us;
+    pthread_mutex_lock(&d->route->lock);
+    uint64_t since_us = d->route->password_us;
+    pthread_mutex_unlock(&d->route->lock);
+    return since_us == 0 || clock_now_us() - since_us >= ttl_us;
+}
+
+/* Once for all dials of this route. */
+static void run_command(struct dial *d)
+{
+    const struct dial *other;
+    LIST_FOREACH(other, &d->control->dials, link)
+    if (other->needs_password && other->route == d->route)
+        break;
+    d->needs_password = true;
+    if (other != NULL)
+        return;
+    struct job *j = job_password(d->route, d->db->password_command);
+    if (j != NULL)
+        jobs_queue(d->control->world->jobs, j);
+    else
+        dial_failed(d, DIAL_FAIL_REACH, "53200", "weir: out of memory");
+}
+
 void dial_open(struct control *c, struct route *r)
 {
     struct dial *d = calloc(1, sizeof *d);
@@ -313,7 +365,33 @@ void dial_open(struct control *c, struct route *r)
     d->db = db;
     d->deadline_us = clock_now_us() + conf_settings(set->conf)->server_connect_timeout_us;
     LIST_INSERT_HEAD(&c->dials, d, link);
-    next_host(d);
+    if (needs_command(d))
+        run_command(d);
+    else
+        next_host(d);
+}
+
+/* Its route's dials go on; a failure is theirs all. */
+void dial_password(struct control *c, struct job *j)
+{
+    struct dial *d;
+    if (j->ok)
+        route_set_password(j->route, j->secret);
+    for (;;) {
+        LIST_FOREACH(d, &c->dials, link)
+        if (d->needs_password && d->route == j->route)
+            break;
+        if (d == NULL)
+            break;
+        d->needs_password = false;
+        d->deadline_us =
+            clock_now_us() + conf_settings(d->settings->conf)->server_connect_timeout_us;
+        if (j->ok)
+            next_host(d);
+        else
+            dial_failed(d, DIAL_FAIL_REACH, "28000", j->err.text);
+    }
+    job_free(&j);
 }
 
 void dial_stop_all(struct control *c)
@@ -337,19 +415,15 @@ static bool put_quoted(struct buf *b, const char *key, const char *value)
     return buf_append(b, "' ", 2);
 }
 
-char *route_conninfo(struct route *r, const struct settings *set)
+char *dial_conninfo(const struct settings *set, const struct conf_database *db,
+                    const struct dial_as *as)
 {
-    const struct conf_database *db = conf_database_find(set->conf, r->database);
     struct params ps = {.n = 0};
     struct buf b = {0};
-    if (db == NULL)
-        return NULL;
-    pthread_mutex_lock(&r->lock);
-    collect(&ps, r, db, set);
+    collect(&ps, set, db, as);
     bool ok = true;
     for (size_t i = 0; ok && i < ps.n; i++)
         ok = put_quoted(&b, ps.p[i].key, ps.p[i].value);
-    pthread_mutex_unlock(&r->lock);
     for (size_t i = 0; ok && i < db->n_params; i++) {
         const char *key = db->params[i].key;
         if (strcmp(key, "host") == 0 || strcmp(key, "hostaddr") == 0 || strcmp(key, "port") == 0)

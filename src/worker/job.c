@@ -5,11 +5,14 @@
 
 #include "worker/job.h"
 
+#include "worker/auth_cache.h"
+#include "worker/command.h"
 #include "worker/route.h"
 #include "worker/world.h"
 
 #include "proto/pg/pg_ask.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,6 +26,7 @@ struct jobs {
     bool stop;
     void (*done)(struct job *j, void *arg);
     void *arg;
+    struct auth_cache *auth;
 };
 
 static void wipe(char **text)
@@ -33,12 +37,29 @@ static void wipe(char **text)
     *text = NULL;
 }
 
+/* The answer is there, or none will come: tell those who wait for the same. */
+static void end_flight(struct job *j)
+{
+    struct job_list line;
+    struct job *other;
+    if (j->flight == NULL)
+        return;
+    auth_cache_end(j->world->jobs->auth, j->flight, j->ok, j->secret, j->ttl_us, &line);
+    free(j->flight);
+    j->flight = NULL;
+    while ((other = STAILQ_FIRST(&line)) != NULL) {
+        STAILQ_REMOVE_HEAD(&line, link);
+        worker_post(j->world, other->worker, &other->mail);
+    }
+}
+
 void job_free(struct job **jp)
 {
     struct job *j = *jp;
     if (j == NULL)
         return;
     *jp = NULL;
+    end_flight(j);
     if (j->cancel != NULL)
         j->ops->cancel_free(&j->cancel);
     if (j->ack_fd >= 0)
@@ -47,6 +68,8 @@ void job_free(struct job **jp)
     free(j->query);
     wipe(&j->secret);
     wipe(&j->conninfo);
+    explicit_bzero(&j->keys, sizeof j->keys);
+    free(j->command);
     free(j);
 }
 
@@ -90,27 +113,102 @@ static const struct conf_database *ask_database(const struct settings *set, cons
     return db;
 }
 
-struct job *job_auth_query(struct client *c, const char *user, const char *database)
+static void auth_key(const char *user, const char *database, char key[512])
+{
+    snprintf(key, 512, "%.240s\n%.240s", user, database);
+}
+
+/* How auth_user logs in; it never comes as a client, so its keys can only be an md5 hash. */
+static bool connect_as(struct job *j, const struct settings *set, const struct conf_database *db,
+                       const char *user, const char *database)
+{
+    struct dial_as as = {.user = user, .database = database};
+    const struct userlist_user *u = set->users != NULL ? userlist_find(set->users, user) : NULL;
+    if (db->user != NULL && strcmp(db->user, user) == 0)
+        as.password = db->password;
+    if (as.password == NULL && u != NULL && u->kind == USERLIST_PLAIN)
+        as.password = u->secret;
+    if (as.password == NULL && u != NULL && u->kind == USERLIST_MD5)
+        (void)pg_keys_of(u->secret, NULL, &j->keys);
+    j->conninfo = dial_conninfo(set, db, &as);
+    return j->conninfo != NULL;
+}
+
+static struct job *make_auth_query(struct client *c, const char *user, const char *database,
+                                   const char *key)
 {
     struct worker *w = c->worker;
     const struct settings *set = w->settings;
     const struct conf_settings *cs = conf_settings(set->conf);
+    const struct conf_database *asked = conf_database_find(set->conf, database);
     const struct conf_database *db = ask_database(set, database);
-    if (db == NULL || db->proto != CONF_PROTO_POSTGRES)
+    if (asked == NULL || db == NULL || db->proto != CONF_PROTO_POSTGRES)
         return NULL;
-    const char *as = db->auth_user != NULL ? db->auth_user : cs->auth_user;
-    struct route *r = routes_get(w->world->routes, w->settings, db,
-                                 db->dbname != NULL ? db->name : database, as, false);
-    struct job *j = r != NULL ? job_create(JOB_AUTH_QUERY, r->server->core, w->index) : NULL;
+    const char *as = asked->auth_user != NULL ? asked->auth_user : cs->auth_user;
+    const char *query = asked->auth_query != NULL ? asked->auth_query : cs->auth_query;
+    struct bound_server *s = routes_server(w->world->routes, w->settings, db);
+    struct job *j = s != NULL && as[0] != '\0' ? job_create(JOB_AUTH_QUERY, s->core, w->index)
+                                                : NULL;
     if (j == NULL)
         return NULL;
     j->mail.kind = MAIL_SECRET;
+    j->world = w->world;
     j->slot = c->slot;
     j->key = c->key;
+    j->ttl_us = cs->auth_cache_ttl_us;
     j->user = strdup(user);
-    j->query = strdup(db->auth_query != NULL ? db->auth_query : cs->auth_query);
-    j->conninfo = route_conninfo(r, set);
-    if (j->user == NULL || j->query == NULL || j->conninfo == NULL)
+    j->query = strdup(query);
+    j->flight = strdup(key);
+    bool ok = j->user != NULL && j->query != NULL && j->flight != NULL;
+    if (!ok || !connect_as(j, set, db, as, db == asked ? database : db->name)) {
+        free(j->flight); /* nobody is behind it yet */
+        j->flight = NULL;
+        job_free(&j);
+    }
+    return j;
+}
+
+enum auth_asked job_auth_query(struct client *c, const char *user, const char *database,
+                               char **secret)
+{
+    struct world *world = c->worker->world;
+    char key[512];
+    auth_key(user, database, key);
+    if (auth_cache_get(world->jobs->auth, key, NULL, secret) == AUTH_FOUND_KNOWN)
+        return AUTH_ASKED_KNOWN;
+    struct job *j = make_auth_query(c, user, database, key);
+    if (j == NULL)
+        return AUTH_ASKED_NO;
+    char *flight = j->flight;
+    j->flight = NULL; /* once in line it may be answered, and gone, at any moment */
+    enum auth_found found = auth_cache_get(world->jobs->auth, key, j, secret);
+    if (found == AUTH_FOUND_ASK) {
+        j->flight = flight;
+        control_post(world->control, &j->mail);
+        return AUTH_ASKED_LATER;
+    }
+    free(flight);
+    if (found == AUTH_FOUND_WAIT)
+        return AUTH_ASKED_LATER;
+    job_free(&j);
+    return AUTH_ASKED_KNOWN;
+}
+
+void job_auth_doubt(struct client *c, const char *user, const char *database)
+{
+    char key[512];
+    auth_key(user, database, key);
+    auth_cache_doubt(c->worker->world->jobs->auth, key);
+}
+
+struct job *job_password(struct route *r, const char *command)
+{
+    struct job *j = job_create(JOB_PASSWORD, core_pool_server(r->pool), 0);
+    if (j == NULL)
+        return NULL;
+    j->route = r;
+    j->command = strdup(command);
+    if (j->command == NULL)
         job_free(&j);
     return j;
 }
@@ -122,7 +220,12 @@ struct job *job_probe(struct world *world, struct bound_server *s, struct route 
         return NULL;
     j->server = s;
     struct settings *set = world_settings(world);
-    j->conninfo = route_conninfo(r, set);
+    const struct conf_database *db = conf_database_find(set->conf, r->database);
+    pthread_mutex_lock(&r->lock);
+    const struct dial_as as = {.user = r->user, .database = r->database, .password = r->password};
+    j->conninfo = db != NULL ? dial_conninfo(set, db, &as) : NULL;
+    j->keys = r->keys;
+    pthread_mutex_unlock(&r->lock);
     settings_put(&set);
     if (j->conninfo == NULL)
         job_free(&j);
@@ -136,10 +239,15 @@ static void job_run(struct job *j)
         j->ok = j->ops->cancel_run(j->cancel, &j->err);
         break;
     case JOB_PROBE:
-        j->ok = pg_ask_limits(j->conninfo, &j->max_connections, &j->reserved, &j->err);
+        j->ok = pg_ask_limits(j->conninfo, &j->keys, &j->max_connections, &j->reserved, &j->err);
         break;
     case JOB_AUTH_QUERY:
-        j->ok = pg_ask_secret(j->conninfo, j->query, j->user, &j->secret, &j->err);
+        j->ok = pg_ask_secret(j->conninfo, &j->keys, j->query, j->user, &j->secret, &j->err);
+        end_flight(j);
+        break;
+    case JOB_PASSWORD:
+        j->secret = command_run(j->command, &j->err);
+        j->ok = j->secret != NULL;
         break;
     }
     j->done = true;
@@ -170,7 +278,10 @@ static void *job_thread(void *arg)
 struct jobs *jobs_create(unsigned threads, void (*done)(struct job *j, void *arg), void *arg)
 {
     struct jobs *js = calloc(1, sizeof *js);
-    if (js == NULL || (js->threads = calloc(threads, sizeof *js->threads)) == NULL) {
+    if (js == NULL || (js->threads = calloc(threads, sizeof *js->threads)) == NULL ||
+        (js->auth = auth_cache_create()) == NULL) {
+        if (js != NULL)
+            free(js->threads);
         free(js);
         return NULL;
     }
@@ -204,6 +315,7 @@ void jobs_destroy(struct jobs **jp)
     pthread_mutex_unlock(&js->lock);
     for (unsigned i = 0; i < js->n; i++)
         pthread_join(js->threads[i], NULL);
+    auth_cache_destroy(&js->auth);
     free(js->threads);
     free(js);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC
- * Work that blocks: cancelling a statement, asking for a server's limits, auth_query. Done by a few
+ * Work that blocks: cancelling a statement, asking for a server's limits, auth_query,
+ * password_command. Done by a few
  * threads of its own, so that neither a worker's loop nor the control plane's ever waits for it.
  *
  * A job is made by whoever needs it, posted to the control plane, which takes a slot of the bound
@@ -9,9 +10,12 @@
 #ifndef WEIR_WORKER_JOB_H
 #define WEIR_WORKER_JOB_H
 
+#include "proto/pg/pg_dial_keys.h"
 #include "worker/worker_priv.h"
 
-enum job_kind { JOB_CANCEL, JOB_PROBE, JOB_AUTH_QUERY };
+enum job_kind { JOB_CANCEL, JOB_PROBE, JOB_AUTH_QUERY, JOB_PASSWORD };
+
+struct route;
 
 struct job {
     struct mail mail;
@@ -33,11 +37,20 @@ struct job {
     /* AUTH_QUERY */
     uint32_t slot, key; /* the client that waits */
     char *user, *query;
-    char *secret; /* the answer; wiped */
+    struct world *world;
+    char *flight; /* the key under which others wait for the same answer */
+    uint64_t ttl_us;
+    char *secret; /* the answer, of PASSWORD too; wiped */
+    /* PASSWORD */
+    struct route *route;
+    char *command;
     /* PROBE, AUTH_QUERY: how to connect; wiped */
     char *conninfo;
+    struct pg_keys keys;
     struct err err;
 };
+
+STAILQ_HEAD(job_list, job);
 
 /* A CancelRequest that came in on another worker. */
 struct cancel_mail {
@@ -47,7 +60,18 @@ struct cancel_mail {
 };
 
 struct job *job_cancel(struct backend *b, int ack_fd);
-struct job *job_auth_query(struct client *c, const char *user, const char *database);
+struct job *job_password(struct route *r, const char *command);
+
+enum auth_asked {
+    AUTH_ASKED_KNOWN, /* *secret, to be wiped; NULL: there is no such user */
+    AUTH_ASKED_LATER, /* MAIL_SECRET will come */
+    AUTH_ASKED_NO,    /* auth_query isn't for this user, or memory is out */
+};
+/* Look a user up by auth_query, for a client that waits for it. */
+enum auth_asked job_auth_query(struct client *c, const char *user, const char *database,
+                               char **secret);
+/* A login by what auth_query had answered has failed. */
+void job_auth_doubt(struct client *c, const char *user, const char *database);
 struct job *job_probe(struct world *world, struct bound_server *s, struct route *r);
 void job_free(struct job **j);
 

@@ -118,6 +118,7 @@ static bool tell(struct client *c, enum proto_event ev, const char *code, const 
             log_warn(who, "%s%s", text, dropped != 0 ? " (and others)" : "");
     }
     client_set_state(c, CLIENT_IDLE);
+    c->cancelled = false;
     bool kept = c->route->proto->say(c->proto, NULL, ev, text, code, buf_head(&c->in),
                                      buf_len(&c->in), &used, &c->out);
     buf_consume(&c->in, used);
@@ -222,7 +223,6 @@ static void end_loan(struct backend *b)
     uint64_t held = w->now_us - b->lent_us;
     histogram_add(&w->hold, held);
     route_count(b->route, w, STAT_XACTS, 1);
-    route_count(b->route, w, STAT_QUERIES, 1);
     route_count(b->route, w, STAT_XACT_US, held);
     route_count(b->route, w, STAT_QUERY_US, held);
     if (c != NULL) {
@@ -247,7 +247,7 @@ void loan_check(struct backend *b)
 {
     struct worker *w = b->worker;
     struct client *c = b->client;
-    if (b->magic != BACKEND_MAGIC || b->state == BACKEND_IDLE || b->state == BACKEND_TRANSIT)
+    if (b->magic != BACKEND_MAGIC || b->state == BACKEND_IDLE || b->state >= BACKEND_CLOSING)
         return;
     for (int turn = 0; turn < 4; turn++) {
         proto_out_reset(w);
@@ -258,6 +258,10 @@ void loan_check(struct backend *b)
             loan = LOAN_BROKEN;
         switch (loan) {
         case LOAN_BUSY:
+            return;
+        case LOAN_QUIET: /* from now on it is the client who takes its time */
+            b->query_us = 0;
+            b->active_us = w->now_us;
             return;
         case LOAN_SETTLE:
             if (sent && b->deadline_us == 0)
@@ -384,6 +388,8 @@ void loan_cancel_client(struct client *c, int ack_fd)
             relay_resume(c);
         return;
     }
+    if (c->state == CLIENT_WAITING)
+        c->cancelled = true;
     if (c->loan != NULL && c->loan->query_us != 0) {
         loan_cancel(c->loan, ack_fd);
         return;
@@ -444,6 +450,12 @@ static void on_arrive(struct worker *w, struct backend *b)
     if (!ok) { /* the next one, then */
         client_set_state(c, CLIENT_IDLE);
         relay_resume(c);
+        return;
+    }
+    if (c->cancelled) {
+        give_back(b);
+        if (tell(c, PROTO_EV_CANCELLED, NULL, "canceling statement due to user request"))
+            relay_resume(c);
         return;
     }
     loan_attach(c, b);

@@ -24,6 +24,7 @@ static void out_reset(struct worker *w)
     o->client.n = o->server.n = 0;
     o->client.bytes = o->server.bytes = 0;
     o->arena_used = 0;
+    o->queries = 0;
     o->close_client = false;
 }
 
@@ -276,6 +277,8 @@ static bool feed_backend(struct backend *b, const uint8_t *in, size_t n, size_t 
         enum proto_verdict v = ops->from_server(b->proto, c != NULL ? c->proto : NULL, in + *used,
                                                 n - *used, &step, &w->out);
         *used += step;
+        if (w->out.queries != 0)
+            route_count(b->route, w, STAT_QUERIES, w->out.queries);
         if (c != NULL && !relay_send_client(c, &w->out.client)) {
             client_destroy(c); /* the backend lives on: what comes is drained */
             c = NULL;
@@ -316,6 +319,7 @@ static bool backend_read(struct backend *b, size_t *got)
     if (r == IO_AGAIN)
         return false;
     if (r != IO_OK) {
+        b->eof = true;
         loan_lost(b);
         return false;
     }
@@ -341,8 +345,23 @@ static bool backend_read(struct backend *b, size_t *got)
     return true;
 }
 
+/* It was told to end: what it still says is nobody's. */
+static void backend_farewell(struct backend *b)
+{
+    size_t got;
+    enum io_result r;
+    while ((r = stream_read(&b->stream, b->worker->scratch, SCRATCH_BYTES, &got)) == IO_OK)
+        ;
+    if (r != IO_AGAIN)
+        backend_bury(b);
+}
+
 static void backend_readable(struct backend *b)
 {
+    if (b->state == BACKEND_CLOSING) {
+        backend_farewell(b);
+        return;
+    }
     for (int turn = 0; turn < READS_A_TURN; turn++) {
         size_t got = 0;
         if (!backend_read(b, &got))
@@ -390,8 +409,9 @@ void relay_backend_io(struct stream *s, unsigned what, void *arg)
     struct worker *w = b->worker;
     w->now_us = clock_now_us();
     if ((what & NET_HUP) != 0) {
-        if (b->stream.pause == 0)
-            loan_lost(b);
+        /* Paused: what it sent before may still be read, by whom it was meant for. */
+        if (b->state == BACKEND_CLOSING)
+            backend_bury(b);
     } else {
         if ((what & NET_WRITE) != 0)
             backend_writable(b);

@@ -152,30 +152,125 @@ static void route_configure(struct route *r, const struct settings *set,
     /* The first connection teaches what a client is to be greeted with. */
     if (r->report == NULL && !r->relaxed && lim->min_conns == 0 && !r->replication)
         lim->min_conns = 1;
+    if (r->awaits_proof)
+        lim->min_conns = 0;
 }
 
+/* The secret will come with a client's login. */
+static bool proof_will_come(const struct route *r, const struct settings *set,
+                            const struct conf_database *db)
+{
+    const struct conf_settings *cs = conf_settings(set->conf);
+    const struct userlist_user *u = set->users != NULL ? userlist_find(set->users, r->user) : NULL;
+    bool asks = cs->auth_type != CONF_AUTH_TRUST && cs->auth_type != CONF_AUTH_ANY &&
+                cs->auth_type != CONF_AUTH_CERT;
+    if (!asks || db->password_command != NULL || db->service)
+        return false;
+    return u != NULL ? u->kind == USERLIST_SCRAM
+                     : db->auth_user != NULL || cs->auth_user[0] != '\0';
+}
+
+static void set_password_locked(struct route *r, const char *password)
+{
+    if (r->password != NULL && password != NULL && strcmp(r->password, password) == 0)
+        return;
+    if (r->password != NULL)
+        explicit_bzero(r->password, strlen(r->password));
+    free(r->password);
+    r->password = password != NULL ? strdup(password) : NULL;
+}
+
+static bool has_keys(const struct route *r)
+{
+    return r->keys.client_key[0] != '\0' || r->keys.md5_secret[0] != '\0';
+}
+
+/* What the settings say of the password; what a client has proven stays as long as they don't. */
 static void choose_password(struct route *r, const struct settings *set,
                             const struct conf_database *db)
 {
     const char *password = db->password;
-    if (password == NULL && set->users != NULL) {
-        const struct userlist_user *u = userlist_find(set->users, r->user);
-        if (u != NULL && u->kind == USERLIST_PLAIN)
-            password = u->secret;
-    }
-    if (password == NULL)
-        return;
+    const struct userlist_user *u = set->users != NULL ? userlist_find(set->users, r->user) : NULL;
+    if (password == NULL && u != NULL && u->kind == USERLIST_PLAIN && u->secret[0] != '\0')
+        password = u->secret;
     pthread_mutex_lock(&r->lock);
-    if (r->password != NULL)
-        explicit_bzero(r->password, strlen(r->password));
-    free(r->password);
-    r->password = strdup(password);
+    if (password != NULL || r->password_fixed)
+        set_password_locked(r, password);
+    r->password_fixed = password != NULL;
+    if (password == NULL && u != NULL && u->kind == USERLIST_MD5)
+        (void)pg_keys_of(u->secret, NULL, &r->keys);
+    r->awaits_proof = r->password == NULL && !has_keys(r) && proof_will_come(r, set, db);
     pthread_mutex_unlock(&r->lock);
+}
+
+void route_set_password(struct route *r, const char *password)
+{
+    pthread_mutex_lock(&r->lock);
+    set_password_locked(r, password);
+    r->password_us = clock_now_us();
+    pthread_mutex_unlock(&r->lock);
+}
+
+bool route_takes_proof(const struct route *r, const struct settings *set, const char *role)
+{
+    const struct conf_database *db = conf_database_find(set->conf, r->database);
+    return db != NULL && db->password == NULL && db->password_command == NULL &&
+           !r->password_fixed && strcmp(r->user, role) == 0;
+}
+
+/* Returns whether there is something new to log in with. */
+static bool take_proof(struct route *r, const char *secret, const uint8_t *client_key)
+{
+    struct pg_keys keys;
+    bool fresh = r->awaits_proof;
+    pthread_mutex_lock(&r->lock);
+    r->awaits_proof = false;
+    switch (secret != NULL ? pg_keys_of(secret, client_key, &keys) : PG_KEYS_NONE) {
+    case PG_KEYS_NONE:
+        break;
+    case PG_KEYS_PASSWORD:
+        fresh |= r->password == NULL || strcmp(r->password, secret) != 0;
+        set_password_locked(r, secret);
+        break;
+    case PG_KEYS_FOUND:
+        fresh |= r->password != NULL || memcmp(&r->keys, &keys, sizeof keys) != 0;
+        set_password_locked(r, NULL);
+        r->keys = keys;
+        break;
+    }
+    pthread_mutex_unlock(&r->lock);
+    explicit_bzero(&keys, sizeof keys);
+    return fresh;
+}
+
+void routes_prove(struct routes *rs, struct settings *set, struct route *r, const char *secret,
+                  const uint8_t *client_key)
+{
+    if (!take_proof(r, secret, client_key))
+        return;
+    const struct conf_database *db = conf_database_find(set->conf, r->database);
+    struct core_pool_limits lim;
+    if (db == NULL)
+        return;
+    pthread_mutex_lock(&rs->lock);
+    route_configure(r, set, db, &lim);
+    pthread_mutex_unlock(&rs->lock);
+    core_pool_limit(r->pool, &lim);
+    control_nudge(rs->world->control, r->server->core);
+}
+
+struct bound_server *routes_server(struct routes *rs, struct settings *set,
+                                   const struct conf_database *db)
+{
+    pthread_mutex_lock(&rs->lock);
+    struct bound_server *s = server_get(rs, set, db->server);
+    pthread_mutex_unlock(&rs->lock);
+    return s;
 }
 
 static struct route *route_create(struct routes *rs, struct settings *set,
                                   const struct conf_database *db, const char *database,
-                                  const char *user, bool replication, const char *key)
+                                  const char *user, int replication, const char *key)
 {
     size_t n = rs->world->n_workers;
     struct route *r = calloc(1, sizeof *r + n * sizeof r->stats[0]);
@@ -192,8 +287,8 @@ static struct route *route_create(struct routes *rs, struct settings *set,
     if (r->database == NULL || r->user == NULL || r->key == NULL || r->server == NULL)
         return NULL;
     struct core_pool_limits lim;
-    route_configure(r, set, db, &lim);
     choose_password(r, set, db);
+    route_configure(r, set, db, &lim);
     char name[200];
     snprintf(name, sizeof name, "%s/%s%s", database, user, replication ? " (replication)" : "");
     r->pool = core_pool_create(r->server->core, name, &lim, r);
@@ -201,7 +296,7 @@ static struct route *route_create(struct routes *rs, struct settings *set,
 }
 
 struct route *routes_get(struct routes *rs, struct settings *set, const struct conf_database *db,
-                         const char *database, const char *user, bool replication)
+                         const char *database, const char *user, int replication)
 {
     char key[600];
     int len = snprintf(key, sizeof key, "%s\n%s\n%d", database, user, replication);
@@ -218,6 +313,13 @@ struct route *routes_get(struct routes *rs, struct settings *set, const struct c
         if (r != NULL) {
             it->route = r;
             HASH_ADD_KEYPTR(hh, rs->by_key, r->key, (size_t)len, it);
+            for (struct route *o = rs->first; o != NULL; o = o->next) {
+                if (strcmp(o->database, r->database) != 0)
+                    continue;
+                atomic_store(&r->disabled, atomic_load(&o->disabled));
+                atomic_store(&r->paused, atomic_load(&o->paused));
+            }
+            core_pool_pause(r->pool, atomic_load(&r->paused));
             r->next = rs->first;
             __atomic_store_n(&rs->first, r, __ATOMIC_RELEASE);
         } else {
@@ -264,9 +366,9 @@ void routes_reload(struct routes *rs, struct settings *set)
             continue;
         }
         struct core_pool_limits lim;
+        choose_password(r, set, db);
         route_configure(r, set, db, &lim);
         core_pool_limit(r->pool, &lim);
-        choose_password(r, set, db);
     }
     pthread_mutex_unlock(&rs->lock);
 }
@@ -294,13 +396,27 @@ void route_last_words(struct backend *b, char *text, size_t room, char code[6])
                  why[0] != '\0' ? ": " : "", why);
 }
 
-void *route_report(struct route *r)
+static void *own_report(struct route *r)
 {
     void *ref = NULL;
     pthread_mutex_lock(&r->lock);
     if (r->report != NULL)
         ref = r->server_ops->report_get(r->report);
     pthread_mutex_unlock(&r->lock);
+    return ref;
+}
+
+void *route_report(struct routes *rs, struct route *r, bool *own)
+{
+    void *ref = own_report(r);
+    *own = ref != NULL;
+    /* Nobody has been there as this user: what others were told holds but for who they are. */
+    for (struct route *o = routes_first(rs); ref == NULL && o != NULL; o = o->next)
+        if (o->server == r->server && strcmp(o->database, r->database) == 0)
+            ref = own_report(o);
+    for (struct route *o = routes_first(rs); ref == NULL && o != NULL; o = o->next)
+        if (o->server == r->server)
+            ref = own_report(o);
     return ref;
 }
 

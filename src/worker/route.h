@@ -8,6 +8,7 @@
 #ifndef WEIR_WORKER_ROUTE_H
 #define WEIR_WORKER_ROUTE_H
 
+#include "proto/pg/pg_dial_keys.h"
 #include "worker/worker_priv.h"
 
 struct bound_server; /* one database server: its core_server and what is known of it */
@@ -20,7 +21,7 @@ struct route {
     char *database; /* as clients ask for it */
     char *user;     /* on the server */
     char *key;
-    bool replication;
+    int replication; /* as login_asked.replication */
     bool relaxed; /* control plane */
     int pool_mode;
     uint64_t query_wait_us, query_timeout_us, tx_timeout_us, idle_tx_timeout_us, idle_us;
@@ -28,7 +29,11 @@ struct route {
     _Atomic bool paused, disabled;
     pthread_mutex_t lock; /* guards what follows */
     void *report;         /* what a fresh connection reports, or NULL */
-    char *password;       /* proven or configured; wiped */
+    char *password;       /* configured, or found by auth_query; wiped */
+    _Atomic bool password_fixed; /* it was configured */
+    _Atomic bool awaits_proof; /* nothing to log in with before a client has shown it: no login on spec */
+    struct pg_keys keys;  /* where there is no password; wiped */
+    uint64_t password_us; /* when password_command gave it, 0: never */
     char version[64];
     char last_error[256];
     struct route *next; /* of the same table; the list only grows */
@@ -47,7 +52,7 @@ void routes_destroy(struct routes **r);
 /* The route for this database entry and user; made when it is asked for first. NULL: out of
  * memory. `database` is the name asked for. */
 struct route *routes_get(struct routes *rs, struct settings *set, const struct conf_database *db,
-                         const char *database, const char *user, bool replication);
+                         const char *database, const char *user, int replication);
 /* Waiters of a worker whose time is up. Returns soon when nothing is due. */
 void routes_expire(struct routes *rs, uint16_t worker, uint64_t now_us,
                    struct core_waiter_list *out);
@@ -55,9 +60,28 @@ void routes_expire(struct routes *rs, uint16_t worker, uint64_t now_us,
 void routes_reload(struct routes *rs, struct settings *set);
 /* The first login of a route has taught what there was to learn. */
 void routes_relax(struct routes *rs, struct settings *set, struct route *r);
-/* libpq's connection string for the job threads; malloc'ed, holds the password. NULL: the entry is
- * gone or memory is out. */
-char *route_conninfo(struct route *r, const struct settings *set);
+/* A client has logged in to this route as its server user, by this secret (NULL: unasked) and, with
+ * SCRAM, this ClientKey: what server logins may use from now on. Any thread. */
+void routes_prove(struct routes *rs, struct settings *set, struct route *r, const char *secret,
+                  const uint8_t *client_key);
+/* The user of server logins is the one who logs in here by this role, and nothing was configured. */
+bool route_takes_proof(const struct route *r, const struct settings *set, const char *role);
+/* What password_command printed. */
+void route_set_password(struct route *r, const char *password);
+/* The database server of an entry; NULL: out of memory. */
+struct bound_server *routes_server(struct routes *rs, struct settings *set,
+                                   const struct conf_database *db);
+
+/* Who logs in, for dialling; strings are borrowed. */
+struct dial_as {
+    const char *user, *database; /* database: as asked for, where the entry has no own */
+    const char *password;        /* or NULL */
+    const struct pg_keys *keys;  /* or NULL */
+};
+/* libpq's connection string for the job threads; malloc'ed, holds the password. NULL: memory is
+ * out. (dial.c) */
+char *dial_conninfo(const struct settings *set, const struct conf_database *db,
+                    const struct dial_as *as);
 /* Walk: the first route, then route->next; the first server, then bound_server_next(). */
 struct route *routes_first(struct routes *rs);
 
@@ -85,8 +109,8 @@ const char *route_function_name(const struct client *c);
 void route_client_left(struct route *r);
 /* Why a server connection ended, as its last words or the socket said. */
 void route_last_words(struct backend *b, char *text, size_t room, char code[6]);
-/* A reference to the cached report, or NULL. */
-void *route_report(struct route *r);
+/* A reference to what clients are to be greeted with, or NULL; *own: it is this very user's. */
+void *route_report(struct routes *rs, struct route *r, bool *own);
 void route_learn(struct route *r, void *report); /* takes the reference */
 
 #endif

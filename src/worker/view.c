@@ -349,7 +349,7 @@ static void server_row(struct worker *w, struct backend *b, struct view_mail *m)
 {
     struct proto_facts f;
     struct view_server v = {0};
-    static const char *const states[] = {"idle", "active", "cleaning", "active"};
+    static const char *const states[] = {"idle", "active", "cleaning", "closing", "active"};
     b->route->proto->facts(NULL, b->proto, &f);
     v.id = b->id;
     copy(v.database, sizeof v.database, b->route->database);
@@ -373,7 +373,7 @@ static void server_row(struct worker *w, struct backend *b, struct view_mail *m)
 
 static void collect_servers(struct worker *w, struct view_mail *m)
 {
-    for (int s = 0; s < 3; s++) {
+    for (int s = 0; s < BACKEND_LISTS; s++) {
         struct backend *b;
         TAILQ_FOREACH(b, &w->backends[s], link)
         server_row(w, b, m);
@@ -499,8 +499,7 @@ static void order_route(struct route *r, enum world_verb verb)
         break;
     case WORLD_DISABLE:
     case WORLD_ENABLE:
-        atomic_store(&r->disabled, verb == WORLD_DISABLE);
-        core_pool_disable(r->pool, verb == WORLD_DISABLE);
+        atomic_store(&r->disabled, verb == WORLD_DISABLE); /* who is in may go on */
         break;
     case WORLD_KILL:
         atomic_store(&r->paused, true);

@@ -98,6 +98,8 @@ static void check_backends(struct worker *w)
     struct backend *b, *tmp;
     TAILQ_FOREACH_SAFE(b, &w->backends[BACKEND_LENT], link, tmp)
     check_lent(w, b);
+    while ((b = TAILQ_FIRST(&w->backends[BACKEND_CLOSING])) != NULL && w->now_us >= b->deadline_us)
+        backend_bury(b);
     TAILQ_FOREACH_SAFE(b, &w->backends[BACKEND_CLEANING], link, tmp)
     {
         if (b->deadline_us != 0 && w->now_us >= b->deadline_us && b->cancels == 0) {
@@ -161,7 +163,8 @@ void worker_tick_need(struct worker *w)
         return;
     bool soon = w->counts[CLIENT_LOGIN] != 0 || w->counts[CLIENT_WAITING] != 0 ||
                 w->counts[CLIENT_CLOSING] != 0 || !TAILQ_EMPTY(&w->backends[BACKEND_LENT]) ||
-                !TAILQ_EMPTY(&w->backends[BACKEND_CLEANING]);
+                !TAILQ_EMPTY(&w->backends[BACKEND_CLEANING]) ||
+                !TAILQ_EMPTY(&w->backends[BACKEND_CLOSING]);
     bool later = w->settings->any_idle_limit && w->counts[CLIENT_IDLE] != 0;
     if (!soon && !later && w->churn < CHURN_MANY)
         return;
@@ -277,7 +280,7 @@ struct worker *worker_create(struct world *world, uint16_t index)
     slab_init(&w->clients, sizeof(struct client) + w->settings->default_proto->client_bytes);
     for (int i = 0; i < CLIENT_STATES; i++)
         TAILQ_INIT(&w->states[i]);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < BACKEND_LISTS; i++)
         TAILQ_INIT(&w->backends[i]);
     TAILQ_INIT(&w->ready);
     TAILQ_INIT(&w->dead_clients);
@@ -329,7 +332,8 @@ void worker_destroy(struct worker **wp)
                 break;
         }
     }
-    for (int s = 0; s < 3; s++) {
+    w->stopping = true;
+    for (int s = 0; s < BACKEND_LISTS; s++) {
         struct backend *b;
         while ((b = TAILQ_FIRST(&w->backends[s])) != NULL) {
             if (core_conn_break(&b->core, w->now_us) || b->core.state == CONN_CLOSING)

@@ -17,7 +17,9 @@
  *                                            on its way and frees it
  *
  * A backend's states: IDLE (in no client's hands), LENT (client set), CLEANING (its client is gone
- * or was taken away, the protocol is putting it right), TRANSIT (inside a message).
+ * or was taken away, the protocol is putting it right), CLOSING (it was told to end and its slot
+ * stays taken until it has hung up, so that the database itself never sees one more than the
+ * bound), TRANSIT (inside a message).
  */
 #ifndef WEIR_WORKER_PRIV_H
 #define WEIR_WORKER_PRIV_H
@@ -71,7 +73,14 @@ enum client_state {
 #define CLIENT_STATES 6
 extern const char *const client_state_names[CLIENT_STATES];
 
-enum backend_state { BACKEND_IDLE, BACKEND_LENT, BACKEND_CLEANING, BACKEND_TRANSIT };
+enum backend_state {
+    BACKEND_IDLE,
+    BACKEND_LENT,
+    BACKEND_CLEANING,
+    BACKEND_CLOSING,
+    BACKEND_TRANSIT, /* not in a list */
+};
+#define BACKEND_LISTS 4
 
 struct route;
 struct worker;
@@ -85,6 +94,8 @@ struct client_login {
     bool handshaking;
     bool start_tls; /* when `out` has been sent */
     bool looking_up;
+    bool by_query; /* auth_query knew it */
+    char *secret;  /* by which it logs in, where the server login will need it; wiped */
 };
 
 struct client {
@@ -114,6 +125,7 @@ struct client {
     uint8_t state;  /* enum client_state */
     bool ready;     /* in worker->ready */
     bool is_console;
+    bool cancelled; /* asked for while its connection was already on its way */
     uint8_t refusal; /* enum core_answer: why it got no loan */
     _Alignas(8) uint8_t proto[]; /* the protocol's client object */
 };
@@ -143,6 +155,7 @@ struct backend {
     uint8_t state;    /* enum backend_state */
     bool fetch;       /* in transit after MAIL_FETCH: the waiter was never queued */
     bool dead;        /* found broken while idle */
+    bool eof;         /* the server has hung up */
     _Alignas(8) uint8_t proto[];
 };
 TAILQ_HEAD(backend_list, backend);
@@ -204,9 +217,9 @@ struct worker {
     uint32_t counts[CLIENT_STATES];
     struct client **slots; /* by slot; NULL: free */
     uint32_t n_slots, free_slot;
-    struct backend_list backends[4]; /* by state, TRANSIT unused */
+    struct backend_list backends[BACKEND_LISTS]; /* by state */
     struct timer tick;
-    bool ticking, draining, drained;
+    bool ticking, draining, stopping;
     uint32_t churn; /* logins and ends since memory was last given back */
     uint64_t churn_us;
     uint64_t now_us; /* of this turn */
@@ -275,7 +288,9 @@ struct backend *backend_create(struct route *r);
 void backend_set_state(struct backend *b, enum backend_state state);
 bool backend_arrive(struct backend *b, struct worker *w);
 void backend_send_to(struct backend *b, uint16_t worker, struct core_waiter *to);
-void backend_close(struct backend *b); /* CLOSING in the core; frees */
+/* CONN_CLOSING in the core: part in order, or at once when it has hung up already. */
+void backend_close(struct backend *b);
+void backend_bury(struct backend *b); /* close, give the slot back, free */
 void backend_nudge(struct world *world, struct route *r);
 
 /* ---- console.c ---- */

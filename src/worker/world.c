@@ -342,7 +342,7 @@ void world_drain(struct world *w)
 
 uint32_t world_clients(struct world *w)
 {
-    return atomic_load(&w->clients);
+    return atomic_load(&w->clients) - atomic_load(&w->consoles);
 }
 
 bool world_ready(struct world *w, const char **why)

@@ -24,6 +24,7 @@ struct world {
     struct listen_set *listen;
     _Atomic uint32_t clients; /* sockets of clients, all workers */
     _Atomic uint64_t backend_ids;
+    _Atomic uint32_t consoles; /* of these, the console's */
     _Atomic bool draining;
     _Atomic bool reachable; /* at least one database was */
     uint64_t started_wall_us;

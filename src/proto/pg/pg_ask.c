@@ -5,43 +5,193 @@
 
 #include "proto/pg/pg_ask.h"
 
+#include "base/buf.h"
+#include "base/clock.h"
+#include "proto/pg/pg_dial_keys.h"
+#include "proto/pg/pg_dial_raw.h"
+
+#include <arpa/inet.h>
 #include <libpq-fe.h>
+#include <netdb.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static PGconn *ask_connect(const char *conninfo, struct err *e)
+#define TIMEOUT_US (5 * US_PER_S)
+#define PARAMS_MAX 96
+
+/* One question and its answer, through libpq or without it. */
+struct ask {
+    PGconn *conn;
+    PGresult *res;
+    struct pg_raw *raw;
+    unsigned rows;
+    const char *columns[PG_RAW_COLUMNS]; /* of the first row; NULL: SQL NULL or none */
+};
+
+static void ask_free(struct ask *a)
 {
-    PGconn *conn = PQconnectdb(conninfo);
-    if (conn != NULL && PQstatus(conn) == CONNECTION_OK)
-        return conn;
-    char text[200];
-    (void)snprintf(text, sizeof text, "%s", conn != NULL ? PQerrorMessage(conn) : "out of memory");
-    text[strcspn(text, "\n")] = '\0';
-    err_set(e, "%s", text);
-    PQfinish(conn);
-    return NULL;
+    PQclear(a->res);
+    if (a->conn != NULL)
+        PQfinish(a->conn);
+    pg_raw_hang_up(&a->raw);
 }
 
-static uint32_t number(const PGresult *res, int column)
-{
-    const char *text = PQgetvalue(res, 0, column);
-    unsigned long n = strtoul(text, NULL, 10);
-    return n < 1000000 ? (uint32_t)n : 1000000;
-}
+/* ---- through libpq ----------------------------------------------------------------------------
+ */
 
-static bool ask_failed(PGconn *conn, PGresult *res, struct err *e)
+static bool libpq_failed(const char *why, struct err *e)
 {
     char text[200];
-    (void)snprintf(text, sizeof text, "%s", PQresultErrorMessage(res));
+    (void)snprintf(text, sizeof text, "%s", why);
     text[strcspn(text, "\n")] = '\0';
     err_set(e, "%s", text);
-    PQclear(res);
-    PQfinish(conn);
     return false;
 }
 
-bool pg_ask_facts(const char *conninfo, struct pg_facts *out, struct err *e)
+static bool ask_libpq(struct ask *a, const char *conninfo, const char *sql, const char *param,
+                      struct err *e)
+{
+    a->conn = PQconnectdb(conninfo);
+    if (a->conn == NULL || PQstatus(a->conn) != CONNECTION_OK)
+        return libpq_failed(a->conn != NULL ? PQerrorMessage(a->conn) : "out of memory", e);
+    a->res = param != NULL ? PQexecParams(a->conn, sql, 1, NULL, &param, NULL, NULL, 0)
+                           : PQexec(a->conn, sql);
+    if (PQresultStatus(a->res) != PGRES_TUPLES_OK)
+        return libpq_failed(PQresultErrorMessage(a->res), e);
+    a->rows = (unsigned)PQntuples(a->res);
+    for (int i = 0; a->rows != 0 && i < PQnfields(a->res) && i < (int)PG_RAW_COLUMNS; i++)
+        a->columns[i] = PQgetisnull(a->res, 0, i) ? NULL : PQgetvalue(a->res, 0, i);
+    return true;
+}
+
+/* ---- without
+ * ------------------------------------------------------------------------------------- */
+
+struct params {
+    struct dsn_param p[PARAMS_MAX];
+    size_t n;
+    struct buf addresses;
+};
+
+static void put(struct params *ps, const char *key, const char *value)
+{
+    if (value != NULL && value[0] != '\0' && ps->n < PARAMS_MAX)
+        ps->p[ps->n++] = (struct dsn_param){.key = key, .value = value};
+}
+
+/* One address for each host of the list; a directory stands for itself. */
+static bool resolve(struct params *ps, const char *hosts)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
+    for (const char *at = hosts;; at++) {
+        char name[256], text[64] = "";
+        size_t n = strcspn(at, ",");
+        (void)snprintf(name, sizeof name, "%.*s", (int)n, at);
+        if (name[0] != '\0' && name[0] != '/' && name[0] != '@' &&
+            getaddrinfo(name, NULL, &hints, &found) == 0) {
+            (void)getnameinfo(found->ai_addr, found->ai_addrlen, text, sizeof text, NULL, 0,
+                              NI_NUMERICHOST);
+            freeaddrinfo(found);
+        }
+        if (!buf_printf(&ps->addresses, "%s%s", at == hosts ? "" : ",", text))
+            return false;
+        at += n;
+        if (*at == '\0')
+            return buf_append(&ps->addresses, "", 1);
+    }
+}
+
+/* Poll until it is done; false: it failed, or took too long. */
+static bool raw_wait(struct pg_raw *r, uint64_t until_us, struct err *e)
+{
+    char code[6], text[256];
+    for (;;) {
+        enum dial_step step = pg_raw_poll(r);
+        uint64_t now = clock_now_us();
+        if (step == DIAL_DONE)
+            return true;
+        if (step == DIAL_FAILED) {
+            (void)pg_raw_failure(r, code, text, sizeof text);
+            return libpq_failed(text, e);
+        }
+        if (now >= until_us)
+            return libpq_failed("timeout expired", e);
+        struct pollfd p = {.fd = pg_raw_socket(r), .events = step == DIAL_READ ? POLLIN : POLLOUT};
+        (void)poll(&p, 1, (int)((until_us - now) / 1000 + 1));
+    }
+}
+
+static bool ask_raw(struct ask *a, struct params *ps, const char *sql, const char *param,
+                    struct err *e)
+{
+    uint64_t until_us = clock_now_us() + TIMEOUT_US;
+    a->raw = pg_raw_start(ps->p, ps->n);
+    if (a->raw == NULL)
+        return libpq_failed("out of memory", e);
+    if (!raw_wait(a->raw, until_us, e))
+        return false;
+    if (!pg_raw_ask(a->raw, sql, param))
+        return libpq_failed("out of memory", e);
+    return raw_wait(a->raw, until_us, e) && pg_raw_answer(a->raw, &a->rows, a->columns, e);
+}
+
+static bool ask_keys(struct ask *a, const char *conninfo, const struct pg_keys *keys,
+                     const char *sql, const char *param, struct err *e)
+{
+    struct params ps = {.n = 0};
+    const char *hosts = "", *hostaddr = "";
+    PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
+    for (PQconninfoOption *o = options; o != NULL && o->keyword != NULL; o++) {
+        put(&ps, o->keyword, o->val);
+        if (strcmp(o->keyword, "host") == 0 && o->val != NULL)
+            hosts = o->val;
+        if (strcmp(o->keyword, "hostaddr") == 0 && o->val != NULL)
+            hostaddr = o->val;
+    }
+    put(&ps, "scram_client_key", keys->client_key);
+    put(&ps, "scram_server_key", keys->server_key);
+    put(&ps, "md5_secret", keys->md5_secret);
+    bool ok = options != NULL && (hostaddr[0] != '\0' || resolve(&ps, hosts));
+    if (ok && buf_len(&ps.addresses) != 0)
+        put(&ps, "hostaddr", (const char *)buf_head(&ps.addresses));
+    ok = ok ? ask_raw(a, &ps, sql, param, e) : libpq_failed("out of memory", e);
+    buf_release(&ps.addresses);
+    PQconninfoFree(options);
+    return ok;
+}
+
+static bool has_password(const char *conninfo)
+{
+    bool has = false;
+    PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
+    for (PQconninfoOption *o = options; o != NULL && o->keyword != NULL; o++)
+        has |= o->val != NULL && o->val[0] != '\0' &&
+               (strcmp(o->keyword, "password") == 0 || strcmp(o->keyword, "service") == 0);
+    PQconninfoFree(options);
+    return has;
+}
+
+static bool ask(struct ask *a, const char *conninfo, const struct pg_keys *keys, const char *sql,
+                const char *param, struct err *e)
+{
+    bool usable = keys != NULL && (keys->client_key[0] != '\0' || keys->md5_secret[0] != '\0');
+    return usable && !has_password(conninfo) ? ask_keys(a, conninfo, keys, sql, param, e)
+                                             : ask_libpq(a, conninfo, sql, param, e);
+}
+
+/* ---- the questions
+ * ---------------------------------------------------------------------------------- */
+
+static uint32_t number(const char *text)
+{
+    unsigned long n = text != NULL ? strtoul(text, NULL, 10) : 0;
+    return n < 1000000 ? (uint32_t)n : 1000000;
+}
+
+static bool ask_facts(const char *conninfo, const struct pg_keys *keys, struct pg_facts *out,
+                      struct err *e)
 {
     /* What a role or database may have is the smallest of the three limits; -1 stands for none. */
     static const char sql[] =
@@ -54,48 +204,47 @@ bool pg_ask_facts(const char *conninfo, struct pg_facts *out, struct err *e)
         " pg_catalog.pg_is_in_recovery()::int,"
         " (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE datid IS NOT NULL) - 1,"
         " current_setting('server_version')";
-    PGconn *conn = ask_connect(conninfo, e);
-    if (conn == NULL)
-        return false;
-    PGresult *res = PQexec(conn, sql);
-    if (PQresultStatus(res) != PGRES_TUPLES_OK || PQntuples(res) != 1)
-        return ask_failed(conn, res, e);
-    out->max_connections = number(res, 0);
-    out->reserved = number(res, 1);
-    out->replica = number(res, 2) != 0;
-    out->used = number(res, 3);
-    (void)snprintf(out->version, sizeof out->version, "%s", PQgetvalue(res, 0, 4));
-    PQclear(res);
-    PQfinish(conn);
-    return true;
+    struct ask a = {.rows = 0};
+    bool ok = ask(&a, conninfo, keys, sql, NULL, e);
+    if (ok && a.rows != 1)
+        ok = libpq_failed("the server doesn't tell its limits", e);
+    if (ok) {
+        out->max_connections = number(a.columns[0]);
+        out->reserved = number(a.columns[1]);
+        out->replica = number(a.columns[2]) != 0;
+        out->used = number(a.columns[3]);
+        (void)snprintf(out->version, sizeof out->version, "%s",
+                       a.columns[4] != NULL ? a.columns[4] : "");
+    }
+    ask_free(&a);
+    return ok;
 }
 
-bool pg_ask_limits(const char *conninfo, uint32_t *max_connections, uint32_t *reserved,
-                   struct err *e)
+bool pg_ask_facts(const char *conninfo, struct pg_facts *out, struct err *e)
+{
+    return ask_facts(conninfo, NULL, out, e);
+}
+
+bool pg_ask_limits(const char *conninfo, const struct pg_keys *keys, uint32_t *max_connections,
+                   uint32_t *reserved, struct err *e)
 {
     struct pg_facts f;
-    if (!pg_ask_facts(conninfo, &f, e))
+    if (!ask_facts(conninfo, keys, &f, e))
         return false;
     *max_connections = f.max_connections;
     *reserved = f.reserved;
     return true;
 }
 
-bool pg_ask_secret(const char *conninfo, const char *query, const char *user, char **secret,
-                   struct err *e)
+bool pg_ask_secret(const char *conninfo, const struct pg_keys *keys, const char *query,
+                   const char *user, char **secret, struct err *e)
 {
-    PGconn *conn = ask_connect(conninfo, e);
+    struct ask a = {.rows = 0};
     *secret = NULL;
-    if (conn == NULL)
-        return false;
-    const char *values[] = {user};
-    PGresult *res = PQexecParams(conn, query, 1, NULL, values, NULL, NULL, 0);
-    if (PQresultStatus(res) != PGRES_TUPLES_OK)
-        return ask_failed(conn, res, e);
-    if (PQntuples(res) == 1 && PQnfields(res) >= 2 && !PQgetisnull(res, 0, 1) &&
-        strcmp(PQgetvalue(res, 0, 0), user) == 0)
-        *secret = strdup(PQgetvalue(res, 0, 1));
-    PQclear(res);
-    PQfinish(conn);
-    return true;
+    bool ok = ask(&a, conninfo, keys, query, user, e);
+    if (ok && a.rows == 1 && a.columns[0] != NULL && a.columns[1] != NULL &&
+        strcmp(a.columns[0], user) == 0)
+        *secret = strdup(a.columns[1]);
+    ask_free(&a);
+    return ok;
 }

@@ -164,6 +164,11 @@ static enum proto_verdict one_message(struct pg_client *c, struct pg_server *s,
         return on_sync(s, m, out);
     if (type == 'X')
         return PROTO_BYE;
+    if (s->copy == 'G' && type != 'H') { /* the server would lose its place, and the connection */
+        pg_put_error(out, "FATAL", "08P01", "unexpected message type 0x%02X during COPY from stdin",
+                     type);
+        return PROTO_BAD;
+    }
     if (s->skipping) { /* the server would ignore it */
         c->drop = true;
         return PROTO_MORE;

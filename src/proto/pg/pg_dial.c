@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC
  * Logging in to a PostgreSQL server: libpq does it, then hands over descriptor and TLS session to
- * the relay and stays alive as their owner. Also the cancelling of statements.
+ * the relay and stays alive as their owner. Where there is no password but keys, which libpq can't
+ * use, pg_dial_raw does it instead. Also the cancelling of statements.
  *
  * Thread: dialling belongs to the control plane's loop; cancel_run() blocks and belongs to a thread
  * that may. After adopt() nobody calls libpq on this connection but to finish it.
@@ -8,6 +9,10 @@
 #include "config.h"
 
 #include "proto/pg/pg_login.h"
+
+#include "base/log.h"
+#include "proto/pg/pg_dial_cancel.h"
+#include "proto/pg/pg_dial_raw.h"
 #include "proto/pg/pg_session.h"
 
 #include <libpq-fe.h>
@@ -16,8 +21,16 @@
 #include <string.h>
 
 struct pg_dial {
+    struct pg_raw *raw; /* instead of what follows */
     PGconn *conn;
-    PostgresPollingStatusType want;
+    char *connect_query; /* still to be run, or NULL */
+    bool asking;         /* it is under way */
+};
+
+/* A statement under way on the other side, for the threads that cancel. */
+struct pg_cancel {
+    PGcancel *libpq; /* or NULL: `raw` */
+    struct pg_cancel_target raw;
 };
 
 static void ignore_notice(void *arg, const PGresult *res)
@@ -26,49 +39,109 @@ static void ignore_notice(void *arg, const PGresult *res)
     (void)res;
 }
 
+static void dial_free(struct pg_dial *d)
+{
+    if (d->raw != NULL)
+        pg_raw_hang_up(&d->raw);
+    if (d->conn != NULL)
+        PQfinish(d->conn);
+    free(d->connect_query);
+    free(d);
+}
+
+/* Those of pg_dial_raw.h that libpq doesn't know, or not yet. */
+static bool is_libpqs(const char *key)
+{
+    return strcmp(key, "connect_query") != 0 && strcmp(key, "md5_secret") != 0 &&
+           strcmp(key, "scram_client_key") != 0 && strcmp(key, "scram_server_key") != 0;
+}
+
+static bool start_libpq(struct pg_dial *d, const struct dsn_param *params, size_t n)
+{
+    const char **keys = calloc(n + 1, sizeof *keys);
+    const char **values = calloc(n + 1, sizeof *values);
+    size_t at = 0;
+    for (size_t i = 0; keys != NULL && values != NULL && i < n; i++) {
+        if (strcmp(params[i].key, "connect_query") == 0)
+            d->connect_query = strdup(params[i].value);
+        if (!is_libpqs(params[i].key))
+            continue;
+        keys[at] = params[i].key;
+        values[at++] = params[i].value;
+    }
+    if (keys != NULL && values != NULL)
+        d->conn = PQconnectStartParams(keys, values, 0);
+    if (d->conn != NULL)
+        PQsetNoticeReceiver(d->conn, ignore_notice, NULL);
+    free(keys);
+    free(values);
+    return d->conn != NULL;
+}
+
 static void *dial_start(const struct dsn_param *params, size_t n)
 {
     struct pg_dial *d = calloc(1, sizeof *d);
-    const char **keys = calloc(n + 1, sizeof *keys);
-    const char **values = calloc(n + 1, sizeof *values);
-    if (d == NULL || keys == NULL || values == NULL)
-        goto out;
-    for (size_t i = 0; i < n; i++) {
-        keys[i] = params[i].key;
-        values[i] = params[i].value;
-    }
-    d->conn = PQconnectStartParams(keys, values, 0);
-    d->want = PGRES_POLLING_WRITING;
-    if (d->conn != NULL)
-        PQsetNoticeReceiver(d->conn, ignore_notice, NULL);
-out:
-    free(keys);
-    free(values);
-    if (d != NULL && d->conn == NULL) {
-        free(d);
-        d = NULL;
+    if (d == NULL)
+        return NULL;
+    bool raw = pg_raw_wanted(params, n);
+    if (raw)
+        d->raw = pg_raw_start(params, n);
+    if (raw ? d->raw == NULL : !start_libpq(d, params, n)) {
+        dial_free(d);
+        return NULL;
     }
     return d;
 }
 
 static int dial_socket(void *dial)
 {
-    return PQsocket(((struct pg_dial *)dial)->conn);
+    const struct pg_dial *d = dial;
+    return d->raw != NULL ? pg_raw_socket(d->raw) : PQsocket(d->conn);
+}
+
+/* connect_query, or its answer: a fault of it is logged and nothing more. */
+static enum dial_step ask(struct pg_dial *d)
+{
+    if (!d->asking) {
+        if (PQsetnonblocking(d->conn, 1) != 0 || PQsendQuery(d->conn, d->connect_query) != 1)
+            return DIAL_FAILED;
+        d->asking = true;
+    }
+    if (PQconsumeInput(d->conn) != 1)
+        return DIAL_FAILED;
+    int unsent = PQflush(d->conn);
+    if (unsent != 0)
+        return unsent < 0 ? DIAL_FAILED : DIAL_WRITE;
+    while (PQisBusy(d->conn) == 0) {
+        PGresult *res = PQgetResult(d->conn);
+        ExecStatusType status = PQresultStatus(res);
+        if (res == NULL)
+            return PQtransactionStatus(d->conn) == PQTRANS_IDLE ? DIAL_DONE : DIAL_FAILED;
+        if (status == PGRES_FATAL_ERROR)
+            log_warn(NULL, "connect_query failed: %s", PQresultErrorMessage(res));
+        PQclear(res);
+        if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH)
+            return DIAL_FAILED;
+    }
+    return DIAL_READ;
 }
 
 static enum dial_step dial_poll(void *dial)
 {
     struct pg_dial *d = dial;
+    if (d->raw != NULL)
+        return pg_raw_poll(d->raw);
     if (PQstatus(d->conn) == CONNECTION_BAD)
         return DIAL_FAILED;
-    d->want = PQconnectPoll(d->conn);
-    switch (d->want) {
+    if (d->asking)
+        return ask(d);
+    switch (PQconnectPoll(d->conn)) {
     case PGRES_POLLING_READING:
         return DIAL_READ;
     case PGRES_POLLING_WRITING:
         return DIAL_WRITE;
     case PGRES_POLLING_OK:
-        return DIAL_DONE;
+        return d->connect_query != NULL ? ask(d) : DIAL_DONE;
     case PGRES_POLLING_FAILED:
     case PGRES_POLLING_ACTIVE:
         break;
@@ -99,7 +172,12 @@ static enum dial_failure dial_failure(void *dial, char code[6], char *text, size
         {"is shutting down", "57P03", DIAL_FAIL_REACH},
         {"in recovery mode", "57P03", DIAL_FAIL_REACH},
     };
-    const char *message = PQerrorMessage(((struct pg_dial *)dial)->conn);
+    const struct pg_dial *d = dial;
+    if (d->raw != NULL)
+        return pg_raw_failure(d->raw, code, text, room);
+    const char *message = PQerrorMessage(d->conn);
+    if (message[0] == '\0')
+        message = "connect_query ended in COPY or leaves a transaction open";
     size_t n = strlen(message);
     while (n != 0 && message[n - 1] == '\n')
         n--;
@@ -120,22 +198,30 @@ static enum dial_failure dial_failure(void *dial, char code[6], char *text, size
 static void hang_up(void **dp)
 {
     struct pg_dial *d = *dp;
-    if (d == NULL)
-        return;
     *dp = NULL;
-    PQfinish(d->conn);
-    free(d);
+    if (d != NULL)
+        dial_free(d);
 }
 
 /* libpq can't list what was reported; these are the parameters that PostgreSQL 13 to 18 report. */
 static struct pg_guc_set *collect_report(PGconn *conn)
 {
     static const char *const names[] = {
-        "application_name",  "client_encoding",    "DateStyle",
-        "default_transaction_read_only", "in_hot_standby", "integer_datetimes",
-        "IntervalStyle",     "is_superuser",       "scram_iterations",
-        "search_path",       "server_encoding",    "server_version",
-        "session_authorization", "standard_conforming_strings", "TimeZone",
+        "application_name",
+        "client_encoding",
+        "DateStyle",
+        "default_transaction_read_only",
+        "in_hot_standby",
+        "integer_datetimes",
+        "IntervalStyle",
+        "is_superuser",
+        "scram_iterations",
+        "search_path",
+        "server_encoding",
+        "server_version",
+        "session_authorization",
+        "standard_conforming_strings",
+        "TimeZone",
     };
     struct pg_guc_set *set = pg_set_empty();
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -151,28 +237,51 @@ static bool adopt(void **dp, void *ps, int *fd, struct ssl_st **ssl)
 {
     struct pg_dial *d = *dp;
     struct pg_server *s = ps;
+    if (d->raw != NULL) {
+        s->raw_link = pg_raw_adopt(&d->raw, &s->report);
+        if (s->raw_link == NULL)
+            return false;
+        *fd = pg_raw_link_fd(s->raw_link);
+        *ssl = pg_raw_link_ssl(s->raw_link);
+    } else {
+        s->conn = d->conn;
+        s->report = collect_report(d->conn);
+        *fd = PQsocket(d->conn);
+        *ssl = PQsslInUse(d->conn) ? PQsslStruct(d->conn, "OpenSSL") : NULL;
+        d->conn = NULL;
+    }
     s->magic = PG_SERVER_MAGIC;
-    s->conn = d->conn;
     s->status = 'I';
     s->applied = pg_set_empty();
-    s->report = collect_report(d->conn);
     s->login = pg_set_get(s->report);
-    *fd = PQsocket(d->conn);
-    *ssl = PQsslInUse(d->conn) ? PQsslStruct(d->conn, "OpenSSL") : NULL;
-    free(d);
-    *dp = NULL;
+    hang_up(dp);
     return true;
 }
 
 static void *cancel_make(void *ps)
 {
-    return PQgetCancel(((struct pg_server *)ps)->conn);
+    struct pg_server *s = ps;
+    struct pg_cancel *c = calloc(1, sizeof *c);
+    if (c == NULL)
+        return NULL;
+    if (s->raw_link != NULL)
+        c->raw = *pg_raw_link_cancel(s->raw_link);
+    else
+        c->libpq = PQgetCancel(s->conn);
+    if (c->libpq == NULL && c->raw.pid == 0) { /* it gave no key */
+        free(c);
+        return NULL;
+    }
+    return c;
 }
 
 static bool cancel_run(void *cancel, struct err *e)
 {
+    struct pg_cancel *c = cancel;
     char text[256];
-    if (PQcancel(cancel, text, sizeof text) == 1)
+    if (c->libpq == NULL)
+        return pg_cancel_run(&c->raw, e);
+    if (PQcancel(c->libpq, text, sizeof text) == 1)
         return true;
     err_set(e, "%s", text);
     return false;
@@ -180,8 +289,13 @@ static bool cancel_run(void *cancel, struct err *e)
 
 static void cancel_free(void **cancel)
 {
-    PQfreeCancel(*cancel);
+    struct pg_cancel *c = *cancel;
     *cancel = NULL;
+    if (c == NULL)
+        return;
+    PQfreeCancel(c->libpq);
+    explicit_bzero(c, sizeof *c);
+    free(c);
 }
 
 static void *server_report(void *ps)
@@ -212,9 +326,17 @@ static void report_put(void **report)
     *report = NULL;
 }
 
+static const void *farewell(size_t *n)
+{
+    static const uint8_t terminate[] = {'X', 0, 0, 0, 4};
+    *n = sizeof terminate;
+    return terminate;
+}
+
 static int64_t remote_pid(const void *ps)
 {
-    return PQbackendPID(((const struct pg_server *)ps)->conn);
+    const struct pg_server *s = ps;
+    return s->raw_link != NULL ? pg_raw_link_pid(s->raw_link) : PQbackendPID(s->conn);
 }
 
 static const char *version(const void *report)
@@ -239,6 +361,7 @@ const struct server_ops pg_server_ops = {
     .report_get = report_get,
     .report_put = report_put,
     .last_words = last_words,
+    .farewell = farewell,
     .remote_pid = remote_pid,
     .version = version,
 };

@@ -14,8 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void entry_fini(struct pg_expect *x)
+static void entry_fini(struct pg_server *s, struct pg_expect *x)
 {
+    s->unsure -= x->unsure;
     pg_stmt_put(&x->stmt);
     free(x->name);
     free(x->fault);
@@ -55,7 +56,7 @@ struct pg_expect *pg_expect_push(struct pg_server *s, enum pg_expect_kind kind,
 void pg_expect_pop(struct pg_server *s)
 {
     assert(s->len > 0);
-    entry_fini(&s->ring[s->head]);
+    entry_fini(s, &s->ring[s->head]);
     s->head = (s->head + 1) & (s->cap - 1);
     s->len--;
 }
@@ -63,6 +64,7 @@ void pg_expect_pop(struct pg_server *s)
 /* The server never did what this entry noted. */
 static void entry_undo(struct pg_expect *x, struct pg_server *s, struct pg_client *c)
 {
+    bool failed = x == pg_expect_head(s); /* itself; the others were skipped */
     if (x->kind == PG_X_PARSE) {
         if (x->cached)
             pg_cache_remove(&s->cache, x->stmt->name);
@@ -71,14 +73,22 @@ static void entry_undo(struct pg_expect *x, struct pg_server *s, struct pg_clien
                 pg_stmt_put(&s->unnamed);
             return;
         }
-        if (c == NULL)
+        if (c == NULL) {
+            if (x->name == NULL)
+                pg_stmt_put(&s->unnamed);
             return;
+        }
         if (x->name != NULL) {
             struct pg_stmt *gone = pg_names_remove(&c->names, x->name, strlen(x->name));
             pg_stmt_put(&gone);
         } else {
-            pg_stmt_put(&c->unnamed);
             pg_stmt_put(&s->unnamed);
+            if (failed || x->replaced)
+                pg_stmt_put(&c->unnamed); /* PostgreSQL drops the old one first */
+            if (!failed && x->replaced) {
+                c->unnamed = x->stmt;
+                x->stmt = NULL;
+            }
         }
     } else if (x->kind == PG_X_CLOSE && x->name != NULL) {
         if (x->cached)
@@ -95,7 +105,7 @@ void pg_expect_fail(struct pg_server *s, struct pg_client *c)
         end++;
     for (uint32_t i = end; i-- > 0;) {
         entry_undo(pg_expect_at(s, i), s, c);
-        entry_fini(pg_expect_at(s, i));
+        entry_fini(s, pg_expect_at(s, i));
     }
     if (s->cap != 0)
         s->head = (s->head + end) & (s->cap - 1);

@@ -92,6 +92,7 @@ static bool cache_note(struct pg_client *c, struct pg_server *s, struct pg_stmt 
             return false;
         x->name = strdup(evicted);
         x->cached = true;
+        pg_expect_set_unsure(s, x);
         uint8_t body[1 + PG_STMT_NAME_BYTES] = {'S'};
         memcpy(body + 1, evicted, PG_STMT_NAME_BYTES);
         pg_put_msg(out, &out->server, 'C', body, sizeof body);
@@ -113,6 +114,7 @@ static bool ensure_named(struct pg_client *c, struct pg_server *s, struct pg_stm
         return false;
     x->stmt = pg_stmt_get(stmt);
     x->cached = true;
+    pg_expect_set_unsure(s, x);
     put_parse(s, out, stmt->name, stmt);
     return true;
 }
@@ -136,12 +138,14 @@ static enum proto_verdict parse_unnamed(struct pg_client *c, struct pg_server *s
                                         const struct pg_in *m, const uint8_t *body, size_t n,
                                         struct proto_out *out)
 {
-    struct pg_stmt *stmt = c->unnamed;
+    struct pg_stmt *stmt = c->unnamed, *old = NULL;
+    bool replaced = false;
     if (stmt == NULL || stmt->body_len != n || memcmp(stmt->body, body, n) != 0) {
         stmt = pg_stmt_intern(body, n, pg_scan_flags);
         if (stmt == NULL)
             return out_of_memory(out);
-        pg_stmt_put(&c->unnamed);
+        old = c->unnamed;
+        replaced = true;
         c->unnamed = stmt;
     }
     if (s->unnamed != stmt) {
@@ -149,19 +153,60 @@ static enum proto_verdict parse_unnamed(struct pg_client *c, struct pg_server *s
         s->unnamed = pg_stmt_get(stmt);
     }
     s->pins &= ~(uint32_t)PG_PIN_LARGE;
-    return pass(s, PG_X_PARSE, m, out);
+    struct pg_expect *x = pg_expect_push(s, PG_X_PARSE, PG_A_PASS);
+    if (x == NULL) {
+        pg_stmt_put(&old);
+        return out_of_memory(out);
+    }
+    x->stmt = old;
+    x->replaced = replaced;
+    pg_expect_set_unsure(s, x);
+    s->open = true;
+    proto_lane_add(&out->server, m->p, m->have);
+    return PROTO_MORE;
+}
+
+/* Does an unanswered message of an earlier segment decide what this name or statement is? Only when
+ * it is answered can be said what became of it; its Sync is on its way, so it will be. */
+static bool is_unsure(struct pg_server *s, const char *name, size_t n, const struct pg_stmt *stmt)
+{
+    bool synced = false;
+    if (s->unsure == 0)
+        return false;
+    for (uint32_t i = s->len; i-- > 0;) {
+        const struct pg_expect *x = pg_expect_at(s, i);
+        synced |= x->kind == PG_X_SYNC || x->kind == PG_X_QUERY;
+        bool unnamed = x->kind == PG_X_PARSE && x->name == NULL && x->act == PG_A_PASS;
+        if (unnamed && n == 0)
+            return synced; /* the last one decides */
+        if (!synced || !x->unsure)
+            continue;
+        if (stmt != NULL && (x->stmt == stmt || (x->kind == PG_X_CLOSE && x->cached &&
+                                                 strcmp(x->name, stmt->name) == 0)))
+            return true;
+        if (x->name != NULL && !(x->kind == PG_X_CLOSE && x->cached) && strlen(x->name) == n &&
+            memcmp(x->name, name, n) == 0)
+            return true;
+    }
+    return false;
 }
 
 static enum proto_verdict parse_named(struct pg_client *c, struct pg_server *s, const char *name,
                                       size_t name_len, const uint8_t *body, size_t n,
                                       struct proto_out *out)
 {
+    if (is_unsure(s, name, name_len, NULL))
+        return PROTO_WAIT;
     if (pg_names_find(c->names, name, name_len) != NULL)
         return fail_here(s, out, "42P05", "prepared statement \"%s\" already exists", name);
     struct pg_stmt *stmt = pg_stmt_intern(body, n, pg_scan_flags);
     if (stmt == NULL)
         return out_of_memory(out);
     enum proto_verdict v = PROTO_MORE;
+    if (is_unsure(s, name, name_len, stmt)) {
+        v = PROTO_WAIT;
+        goto out;
+    }
     /* In a failed transaction the server must judge the text itself; there it gets the unnamed
      * slot, so that the cache stays true. */
     bool failed = s->status == 'E';
@@ -178,6 +223,7 @@ static enum proto_verdict parse_named(struct pg_client *c, struct pg_server *s, 
     }
     x->stmt = pg_stmt_get(stmt);
     x->cached = !there && !failed;
+    pg_expect_set_unsure(s, x);
     if (failed)
         pg_stmt_put(&s->unnamed);
     if (there)
@@ -238,6 +284,8 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
         return pass(s, kind, m, out);
     struct pg_stmt *stmt = c->unnamed;
     bool there = false;
+    if (name_len == 0 && is_unsure(s, name, 0, NULL))
+        return PROTO_WAIT;
     if (name_len == 0) {
         /* What the connection has under that name may be another client's. */
         if (stmt == NULL && (s->pins & PG_PIN_LARGE) == 0)
@@ -246,6 +294,8 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
             return out_of_memory(out);
     } else {
         stmt = pg_names_find(c->names, name, name_len);
+        if (is_unsure(s, name, name_len, stmt))
+            return PROTO_WAIT;
         if (stmt == NULL && (s->pins & PG_PIN_PREPARE) != 0)
             return pass(s, kind, m, out);
         if (stmt == NULL)
@@ -283,6 +333,8 @@ static enum proto_verdict on_close_statement(struct pg_client *c, struct pg_serv
         pg_stmt_put(&s->unnamed);
         return pass(s, PG_X_CLOSE, m, out);
     }
+    if (is_unsure(s, name, name_len, NULL))
+        return PROTO_WAIT;
     struct pg_stmt *gone = pg_names_remove(&c->names, name, name_len);
     if (gone == NULL && (s->pins & PG_PIN_PREPARE) != 0)
         return pass(s, PG_X_CLOSE, m, out);
@@ -291,6 +343,7 @@ static enum proto_verdict on_close_statement(struct pg_client *c, struct pg_serv
         pg_stmt_put(&gone);
         return out_of_memory(out);
     }
+    pg_expect_set_unsure(s, x);
     x->stmt = gone; /* kept for taking back, should this Close be skipped */
     (void)pg_expect_fakes(s, out, true);
     return PROTO_MORE;
@@ -339,8 +392,10 @@ enum proto_verdict pg_extended(struct pg_client *c, struct pg_server *s, const s
 enum proto_verdict pg_deallocate(struct pg_client *c, struct pg_server *s, const char *name,
                                  size_t n, struct proto_out *out)
 {
-    static const char parse[] = STAND_IN "\0\0"; /* an empty text, without types */
+    static const char parse[] = STAND_IN "\0\0\0"; /* an empty text, without types */
     static const char sql[] = "DEALLOCATE " STAND_IN;
+    if (is_unsure(s, name, n, NULL))
+        return PROTO_WAIT;
     if (pg_names_find(c->names, name, n) == NULL || s->open || s->status == 'E')
         return PROTO_LOAN;
     /* The server's statement may serve others and stays; another, empty one is dropped instead. */
@@ -348,7 +403,7 @@ enum proto_verdict pg_deallocate(struct pg_client *c, struct pg_server *s, const
         pg_expect_push(s, PG_X_SYNC, PG_A_SWALLOW) == NULL ||
         pg_expect_push(s, PG_X_QUERY, PG_A_PASS) == NULL)
         return out_of_memory(out);
-    pg_put_msg(out, &out->server, 'P', parse, sizeof parse + 1);
+    pg_put_msg(out, &out->server, 'P', parse, sizeof parse);
     pg_put_msg(out, &out->server, 'S', NULL, 0);
     pg_put_query(out, sql, sizeof sql - 1);
     pg_stmt_put(&s->unnamed);

@@ -225,6 +225,9 @@ static bool whole_text(struct pg_client *c, const struct pg_in *m, struct proto_
     /* Startup settings that no server has judged yet: the first statement must reach one. */
     if (!c->started && pg_guc_count(c->startup) != 0)
         return false;
+    /* What it changes may be reported: only the server knows how. */
+    if (c->current != c->startup)
+        return false;
     char first = (char)(sql[0] | 0x20);
     if (first != 'd' && first != 'r' && first != 's')
         return false;

@@ -133,7 +133,7 @@ static bool keep_names(struct pg_login *l, const struct pg_startup *st)
     p += st->database.n + 1;
     if (has_app)
         l->asked.application_name = memcpy(p, app.value, app_n);
-    l->asked.replication = st->replication != PG_REPLICATION_NONE;
+    l->asked.replication = (int)st->replication;
     return true;
 }
 
@@ -364,10 +364,16 @@ static bool login_finish(void *login, void *pc, const struct login_welcome *w, s
     c->prepared_limit = w->prepared_limit;
     c->statement_max_bytes = w->statement_max_bytes;
     c->pool_mode = (uint8_t)w->pool_mode;
-    c->replication = l->asked.replication;
+    c->replication = l->asked.replication != 0;
     c->startup = pg_set_get(l->settings);
     c->current = pg_set_get(l->settings);
     c->report = w->report != NULL ? pg_set_get(w->report) : pg_login_default_report(l->asked.role);
+    if (w->report != NULL && !w->own_report)
+        (void)pg_set_take(&c->report, pg_set_with(c->report, "session_authorization", 21,
+                                                  PG_GUC_REPORT, w->user, strlen(w->user)));
+    if (w->report != NULL && !w->own_report)
+        (void)pg_set_take(&c->report,
+                          pg_set_with(c->report, "is_superuser", 12, PG_GUC_REPORT, "off", 3));
     c->started = pg_guc_count(c->startup) == 0;
     return c->report != NULL && overlay(&c->report, l->settings) && greet(c, w, out);
 }

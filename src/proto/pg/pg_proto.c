@@ -3,6 +3,7 @@
  */
 #include "config.h"
 
+#include "proto/pg/pg_dial_raw.h"
 #include "proto/pg/pg_login.h"
 #include "proto/pg/pg_session.h"
 
@@ -69,6 +70,7 @@ static void server_fini(void *ps)
     pg_heal_fini(&s->heal);
     if (s->conn != NULL)
         PQfinish(s->conn);
+    pg_raw_link_close(&s->raw_link);
     memset(s, 0, sizeof *s);
 }
 

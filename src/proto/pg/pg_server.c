@@ -103,8 +103,10 @@ static enum pass on_ready(struct pg_client *c, struct pg_server *s, const uint8_
         pg_settle_ready(c, s);
         return DROP;
     }
-    if (act == PG_A_PASS)
+    if (act == PG_A_PASS) {
+        out->queries++;
         pg_change_end(c, s);
+    }
     return verdict;
 }
 
@@ -127,6 +129,29 @@ static bool is_fatal(const uint8_t *body, size_t n)
     if (!pg_msg_error_field(body, n, 'V', &v) && !pg_msg_error_field(body, n, 'S', &v))
         return false;
     return strcmp(v.p, "FATAL") == 0 || strcmp(v.p, "PANIC") == 0;
+}
+
+/* An error that names a statement names it as the server knows it: the client is told its own name.
+ * true: the error was sent, renamed. */
+static bool send_renamed(struct pg_client *c, const uint8_t *body, size_t n, struct proto_out *out)
+{
+    if (c->names == NULL || n > PROTO_ARENA_SLACK / 2)
+        return false;
+    const uint8_t *at = memmem(body, n, "\"" PG_STMT_PREFIX, PG_STMT_PREFIX_LEN + 1);
+    size_t len = PG_STMT_NAME_BYTES - 1;
+    if (at == NULL || (size_t)(body + n - at) < len + 2 || at[len + 1] != '"')
+        return false;
+    const char *name = pg_names_of(c->names, (const char *)at + 1);
+    if (name == NULL || strlen(name) > PROTO_ARENA_SLACK / 4)
+        return false;
+    size_t before = (size_t)(at + 1 - body), after = n - before - len;
+    uint8_t head[PG_HEAD_BYTES] = {'E'};
+    pg_put32(head + 1, (uint32_t)(4 + before + strlen(name) + after));
+    pg_put(out, &out->client, head, sizeof head);
+    pg_put(out, &out->client, body, before);
+    pg_put(out, &out->client, name, strlen(name));
+    pg_put(out, &out->client, at + 1 + len, after);
+    return true;
 }
 
 static enum pass on_error(struct pg_client *c, struct pg_server *s, const uint8_t *body, size_t n,
@@ -163,7 +188,9 @@ static enum pass on_error(struct pg_client *c, struct pg_server *s, const uint8_
     case PG_A_PASS:
     case PG_A_SWALLOW:
     case PG_A_FAKE:
-        if (c != NULL)
+        if (c != NULL && send_renamed(c, body, n, out))
+            verdict = DROP;
+        else if (c != NULL)
             verdict = PASS; /* weir prepared the statement for the client: the failure is its own */
         break;
     }

@@ -86,9 +86,12 @@ struct pg_expect {
     uint8_t kind;
     uint8_t act;
     bool maybe;              /* a Sync that a COPY may have eaten */
+    bool unsure;             /* may be taken back; counted in the server's `unsure` */
+    bool replaced;           /* PARSE: the client's unnamed statement was `stmt` before */
     bool first;              /* BIND, DESCRIBE: the first one that pg_heal has kept */
     bool again;              /* SYNC: the client's, of a batch that is going to be run again */
-    struct pg_stmt *stmt;    /* PARSE: what is being prepared; holds a reference */
+    struct pg_stmt *stmt;    /* PARSE: what is being prepared; holds a reference. With `replaced`
+                                what it took the place of */
     char *name;              /* PARSE, CLOSE of a named statement: the client's name (owned) */
     struct pg_fault *fault;  /* REPLACE (owned) */
     bool cached;             /* PARSE: it was added to the server's cache under stmt->name;
@@ -135,7 +138,8 @@ struct pg_change {
 };
 
 struct pg_server {
-    struct pg_conn *conn; /* libpq's, owner of the socket */
+    struct pg_conn *conn; /* libpq's, owner of the socket; or NULL and ... */
+    struct pg_raw_link *raw_link; /* ... the owner is this, of a login without libpq */
     uint32_t magic;
     uint32_t dirt; /* enum pg_dirt */
     uint32_t pins; /* enum pg_pin */
@@ -154,6 +158,7 @@ struct pg_server {
     struct buf sql;            /* text of weir's own query while it is being sent */
     uint64_t skip; /* bytes of a large answer still to be passed on */
     uint32_t head, len, cap; /* of the ring */
+    uint32_t unsure;         /* entries in it that may be taken back */
     uint32_t truth_pins;
     uint64_t pin_since_us;
     char status;  /* of the last ReadyForQuery */
@@ -189,6 +194,11 @@ static inline struct pg_expect *pg_expect_head(struct pg_server *s)
 static inline struct pg_expect *pg_expect_at(struct pg_server *s, uint32_t i)
 {
     return &s->ring[(s->head + i) & (s->cap - 1)];
+}
+static inline void pg_expect_set_unsure(struct pg_server *s, struct pg_expect *x)
+{
+    x->unsure = true;
+    s->unsure++;
 }
 /* Done: its notes stand. */
 void pg_expect_pop(struct pg_server *s);

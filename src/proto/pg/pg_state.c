@@ -421,13 +421,21 @@ enum proto_loan pg_state(void *ps, void *pc, bool may_end, uint64_t now_us, stru
         return c == NULL ? LOAN_BROKEN : LOAN_BUSY;
     if (s->phase != PG_PH_NONE)
         return LOAN_SETTLE;
+    if (c == NULL && (s->copy == 'G' || s->copy == 'W')) {
+        static const char why[] = "weir: the client is gone";
+        pg_put_msg(out, &out->server, 'f', why, sizeof why);
+        s->copy = 0;
+        return LOAN_BUSY;
+    }
     if (c != NULL && pg_heal_is_due(s))
         return pg_heal_go_on(c, s, out) ? LOAN_BUSY : LOAN_BROKEN;
     if (s->maybes && s->copy == 0 && !s->open && !s->skipping && only_syncs(s))
         return pg_settle_start(c, s, PG_PH_BARRIER, out);
     if (s->len != 0 || s->skip != 0 || s->copy != 0 || s->open || s->skipping)
         return LOAN_BUSY;
-    if (c != NULL && ((c->skip != 0 && !c->drop) || !may_end || s->status != 'I'))
+    if (c != NULL && s->status != 'I')
+        return LOAN_QUIET;
+    if (c != NULL && ((c->skip != 0 && !c->drop) || !may_end))
         return LOAN_BUSY;
     if (c == NULL && s->status != 'I')
         return pg_settle_start(NULL, s, PG_PH_ROLLBACK, out);
@@ -475,6 +483,7 @@ static void tell_lost(struct pg_client *c, struct pg_server *s, struct proto_out
         out->close_client = true; /* half a row is out: nothing can be said any more */
         return;
     }
+    bool in_block = s->status != 'I'; /* a statement alone takes nothing with it */
     bool said = s->skipping; /* the error of the segment that is not ended yet */
     bool eaten = false;      /* its Sync may have been, by COPY */
     bool cut = s->open || pg_heal_is_cut(s);
@@ -491,12 +500,14 @@ static void tell_lost(struct pg_client *c, struct pg_server *s, struct proto_out
         said = !pg_expect_ends(x);
         eaten = x->maybe;
         if (!said)
-            pg_put_msg(out, &out->client, 'Z', "E", 1);
+            pg_put_msg(out, &out->client, 'Z', in_block ? "E" : "I", 1);
     }
     if (cut && !said)
         put_lost(c, out);
     if (s->skipping)
         c->lost = PG_LOST_TOLD;
+    if (!in_block)
+        c->lost = PG_LOST_NO;
     c->skip_to_sync = cut || s->skipping || (said && eaten);
 }
 
@@ -522,6 +533,13 @@ bool pg_abandon(void *ps, void *pc, struct proto_out *out)
         s->copy = 0;
         running = false;
         s->open = s->open || (s->len != 0 && pg_expect_head(s)->kind == PG_X_EXECUTE);
+    }
+    if (s->open && !s->skipping) {
+        /* A Sync alone would commit what was executed. Should the server be skipping already, it
+         * skips this as well. */
+        if (pg_expect_push(s, PG_X_QUERY, PG_A_SWALLOW) == NULL)
+            s->dying = true;
+        pg_put_query(out, "ROLLBACK", 8);
     }
     if (s->open || s->skipping || s->maybes) {
         s->open = s->skipping = false;

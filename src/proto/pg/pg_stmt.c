@@ -172,6 +172,14 @@ void pg_names_clear(struct pg_names **names)
     *names = NULL;
 }
 
+const char *pg_names_of(const struct pg_names *names, const char *server_name)
+{
+    for (const struct pg_names *item = names; item != NULL; item = item->hh.next)
+        if (memcmp(item->s->name, server_name, PG_STMT_NAME_BYTES - 1) == 0)
+            return item->name;
+    return NULL;
+}
+
 uint32_t pg_names_count(const struct pg_names *names)
 {
     return HASH_COUNT(names);

@@ -48,6 +48,8 @@ bool pg_names_add(struct pg_names **names, const char *name, size_t n, struct pg
 /* Remove; the reference passes to the caller. NULL: there was none. */
 struct pg_stmt *pg_names_remove(struct pg_names **names, const char *name, size_t n);
 void pg_names_clear(struct pg_names **names);
+/* What the client calls the statement that servers know as `server_name`; NULL: nothing. */
+const char *pg_names_of(const struct pg_names *names, const char *server_name);
 uint32_t pg_names_count(const struct pg_names *names);
 
 struct pg_cache;

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: ISC
+ * See auth_cache.h.
+ */
+#include "config.h"
+
+#include "worker/auth_cache.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#define ENTRIES_MAX 16384u
+#define NEGATIVE_US (2 * US_PER_S) /* an unknown user, a query that failed */
+#define FRESH_US    (2 * US_PER_S) /* doubted sooner, wrong passwords would make us ask each time */
+
+struct entry {
+    UT_hash_handle hh; /* in the order in which they were made */
+    char *key;
+    char *secret;
+    bool asking;
+    uint64_t made_us, until_us;
+    struct job_list line;
+};
+
+struct auth_cache {
+    pthread_mutex_t lock;
+    struct entry *by_key;
+};
+
+struct auth_cache *auth_cache_create(void)
+{
+    struct auth_cache *c = calloc(1, sizeof *c);
+    if (c != NULL)
+        pthread_mutex_init(&c->lock, NULL);
+    return c;
+}
+
+static void forget_secret(struct entry *e)
+{
+    if (e->secret != NULL)
+        explicit_bzero(e->secret, strlen(e->secret));
+    free(e->secret);
+    e->secret = NULL;
+}
+
+static void remove_entry(struct auth_cache *c, struct entry *e)
+{
+    struct job *j;
+    HASH_DEL(c->by_key, e);
+    while ((j = STAILQ_FIRST(&e->line)) != NULL) {
+        STAILQ_REMOVE_HEAD(&e->line, link);
+        job_free(&j);
+    }
+    forget_secret(e);
+    free(e->key);
+    free(e);
+}
+
+void auth_cache_destroy(struct auth_cache **cp)
+{
+    struct auth_cache *c = *cp;
+    struct entry *e, *tmp;
+    if (c == NULL)
+        return;
+    *cp = NULL;
+    HASH_ITER(hh, c->by_key, e, tmp)
+    remove_entry(c, e);
+    pthread_mutex_destroy(&c->lock);
+    free(c);
+}
+
+static struct entry *add_entry(struct auth_cache *c, const char *key)
+{
+    struct entry *e, *tmp;
+    if (HASH_COUNT(c->by_key) >= ENTRIES_MAX) {
+        HASH_ITER(hh, c->by_key, e, tmp)
+        {
+            if (e->asking)
+                continue;
+            remove_entry(c, e);
+            break;
+        }
+    }
+    e = calloc(1, sizeof *e);
+    if (e == NULL || (e->key = strdup(key)) == NULL) {
+        free(e);
+        return NULL;
+    }
+    STAILQ_INIT(&e->line);
+    HASH_ADD_KEYPTR(hh, c->by_key, e->key, strlen(e->key), e);
+    return e;
+}
+
+enum auth_found auth_cache_get(struct auth_cache *c, const char *key, struct job *j, char **secret)
+{
+    enum auth_found found = AUTH_FOUND_ASK;
+    struct entry *e;
+    *secret = NULL;
+    pthread_mutex_lock(&c->lock);
+    HASH_FIND_STR(c->by_key, key, e);
+    if (e != NULL && !e->asking && clock_now_us() < e->until_us) {
+        found = AUTH_FOUND_KNOWN;
+        *secret = e->secret != NULL ? strdup(e->secret) : NULL;
+    } else if (j != NULL && e != NULL && e->asking) {
+        STAILQ_INSERT_TAIL(&e->line, j, link);
+        found = AUTH_FOUND_WAIT;
+    } else if (j != NULL) {
+        if (e == NULL)
+            e = add_entry(c, key);
+        if (e != NULL) /* without memory everybody asks */
+            e->asking = true;
+    }
+    pthread_mutex_unlock(&c->lock);
+    return found;
+}
+
+void auth_cache_end(struct auth_cache *c, const char *key, bool ok, const char *secret,
+                    uint64_t ttl_us, struct job_list *out)
+{
+    struct entry *e;
+    struct job *j;
+    STAILQ_INIT(out);
+    pthread_mutex_lock(&c->lock);
+    HASH_FIND_STR(c->by_key, key, e);
+    if (e != NULL) {
+        STAILQ_CONCAT(out, &e->line);
+        forget_secret(e);
+        e->asking = false;
+        e->secret = ok && secret != NULL ? strdup(secret) : NULL;
+        e->made_us = clock_now_us();
+        e->until_us = e->made_us + (e->secret != NULL || ttl_us < NEGATIVE_US ? ttl_us
+                                                                              : NEGATIVE_US);
+    }
+    pthread_mutex_unlock(&c->lock);
+    STAILQ_FOREACH(j, out, link)
+    {
+        j->done = true;
+        j->ok = true; /* why it failed, the asker says */
+        j->secret = ok && secret != NULL ? strdup(secret) : NULL;
+    }
+}
+
+void auth_cache_doubt(struct auth_cache *c, const char *key)
+{
+    struct entry *e;
+    pthread_mutex_lock(&c->lock);
+    HASH_FIND_STR(c->by_key, key, e);
+    if (e != NULL && !e->asking && clock_now_us() > e->made_us + FRESH_US)
+        e->until_us = 0;
+    pthread_mutex_unlock(&c->lock);
+}
