@@ -41,8 +41,8 @@ static unsigned bound_of(const struct conf *conf, const struct conf_database *db
                          const struct pg_facts *f)
 {
     const struct conf_server *s = conf_server_find(conf, db->server);
-    struct conf_bound bound = s != NULL ? conf_server_bound(conf, s)
-                                        : (struct conf_bound){.kind = CONF_BOUND_AUTO};
+    struct conf_bound bound =
+        s != NULL ? conf_server_bound(conf, s) : (struct conf_bound){.kind = CONF_BOUND_AUTO};
     uint32_t usable = f->max_connections > f->reserved ? f->max_connections - f->reserved : 1;
     uint32_t n = usable > 3 ? usable - 3 : 1;
     if (bound.kind == CONF_BOUND_COUNT)
@@ -69,11 +69,11 @@ static bool check_database(const struct conf *conf, const struct conf_database *
     }
     if (user == NULL && users != NULL && userlist_count(users) != 0)
         user = userlist_at(users, 0)->name;
-    const struct userlist_user *u = users != NULL && user != NULL ? userlist_find(users, user) : NULL;
+    const struct userlist_user *u =
+        users != NULL && user != NULL ? userlist_find(users, user) : NULL;
     if (password == NULL && u != NULL && u->kind == USERLIST_PLAIN)
         password = u->secret;
-    bool ok = conninfo(db, user, password, &b) &&
-              pg_ask_facts((const char *)buf_head(&b), &f, &e);
+    bool ok = conninfo(db, user, password, &b) && pg_ask_facts((const char *)buf_head(&b), &f, &e);
     if (buf_len(&b) != 0)
         explicit_bzero(buf_head(&b), buf_len(&b));
     buf_release(&b);

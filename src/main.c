@@ -125,7 +125,8 @@ static void log_report(const struct conf_report *r)
     }
 }
 
-/* ---- signals ------------------------------------------------------------------------------------- */
+/* ---- signals
+ * ------------------------------------------------------------------------------------- */
 
 static bool process_reload(void *arg, char *text, size_t room)
 {
@@ -221,7 +222,8 @@ static int open_signals(void)
     return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
-/* ---- run --------------------------------------------------------------------------------------------- */
+/* ---- run
+ * --------------------------------------------------------------------------------------------- */
 
 /* What a function has to be given: only for the sidecar, whose user typed no port. */
 static void print_dsn(const struct options *o, const struct conf *conf)
@@ -242,8 +244,8 @@ static int run(struct process *p, struct conf *conf, struct conf_report *report)
 {
     struct err e = {""};
     /* Those of the environment that libpq would take for every server connection. */
-    static const char *const libpq_env[] = {"PGAPPNAME", "PGOPTIONS", "PGCLIENTENCODING", "PGTZ",
-                                            "PGDATESTYLE", "PGGEQO"};
+    static const char *const libpq_env[] = {"PGAPPNAME", "PGOPTIONS",   "PGCLIENTENCODING",
+                                            "PGTZ",      "PGDATESTYLE", "PGGEQO"};
     for (size_t i = 0; i < sizeof libpq_env / sizeof libpq_env[0]; i++)
         unsetenv(libpq_env[i]);
     p->signal_fd = open_signals();

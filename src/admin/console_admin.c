@@ -45,7 +45,8 @@ struct admin_world {
     uint64_t reconnect_wall_us; /* of the last RECONNECT */
 };
 
-/* ---- rows ------------------------------------------------------------------------------------------ */
+/* ---- rows
+ * ------------------------------------------------------------------------------------------ */
 
 static size_t get_pools(void *ctx, struct view_pool **rows)
 {
@@ -121,7 +122,8 @@ static void collect(void *ctx, enum admin_what what, struct admin_collect *c)
         admin_collect_done(c, NULL, 0, what == ADMIN_WHAT_STATEMENTS);
 }
 
-/* ---- orders ------------------------------------------------------------------------------------------ */
+/* ---- orders
+ * ------------------------------------------------------------------------------------------ */
 
 static void pending_end(struct pending *p)
 {
@@ -137,9 +139,9 @@ static void on_servers(void *rows, size_t n, void *arg)
     const struct view_server *v = rows;
     bool old = false;
     for (size_t i = 0; i < n; i++)
-        old = old || ((p->order->database == NULL ||
-                       strcmp(v[i].database, p->order->database) == 0) &&
-                      v[i].connected_wall_us < p->a->reconnect_wall_us);
+        old = old ||
+              ((p->order->database == NULL || strcmp(v[i].database, p->order->database) == 0) &&
+               v[i].connected_wall_us < p->a->reconnect_wall_us);
     free(rows);
     p->asked = false;
     if (!old)
@@ -272,7 +274,8 @@ static void order(void *ctx, struct admin_order *o)
     }
 }
 
-/* ---- sessions ------------------------------------------------------------------------------------------ */
+/* ---- sessions
+ * ------------------------------------------------------------------------------------------ */
 
 static void *session_create(void (*execute)(void *ctx, const char *text), void *ctx)
 {
@@ -324,12 +327,15 @@ static void request_run(struct console_request *q, void *arg)
     admin_execute(a->admin, q->text, q->read_only, request_done, q);
 }
 
-_Static_assert((int)ADMIN_PG_READY == (int)CONSOLE_READY && (int)ADMIN_PG_WAIT == (int)CONSOLE_WAIT &&
+_Static_assert((int)ADMIN_PG_READY == (int)CONSOLE_READY &&
+                   (int)ADMIN_PG_WAIT == (int)CONSOLE_WAIT &&
                    (int)ADMIN_PG_MORE == (int)CONSOLE_MORE &&
                    (int)ADMIN_PG_CLOSE == (int)CONSOLE_CLOSE,
                "both floors count a session's states alike");
 
-/* ---- life ------------------------------------------------------------------------------------------------ */
+/* ---- life
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static void wire(struct admin_world *a)
 {
@@ -384,8 +390,8 @@ struct admin_world *admin_world_create(struct world *w, const struct conf *conf,
     if (a->admin == NULL)
         goto fail;
     if (cs->admin_port != 0) {
-        a->http = admin_http_create(world_loop(w), a->admin, cs->admin_addr,
-                                    (uint16_t)cs->admin_port, e);
+        a->http =
+            admin_http_create(world_loop(w), a->admin, cs->admin_addr, (uint16_t)cs->admin_port, e);
         if (a->http == NULL)
             goto fail;
     }

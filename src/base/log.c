@@ -121,9 +121,8 @@ bool log_limit_pass(struct log_limit *l, uint32_t *dropped)
 {
     uint64_t now = clock_now_us();
     uint64_t next = __atomic_load_n(&l->next_us, __ATOMIC_RELAXED);
-    if (now < next ||
-        !__atomic_compare_exchange_n(&l->next_us, &next, now + US_PER_S, false, __ATOMIC_RELAXED,
-                                     __ATOMIC_RELAXED)) {
+    if (now < next || !__atomic_compare_exchange_n(&l->next_us, &next, now + US_PER_S, false,
+                                                   __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
         __atomic_add_fetch(&l->dropped, 1, __ATOMIC_RELAXED);
         return false;
     }

@@ -34,8 +34,8 @@ void slab_init(struct slab *s, size_t size)
 static struct slab_block *block_map(void)
 {
     /* Map twice the size and give back what is not aligned. */
-    uint8_t *raw = mmap(NULL, 2 * BLOCK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                        -1, 0);
+    uint8_t *raw =
+        mmap(NULL, 2 * BLOCK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (raw == MAP_FAILED)
         return NULL;
     size_t head = (BLOCK_BYTES - ((uintptr_t)raw & (BLOCK_BYTES - 1))) & (BLOCK_BYTES - 1);
@@ -76,8 +76,7 @@ void *slab_get(struct slab *s)
 
 void slab_put(struct slab *s, void *object)
 {
-    struct slab_block *b =
-        (struct slab_block *)((uintptr_t)object & ~(uintptr_t)(BLOCK_BYTES - 1));
+    struct slab_block *b = (struct slab_block *)((uintptr_t)object & ~(uintptr_t)(BLOCK_BYTES - 1));
     assert(b->magic == SLAB_MAGIC && b->used > 0);
     memcpy(object, &b->free, sizeof b->free);
     b->free = object;

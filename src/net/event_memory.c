@@ -39,8 +39,8 @@ static struct head *cell_get(void)
         free_cells = h->next;
     } else {
         if (chunk_left < CELL_BYTES) {
-            void *p = mmap(NULL, CHUNK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                           -1, 0);
+            void *p =
+                mmap(NULL, CHUNK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
             chunk = p != MAP_FAILED ? p : NULL;
             chunk_left = chunk != NULL ? CHUNK_BYTES : 0;
         }

@@ -34,8 +34,8 @@ struct login_asked {
     const char *role;     /* without the function suffix */
     const char *function; /* of the suffix, the option, or NULL */
     const char *database;
-    const char *application_name; /* "" when not given */
-    int replication; /* 0: no, 1: physical, 2: logical */
+    const char *application_name;   /* "" when not given */
+    int replication;                /* 0: no, 1: physical, 2: logical */
     uint32_t cancel_id, cancel_key; /* LOGIN_CANCEL */
 };
 
@@ -51,17 +51,17 @@ struct login_found {
     const char *secret; /* NULL: unknown user, or without a secret; lives until the login's end */
     const char *refuse; /* not NULL: authenticate first, then refuse with this text ... */
     const char *refuse_code;
-    bool trust;         /* no question asked (console on the Unix socket) */
+    bool trust; /* no question asked (console on the Unix socket) */
 };
 
 /* What the client is greeted with. */
 struct login_welcome {
-    uint32_t id, key;      /* for CancelRequest */
-    void *report;          /* what a server reported (a protocol's own object), or NULL */
-    bool own_report;       /* to this very user */
-    const char *user;      /* who logs in to the server */
+    uint32_t id, key; /* for CancelRequest */
+    void *report;     /* what a server reported (a protocol's own object), or NULL */
+    bool own_report;  /* to this very user */
+    const char *user; /* who logs in to the server */
     uint32_t prepared_limit, statement_max_bytes;
-    int pool_mode;         /* enum conf_pool_mode's order: transaction, session, statement */
+    int pool_mode; /* enum conf_pool_mode's order: transaction, session, statement */
     bool console;
 };
 
@@ -81,7 +81,8 @@ struct login_ops {
     bool (*proof)(const void *login, uint8_t key[32]);
 };
 
-/* ---- servers ----------------------------------------------------------------------------------- */
+/* ---- servers -----------------------------------------------------------------------------------
+ */
 
 struct dsn_param {
     const char *key, *value;
@@ -113,7 +114,7 @@ struct server_ops {
     const void *(*farewell)(size_t *n);
 
     /* The server's facts, for the route and SHOW. */
-    void *(*report)(void *ps);                /* a reference to what it reported at login */
+    void *(*report)(void *ps); /* a reference to what it reported at login */
     void *(*report_get)(void *report);
     void (*report_put)(void **report);
     /* The error with which the server ended the connection; false: it said nothing. */

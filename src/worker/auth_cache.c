@@ -128,8 +128,8 @@ void auth_cache_end(struct auth_cache *c, const char *key, bool ok, const char *
         e->asking = false;
         e->secret = ok && secret != NULL ? strdup(secret) : NULL;
         e->made_us = clock_now_us();
-        e->until_us = e->made_us + (e->secret != NULL || ttl_us < NEGATIVE_US ? ttl_us
-                                                                              : NEGATIVE_US);
+        e->until_us =
+            e->made_us + (e->secret != NULL || ttl_us < NEGATIVE_US ? ttl_us : NEGATIVE_US);
     }
     pthread_mutex_unlock(&c->lock);
     STAILQ_FOREACH(j, out, link)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC
  * A client socket from accept to close: see worker_priv.h for its states.
  *
- * Nothing is freed while the turn lasts: a destroyed client is on dead_clients until worker_drain(),
- * so whoever is up the call chain may still look at its state.
+ * Nothing is freed while the turn lasts: a destroyed client is on dead_clients until
+ * worker_drain(), so whoever is up the call chain may still look at its state.
  */
 #include "config.h"
 

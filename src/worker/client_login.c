@@ -64,7 +64,8 @@ static void start_tls(struct client *c)
     struct client_login *l = c->u.login;
     if (!client_flush(c))
         return;
-    if (c->worker->settings->tls == NULL || !stream_start_tls(&c->stream, c->worker->settings->tls)) {
+    if (c->worker->settings->tls == NULL ||
+        !stream_start_tls(&c->stream, c->worker->settings->tls)) {
         client_destroy(c);
         return;
     }
@@ -213,8 +214,7 @@ static void look_up(struct client *c)
     bool asks = cs->auth_type != CONF_AUTH_TRUST && cs->auth_type != CONF_AUTH_ANY &&
                 cs->auth_type != CONF_AUTH_CERT;
     bool query = cs->auth_user[0] != '\0' || (db != NULL && db->auth_user != NULL);
-    if (secret == NULL && asks && query && !is_console_name(a->database) &&
-        ask_query(c, a))
+    if (secret == NULL && asks && query && !is_console_name(a->database) && ask_query(c, a))
         return;
     client_login_secret(c, secret);
 }

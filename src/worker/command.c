@@ -26,8 +26,8 @@ extern char **environ;
 /* A process group of its own, so that what it started goes with it; the shell's usual signals. */
 static bool spawn(const char *command, int out, pid_t *pid)
 {
-    char *argv[] = {(char *)(uintptr_t)"sh", (char *)(uintptr_t)"-c",
-                    (char *)(uintptr_t)command, NULL};
+    char *argv[] = {(char *)(uintptr_t) "sh", (char *)(uintptr_t) "-c", (char *)(uintptr_t)command,
+                    NULL};
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attr;
     sigset_t none, all;

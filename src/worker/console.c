@@ -51,7 +51,8 @@ bool console_start(struct client *c, bool read_only)
     s->read_only = read_only;
     s->session = ops->create(execute, c);
     return s->session != NULL &&
-           ops->greet(s->session, (uint32_t)c->worker->index << 24 | (c->slot + 1), c->key, &c->out);
+           ops->greet(s->session, (uint32_t)c->worker->index << 24 | (c->slot + 1), c->key,
+                      &c->out);
 }
 
 void console_end(struct client *c)

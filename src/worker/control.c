@@ -14,9 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define JOB_THREADS  4
-#define RETRY_US     10000u /* a job that found no slot asks again */
-#define PROBE_US     (60 * US_PER_S)
+#define JOB_THREADS 4
+#define RETRY_US    10000u /* a job that found no slot asks again */
+#define PROBE_US    (60 * US_PER_S)
 
 enum { CONTROL_NUDGE = 1000 };
 
@@ -47,7 +47,8 @@ void control_nudge(struct control *c, struct core_server *core)
     }
 }
 
-/* ---- planning -------------------------------------------------------------------------------------- */
+/* ---- planning
+ * -------------------------------------------------------------------------------------- */
 
 static void carry_out(struct control *c, struct core_plan *plan)
 {
@@ -109,7 +110,9 @@ void control_plan(struct control *c, struct bound_server *s)
     set_timer(c, plan.wake_us);
 }
 
-/* ---- jobs ------------------------------------------------------------------------------------------------ */
+/* ---- jobs
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static bool job_slot(struct job *j)
 {
@@ -179,11 +182,22 @@ static void probe_done(struct control *c, struct job *j)
     control_plan(c, s);
 }
 
+static struct bound_server *server_of(struct control *c, const struct core_server *core)
+{
+    for (struct bound_server *s = routes_first_server(c->world->routes); s != NULL; s = s->next)
+        if (s->core == core)
+            return s;
+    return NULL;
+}
+
 static void on_job(struct control *c, struct job *j)
 {
     if (!j->done) {
+        struct bound_server *s = server_of(c, j->core);
         STAILQ_INSERT_TAIL(&c->waiting, j, link);
         try_waiting(c);
+        if (s != NULL && !STAILQ_EMPTY(&c->waiting))
+            control_plan(c, s); /* an idle connection has to make room for it */
         return;
     }
     struct core_server *core = j->core;
@@ -221,7 +235,9 @@ void control_learn(struct control *c, struct route *r)
     settings_put(&set);
 }
 
-/* ---- the loop ----------------------------------------------------------------------------------------------- */
+/* ---- the loop
+ * -----------------------------------------------------------------------------------------------
+ */
 
 static void on_mail(struct mail *m, void *arg)
 {

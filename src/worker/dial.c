@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC
- * From a plan's "open one for this pair" to a backend in a worker's hands: names, libpq's login, the
- * first home. Thread: the control plane's.
+ * From a plan's "open one for this pair" to a backend in a worker's hands: names, libpq's login,
+ * the first home. Thread: the control plane's.
  */
 #include "config.h"
 
@@ -125,8 +125,7 @@ static void dial_poll(bool ready, void *arg)
     struct dial *d = arg;
     uint64_t now = clock_now_us();
     if (!ready || now >= d->deadline_us) {
-        dial_failed(d, DIAL_FAIL_REACH, "08006",
-                    "server login timed out (server_connect_timeout)");
+        dial_failed(d, DIAL_FAIL_REACH, "08006", "server login timed out (server_connect_timeout)");
         return;
     }
     const struct server_ops *ops = d->route->server_ops;
@@ -143,7 +142,8 @@ static void dial_poll(bool ready, void *arg)
     }
 }
 
-/* ---- parameters ---------------------------------------------------------------------------------- */
+/* ---- parameters
+ * ---------------------------------------------------------------------------------- */
 
 struct params {
     struct dsn_param p[PARAMS_MAX];
@@ -238,12 +238,13 @@ static void dial_start(struct dial *d)
         dial_poll(true, d);
         return;
     }
-    if (!watch_once(&d->watch, control_loop(d->control), fd, true,
-                    d->deadline_us - clock_now_us(), dial_poll, d))
+    if (!watch_once(&d->watch, control_loop(d->control), fd, true, d->deadline_us - clock_now_us(),
+                    dial_poll, d))
         dial_failed(d, DIAL_FAIL_REACH, "53200", "weir: out of memory");
 }
 
-/* ---- names ------------------------------------------------------------------------------------------ */
+/* ---- names
+ * ------------------------------------------------------------------------------------------ */
 
 static void add_host(struct dial *d, const struct conf_host *h, const char *addr)
 {
@@ -314,15 +315,16 @@ static void next_host(struct dial *d)
     dial_start(d);
 }
 
-/* ---- password_command -------------------------------------------------------------------------------- */
+/* ---- password_command
+ * -------------------------------------------------------------------------------- */
 
 static bool needs_command(const struct dial *d)
 {
     const struct conf_settings *cs = conf_settings(d->settings->conf);
     if (d->db->password_command == NULL)
         return false;
-    uint64_t ttl_us = d->db->password_ttl_us != CONF_UNSET_US ? d->db->password_ttl_us
-                                                              : cs->password_ttl_us;
+    uint64_t ttl_us =
+        d->db->password_ttl_us != CONF_UNSET_US ? d->db->password_ttl_us : cs->password_ttl_us;
     pthread_mutex_lock(&d->route->lock);
     uint64_t since_us = d->route->password_us;
     pthread_mutex_unlock(&d->route->lock);

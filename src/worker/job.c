@@ -147,8 +147,8 @@ static struct job *make_auth_query(struct client *c, const char *user, const cha
     const char *as = asked->auth_user != NULL ? asked->auth_user : cs->auth_user;
     const char *query = asked->auth_query != NULL ? asked->auth_query : cs->auth_query;
     struct bound_server *s = routes_server(w->world->routes, w->settings, db);
-    struct job *j = s != NULL && as[0] != '\0' ? job_create(JOB_AUTH_QUERY, s->core, w->index)
-                                                : NULL;
+    struct job *j =
+        s != NULL && as[0] != '\0' ? job_create(JOB_AUTH_QUERY, s->core, w->index) : NULL;
     if (j == NULL)
         return NULL;
     j->mail.kind = MAIL_SECRET;

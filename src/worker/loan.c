@@ -28,7 +28,8 @@ static void proto_out_reset(struct worker *w)
     w->out.close_client = false;
 }
 
-/* ---- borrowing ---------------------------------------------------------------------------------- */
+/* ---- borrowing ----------------------------------------------------------------------------------
+ */
 
 void loan_attach(struct client *c, struct backend *b)
 {
@@ -175,7 +176,8 @@ bool loan_leave_queue(struct client *c)
     return c->coming == NULL && core_leave(&c->waiter);
 }
 
-/* ---- giving back -------------------------------------------------------------------------------------- */
+/* ---- giving back
+ * -------------------------------------------------------------------------------------- */
 
 /* Clean and nobody's: to the next in line, or idle. */
 static void give_back(struct backend *b)
@@ -251,8 +253,8 @@ void loan_check(struct backend *b)
         return;
     for (int turn = 0; turn < 4; turn++) {
         proto_out_reset(w);
-        enum proto_loan loan = b->route->proto->state(b->proto, c != NULL ? c->proto : NULL,
-                                                      true, w->now_us, &w->out);
+        enum proto_loan loan =
+            b->route->proto->state(b->proto, c != NULL ? c->proto : NULL, true, w->now_us, &w->out);
         bool sent = w->out.server.bytes != 0;
         if (!relay_send_backend(b, &w->out.server))
             loan = LOAN_BROKEN;
@@ -286,7 +288,8 @@ void loan_check(struct backend *b)
     }
 }
 
-/* ---- abandoned, taken back, lost ------------------------------------------------------------------------ */
+/* ---- abandoned, taken back, lost
+ * ------------------------------------------------------------------------ */
 
 void loan_abandon(struct client *c, bool keep_session, const char *why)
 {
@@ -364,7 +367,8 @@ void loan_lost(struct backend *b)
     backend_close(b);
 }
 
-/* ---- cancelling -------------------------------------------------------------------------------------------- */
+/* ---- cancelling
+ * -------------------------------------------------------------------------------------------- */
 
 void loan_cancel(struct backend *b, int ack_fd)
 {
@@ -412,7 +416,9 @@ static void on_cancelled(struct worker *w, struct job *j)
     loan_check(b);
 }
 
-/* ---- messages -------------------------------------------------------------------------------------------------- */
+/* ---- messages
+ * --------------------------------------------------------------------------------------------------
+ */
 
 static void on_arrive(struct worker *w, struct backend *b)
 {

@@ -46,8 +46,7 @@ static bool lane_send(struct stream *s, struct buf *kept, struct proto_lane *lan
             put -= lane->v[i].iov_len;
             continue;
         }
-        if (!buf_append(kept, (const uint8_t *)lane->v[i].iov_base + put,
-                        lane->v[i].iov_len - put))
+        if (!buf_append(kept, (const uint8_t *)lane->v[i].iov_base + put, lane->v[i].iov_len - put))
             return false;
         put = 0;
     }
@@ -79,7 +78,8 @@ bool relay_send_backend(struct backend *b, struct proto_lane *lane)
     return true;
 }
 
-/* ---- from clients ------------------------------------------------------------------------------ */
+/* ---- from clients ------------------------------------------------------------------------------
+ */
 
 enum fed { FED_ALL, FED_WAIT, FED_GONE };
 
@@ -156,8 +156,8 @@ static void feed_client(struct client *c, const uint8_t *data, size_t n)
         bool kept = data == NULL;
         size_t used;
         bool want;
-        enum fed fed = feed(c, kept ? buf_head(&c->in) : data, kept ? buf_len(&c->in) : n, &used,
-                            &want);
+        enum fed fed =
+            feed(c, kept ? buf_head(&c->in) : data, kept ? buf_len(&c->in) : n, &used, &want);
         if (fed == FED_GONE)
             return;
         if (kept) {
@@ -262,7 +262,8 @@ void relay_client_io(struct stream *s, unsigned what, void *arg)
     worker_drain(w);
 }
 
-/* ---- from servers ------------------------------------------------------------------------------- */
+/* ---- from servers -------------------------------------------------------------------------------
+ */
 
 /* Feed what the server said. false: the backend is gone or the rest must wait. */
 static bool feed_backend(struct backend *b, const uint8_t *in, size_t n, size_t *used)

@@ -143,8 +143,8 @@ static void route_configure(struct route *r, const struct settings *set,
     r->idle_tx_timeout_us = p.idle_transaction_timeout_us;
     r->idle_us = p.client_idle_timeout_us;
     *lim = (struct core_pool_limits){
-        .max_conns = smaller_limit(p.pool_size, (int)smaller_limit(p.max_db_connections,
-                                                                   p.max_user_connections)),
+        .max_conns = smaller_limit(
+            p.pool_size, (int)smaller_limit(p.max_db_connections, p.max_user_connections)),
         .min_conns = (uint32_t)(p.min_pool_size > 0 ? p.min_pool_size : 0),
         .idle_timeout_us = cs->server_idle_timeout_us,
         .lifetime_us = p.server_lifetime_us,

@@ -22,21 +22,22 @@ struct route {
     char *user;     /* on the server */
     char *key;
     int replication; /* as login_asked.replication */
-    bool relaxed; /* control plane */
+    bool relaxed;    /* control plane */
     int pool_mode;
     uint64_t query_wait_us, query_timeout_us, tx_timeout_us, idle_tx_timeout_us, idle_us;
     _Atomic uint32_t clients;
     _Atomic bool paused, disabled;
-    pthread_mutex_t lock; /* guards what follows */
-    void *report;         /* what a fresh connection reports, or NULL */
-    char *password;       /* configured, or found by auth_query; wiped */
+    pthread_mutex_t lock;        /* guards what follows */
+    void *report;                /* what a fresh connection reports, or NULL */
+    char *password;              /* configured, or found by auth_query; wiped */
     _Atomic bool password_fixed; /* it was configured */
-    _Atomic bool awaits_proof; /* nothing to log in with before a client has shown it: no login on spec */
-    struct pg_keys keys;  /* where there is no password; wiped */
+    _Atomic bool
+        awaits_proof;    /* nothing to log in with before a client has shown it: no login on spec */
+    struct pg_keys keys; /* where there is no password; wiped */
     uint64_t password_us; /* when password_command gave it, 0: never */
     char version[64];
     char last_error[256];
-    struct route *next; /* of the same table; the list only grows */
+    struct route *next;           /* of the same table; the list only grows */
     struct stat_counters stats[]; /* by worker */
 };
 
@@ -64,7 +65,8 @@ void routes_relax(struct routes *rs, struct settings *set, struct route *r);
  * SCRAM, this ClientKey: what server logins may use from now on. Any thread. */
 void routes_prove(struct routes *rs, struct settings *set, struct route *r, const char *secret,
                   const uint8_t *client_key);
-/* The user of server logins is the one who logs in here by this role, and nothing was configured. */
+/* The user of server logins is the one who logs in here by this role, and nothing was configured.
+ */
 bool route_takes_proof(const struct route *r, const struct settings *set, const char *role);
 /* What password_command printed. */
 void route_set_password(struct route *r, const char *password);

@@ -27,7 +27,8 @@ static const char *mode_name(int mode)
     return names[mode >= 0 && mode < 3 ? mode : 0];
 }
 
-/* ---- rows that are read where they stand ------------------------------------------------------------ */
+/* ---- rows that are read where they stand
+ * ------------------------------------------------------------ */
 
 static size_t count_routes(struct world *w)
 {
@@ -273,7 +274,8 @@ void world_overview(struct world *w, struct view_overview *out)
         out->paused = out->paused || atomic_load(&r->paused);
 }
 
-/* ---- rows that are collected --------------------------------------------------------------------------- */
+/* ---- rows that are collected
+ * --------------------------------------------------------------------------- */
 
 struct view_mail {
     struct mail mail;
@@ -313,7 +315,7 @@ static void client_row(struct worker *w, struct client *c, struct view_client *v
     put_addr(c, v->addr, sizeof v->addr, &v->port);
     copy(v->tls, sizeof v->tls, c->tls);
     v->state = c->state == CLIENT_ACTIVE && f.tx != 'I' && !f.busy ? "idle_in_transaction"
-                                                                  : client_state_names[c->state];
+                                                                   : client_state_names[c->state];
     v->protocol = c->route->proto->name;
     v->connected_wall_us = wall(w, c->connected_us);
     v->request_wall_us = wall(w, c->since_us);
@@ -443,7 +445,9 @@ bool world_collect(struct world *w, enum view_what what, view_done *done, void *
     return true;
 }
 
-/* ---- orders -------------------------------------------------------------------------------------------------- */
+/* ---- orders
+ * --------------------------------------------------------------------------------------------------
+ */
 
 struct order_mail {
     struct mail mail;

@@ -29,12 +29,19 @@ void world_overview(struct world *w, struct view_overview *out);
 void world_times(struct world *w, bool hold, struct histogram_view *out);
 
 enum view_what { VIEW_CLIENTS, VIEW_SERVERS, VIEW_PINS };
-/* `done` gets the rows (view_client, view_server or view_pin) on the control plane's thread, once. */
+/* `done` gets the rows (view_client, view_server or view_pin) on the control plane's thread, once.
+ */
 typedef void view_done(void *rows, size_t n, void *arg);
 bool world_collect(struct world *w, enum view_what what, view_done *done, void *arg);
 
-enum world_verb { WORLD_PAUSE, WORLD_RESUME, WORLD_DISABLE, WORLD_ENABLE, WORLD_KILL,
-                  WORLD_RECONNECT };
+enum world_verb {
+    WORLD_PAUSE,
+    WORLD_RESUME,
+    WORLD_DISABLE,
+    WORLD_ENABLE,
+    WORLD_KILL,
+    WORLD_RECONNECT
+};
 /* For one database, or (NULL) all; false: there is no such database. */
 bool world_order(struct world *w, enum world_verb verb, const char *database);
 /* Server connections of a database that are lent, and whether it is paused. */

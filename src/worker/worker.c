@@ -18,17 +18,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TICK_US      50000u
-#define CHURN_MANY     256u    /* logins and ends that make giving memory back worth it */
-#define CHURN_QUIET_US 300000u /* and so long none of them */
-#define TICK_IDLE_US 1000000u /* only idle clients are there */
+#define TICK_US        50000u
+#define CHURN_MANY     256u     /* logins and ends that make giving memory back worth it */
+#define CHURN_QUIET_US 300000u  /* and so long none of them */
+#define TICK_IDLE_US   1000000u /* only idle clients are there */
 
 void worker_post(struct world *world, uint16_t worker, struct mail *m)
 {
     loop_post(world->workers[worker]->loop, m);
 }
 
-/* ---- the end of a turn ---------------------------------------------------------------------------- */
+/* ---- the end of a turn
+ * ---------------------------------------------------------------------------- */
 
 void worker_drain(struct worker *w)
 {
@@ -53,7 +54,8 @@ void worker_drain(struct worker *w)
     }
 }
 
-/* ---- time limits ------------------------------------------------------------------------------------- */
+/* ---- time limits
+ * ------------------------------------------------------------------------------------- */
 
 static void too_late(struct backend *b, const char *what, uint64_t us)
 {
@@ -172,7 +174,9 @@ void worker_tick_need(struct worker *w)
     timer_set_us(&w->tick, soon ? TICK_US : TICK_IDLE_US);
 }
 
-/* ---- mail ------------------------------------------------------------------------------------------------ */
+/* ---- mail
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static void on_cancel(struct worker *w, struct cancel_mail *m)
 {
@@ -263,7 +267,9 @@ static void on_mail(struct mail *m, void *arg)
     worker_drain(w);
 }
 
-/* ---- life ---------------------------------------------------------------------------------------------------- */
+/* ---- life
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 struct worker *worker_create(struct world *world, uint16_t index)
 {
@@ -302,8 +308,8 @@ static void *worker_main(void *arg)
 bool worker_start(struct worker *w)
 {
     const struct conf_settings *cs = conf_settings(w->settings->conf);
-    w->listener = listener_create(w->world->listen, w->loop, (unsigned)cs->accept_batch,
-                                  client_on_accept, w);
+    w->listener =
+        listener_create(w->world->listen, w->loop, (unsigned)cs->accept_batch, client_on_accept, w);
     if (w->listener == NULL || pthread_create(&w->thread, NULL, worker_main, w) != 0)
         return false;
     char name[16];
@@ -337,7 +343,8 @@ void worker_destroy(struct worker **wp)
         struct backend *b;
         while ((b = TAILQ_FIRST(&w->backends[s])) != NULL) {
             if (core_conn_break(&b->core, w->now_us) || b->core.state == CONN_CLOSING)
-                backend_close(b); /* an order to close it that is still in the mailbox is not read */
+                backend_close(
+                    b); /* an order to close it that is still in the mailbox is not read */
         }
     }
     worker_drain(w);

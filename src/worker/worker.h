@@ -38,5 +38,4 @@ uint32_t world_clients(struct world *w); /* but for the console's */
 /* /readyz: a database is reachable and weir isn't draining. */
 bool world_ready(struct world *w, const char **why);
 
-
 #endif

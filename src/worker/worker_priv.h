@@ -44,8 +44,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
-#define container_of(ptr, type, member)                                                            \
-    ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 /* Not in every libc's sys/queue.h. The body may remove `var` from the list, not its successor. */
 #ifndef TAILQ_FOREACH_SAFE
@@ -125,8 +124,8 @@ struct client {
     uint8_t state;  /* enum client_state */
     bool ready;     /* in worker->ready */
     bool is_console;
-    bool cancelled; /* asked for while its connection was already on its way */
-    uint8_t refusal; /* enum core_answer: why it got no loan */
+    bool cancelled;              /* asked for while its connection was already on its way */
+    uint8_t refusal;             /* enum core_answer: why it got no loan */
     _Alignas(8) uint8_t proto[]; /* the protocol's client object */
 };
 TAILQ_HEAD(client_list, client);
@@ -146,9 +145,9 @@ struct backend {
     struct buf in, out;
     uint64_t id;
     uint64_t opened_wall_us;
-    uint64_t lent_us;    /* the loan began */
-    uint64_t active_us;  /* last byte from its client: think time counts from here */
-    uint64_t query_us;   /* the statement under way began; 0: none */
+    uint64_t lent_us;     /* the loan began */
+    uint64_t active_us;   /* last byte from its client: think time counts from here */
+    uint64_t query_us;    /* the statement under way began; 0: none */
     uint64_t deadline_us; /* CLEANING: close it then */
     int fd;
     uint32_t cancels; /* under way; it is not given back before they are done */
@@ -161,15 +160,15 @@ struct backend {
 TAILQ_HEAD(backend_list, backend);
 
 enum mail_kind {
-    MAIL_ARRIVE,  /* backend.mail: here it is */
-    MAIL_FETCH,   /* client.mail: send it the idle connection that was lent to it */
-    MAIL_BRING,   /* backend.order: idle, granted to `to`: bring it there */
-    MAIL_CLOSE,   /* backend.order: the core wants it closed */
-    MAIL_FAILED,  /* client.mail: the server can't be reached */
-    MAIL_CANCEL,  /* struct cancel_mail: a CancelRequest for a client here */
+    MAIL_ARRIVE,    /* backend.mail: here it is */
+    MAIL_FETCH,     /* client.mail: send it the idle connection that was lent to it */
+    MAIL_BRING,     /* backend.order: idle, granted to `to`: bring it there */
+    MAIL_CLOSE,     /* backend.order: the core wants it closed */
+    MAIL_FAILED,    /* client.mail: the server can't be reached */
+    MAIL_CANCEL,    /* struct cancel_mail: a CancelRequest for a client here */
     MAIL_CANCELLED, /* struct job: the cancel of a statement here is done */
-    MAIL_SECRET,  /* struct job: auth_query has answered */
-    MAIL_CONFIG,  /* struct config_mail */
+    MAIL_SECRET,    /* struct job: auth_query has answered */
+    MAIL_CONFIG,    /* struct config_mail */
     MAIL_DRAIN,
     MAIL_VIEW,    /* struct view_mail */
     MAIL_CONSOLE, /* struct console_mail */

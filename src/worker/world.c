@@ -20,7 +20,8 @@
 
 #define PREPARED_USERS 128u /* whose SCRAM verifiers are derived at start, a few ms each */
 
-/* ---- settings ------------------------------------------------------------------------------------- */
+/* ---- settings
+ * ------------------------------------------------------------------------------------- */
 
 struct settings *settings_get(struct settings *s)
 {
@@ -96,7 +97,8 @@ static void prepare_secrets(const struct settings *s, const struct conf_settings
     if (cs->auth_type != CONF_AUTH_SCRAM_SHA_256)
         return;
     uint32_t iterations = (uint32_t)cs->scram_iterations;
-    for (size_t i = 0; s->users != NULL && i < userlist_count(s->users) && i < PREPARED_USERS; i++) {
+    for (size_t i = 0; s->users != NULL && i < userlist_count(s->users) && i < PREPARED_USERS;
+         i++) {
         const struct userlist_user *u = userlist_at(s->users, i);
         if (u->kind == USERLIST_PLAIN && u->secret[0] != '\0')
             pg_login_prepare_secret(u->name, u->secret, iterations);
@@ -169,7 +171,8 @@ static void apply_process_settings(const struct settings *s)
                   cs->log_destination == CONF_LOG_STDOUT ? STDOUT_FILENO : STDERR_FILENO);
 }
 
-/* ---- start --------------------------------------------------------------------------------------------- */
+/* ---- start
+ * --------------------------------------------------------------------------------------------- */
 
 /* Clients' descriptors stay below what server connections, console and control plane may need. */
 static void raise_descriptors(struct world *w)
@@ -185,12 +188,14 @@ static void raise_descriptors(struct world *w)
         (void)getrlimit(RLIMIT_NOFILE, &lim);
     }
     if (lim.rlim_cur < want)
-        log_warn(NULL,
-                 "%llu descriptors allowed, the settings can need %llu: clients beyond that wait in "
-                 "the kernel's queue (raise LimitNOFILE or ulimit -n)",
-                 (unsigned long long)lim.rlim_cur, (unsigned long long)need);
+        log_warn(
+            NULL,
+            "%llu descriptors allowed, the settings can need %llu: clients beyond that wait in "
+            "the kernel's queue (raise LimitNOFILE or ulimit -n)",
+            (unsigned long long)lim.rlim_cur, (unsigned long long)need);
     const struct conf_settings *cs = conf_settings(w->settings->conf);
-    uint64_t aside = need > (uint64_t)cs->max_client_conn ? need - (uint64_t)cs->max_client_conn : 0;
+    uint64_t aside =
+        need > (uint64_t)cs->max_client_conn ? need - (uint64_t)cs->max_client_conn : 0;
     uint64_t most = (uint64_t)lim.rlim_cur / 2;
     listen_set_ceiling(w->listen, (int)(lim.rlim_cur - (aside < most ? aside : most)));
 }

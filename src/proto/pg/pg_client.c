@@ -48,8 +48,8 @@ static bool head_is_sound(uint8_t type, uint32_t len, struct proto_out *out)
     return true;
 }
 
-static enum proto_verdict push_query(struct pg_client *c, struct pg_server *s, const struct pg_in *m,
-                                     struct proto_out *out)
+static enum proto_verdict push_query(struct pg_client *c, struct pg_server *s,
+                                     const struct pg_in *m, struct proto_out *out)
 {
     if (pg_expect_push(s, PG_X_QUERY, PG_A_PASS) == NULL) {
         pg_put_error(out, "FATAL", "53200", "weir: out of memory");
@@ -87,8 +87,7 @@ static enum proto_verdict on_query(struct pg_client *c, struct pg_server *s, con
         c->names != NULL) {
         char name[64];
         size_t len = pg_scan_identifier(sql, scan.names[0].at, name);
-        enum proto_verdict v =
-            len != 0 ? pg_deallocate(c, s, name, len, out) : PROTO_LOAN;
+        enum proto_verdict v = len != 0 ? pg_deallocate(c, s, name, len, out) : PROTO_LOAN;
         if (v != PROTO_LOAN)
             return v;
     }
@@ -277,7 +276,8 @@ enum proto_verdict pg_client_feed(void *pc, void *ps, const uint8_t *in, size_t 
         }
         if (s != NULL && s->alone && s->len == 0)
             s->alone = false;
-        if (s != NULL && (s->hold || s->alone || s->phase != PG_PH_NONE || s->len > PG_EXPECT_MAX - 64)) {
+        if (s != NULL &&
+            (s->hold || s->alone || s->phase != PG_PH_NONE || s->len > PG_EXPECT_MAX - 64)) {
             v = PROTO_WAIT;
             break;
         }

@@ -17,6 +17,7 @@
 
 #include <libpq-fe.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -313,8 +314,7 @@ static bool last_words(const void *ps, char *text, size_t room, char code[6])
     const struct pg_server *s = ps;
     if (s->set_error[0] == '\0')
         return false;
-    (void)strncpy(text, s->set_error, room - 1);
-    text[room - 1] = '\0';
+    (void)snprintf(text, room, "%s", s->set_error);
     memcpy(code, s->set_code, 6);
     return true;
 }

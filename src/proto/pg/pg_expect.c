@@ -144,7 +144,8 @@ uint8_t *pg_put(struct proto_out *out, struct proto_lane *lane, const void *p, s
     return to;
 }
 
-void pg_put_msg(struct proto_out *out, struct proto_lane *lane, char type, const void *body, size_t n)
+void pg_put_msg(struct proto_out *out, struct proto_lane *lane, char type, const void *body,
+                size_t n)
 {
     uint8_t head[PG_HEAD_BYTES];
     head[0] = (uint8_t)type;
@@ -163,7 +164,8 @@ void pg_put_query(struct proto_out *out, const char *sql, size_t n)
     pg_put(out, &out->server, "", 1);
 }
 
-void pg_put_error(struct proto_out *out, const char *severity, const char *code, const char *fmt, ...)
+void pg_put_error(struct proto_out *out, const char *severity, const char *code, const char *fmt,
+                  ...)
 {
     char text[512];
     va_list ap;

@@ -35,8 +35,7 @@ uint64_t pg_scan_flags(const char *sql, size_t n)
 
 /* Make the server fail here and show this error instead of its own. */
 static enum proto_verdict fail_here(struct pg_server *s, struct proto_out *out, const char *code,
-                                    const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
+                                    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 static enum proto_verdict fail_here(struct pg_server *s, struct proto_out *out, const char *code,
                                     const char *fmt, ...)
@@ -56,8 +55,8 @@ static enum proto_verdict fail_here(struct pg_server *s, struct proto_out *out, 
     return PROTO_MORE;
 }
 
-static enum proto_verdict pass(struct pg_server *s, enum pg_expect_kind kind,
-                               const struct pg_in *m, struct proto_out *out)
+static enum proto_verdict pass(struct pg_server *s, enum pg_expect_kind kind, const struct pg_in *m,
+                               struct proto_out *out)
 {
     if (pg_expect_push(s, kind, PG_A_PASS) == NULL)
         return out_of_memory(out);
@@ -309,8 +308,8 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
     }
     if (name_len == 0)
         return pass(s, kind, m, out);
-    bool first = s->heal.state == PG_HEAL_OFF ? there && pg_heal_start(s, stmt->name)
-                                              : pg_heal_is_first(s);
+    bool first =
+        s->heal.state == PG_HEAL_OFF ? there && pg_heal_start(s, stmt->name) : pg_heal_is_first(s);
     struct pg_expect *x = pg_expect_push(s, kind, PG_A_PASS);
     if (x == NULL)
         return out_of_memory(out);

@@ -43,7 +43,8 @@ static bool close_statement(struct pg_client *c, const struct pg_in *m, struct p
     return true;
 }
 
-/* ---- a transaction that was taken back -------------------------------------------------------- */
+/* ---- a transaction that was taken back --------------------------------------------------------
+ */
 
 static void lost_over(struct pg_client *c)
 {
@@ -198,14 +199,15 @@ static enum proto_verdict lost_message(struct pg_client *c, const struct pg_in *
     return PROTO_MORE;
 }
 
-/* ---- whole texts that only concern weir's own memory --------------------------------------------- */
+/* ---- whole texts that only concern weir's own memory
+ * --------------------------------------------- */
 
 static void answer_asyncpg_reset(struct proto_out *out)
 {
-    static const uint8_t void_column[] = {0,   1,   'p', 'g', '_', 'a', 'd', 'v', 'i', 's', 'o',
-                                          'r', 'y', '_', 'u', 'n', 'l', 'o', 'c', 'k', '_', 'a',
-                                          'l', 'l', 0,   0,   0,   0,   0,   0,   0,   0,   0,
-                                          0x08, 0xe6, 0,  4,   0xff, 0xff, 0xff, 0xff, 0,  0};
+    static const uint8_t void_column[] = {
+        0,   1,   'p', 'g',  '_',  'a', 'd', 'v',  'i',  's',  'o',  'r', 'y', '_', 'u',
+        'n', 'l', 'o', 'c',  'k',  '_', 'a', 'l',  'l',  0,    0,    0,   0,   0,   0,
+        0,   0,   0,   0x08, 0xe6, 0,   4,   0xff, 0xff, 0xff, 0xff, 0,   0};
     static const uint8_t empty_row[] = {0, 1, 0, 0, 0, 0};
     pg_put_msg(out, &out->client, 'T', void_column, sizeof void_column);
     pg_put_msg(out, &out->client, 'D', empty_row, sizeof empty_row);
@@ -292,24 +294,19 @@ enum proto_verdict pg_local(struct pg_client *c, const struct pg_in *m, struct p
     return PROTO_LOAN;
 }
 
-/* ---- weir's own errors -------------------------------------------------------------------------------- */
+/* ---- weir's own errors
+ * -------------------------------------------------------------------------------- */
 
 static const struct {
     const char *code;
     bool kept;
 } events[] = {
-    [PROTO_EV_NO_LOAN] = {"53300", true},
-    [PROTO_EV_DOWN] = {"08006", true},
-    [PROTO_EV_CANCELLED] = {"57014", true},
-    [PROTO_EV_LOST_SERVER] = {"08006", true},
-    [PROTO_EV_TAKEN_BACK] = {"40001", true},
-    [PROTO_EV_TOO_MANY] = {"53300", false},
-    [PROTO_EV_SHUTDOWN] = {"57P01", false},
-    [PROTO_EV_IDLE_TIMEOUT] = {"57P05", false},
-    [PROTO_EV_LOGIN_TIMEOUT] = {"08P01", false},
-    [PROTO_EV_KILLED] = {"57P01", false},
-    [PROTO_EV_NO_MEMORY] = {"53200", false},
-    [PROTO_EV_BAD_SETTING] = {"22023", false},
+    [PROTO_EV_NO_LOAN] = {"53300", true},        [PROTO_EV_DOWN] = {"08006", true},
+    [PROTO_EV_CANCELLED] = {"57014", true},      [PROTO_EV_LOST_SERVER] = {"08006", true},
+    [PROTO_EV_TAKEN_BACK] = {"40001", true},     [PROTO_EV_TOO_MANY] = {"53300", false},
+    [PROTO_EV_SHUTDOWN] = {"57P01", false},      [PROTO_EV_IDLE_TIMEOUT] = {"57P05", false},
+    [PROTO_EV_LOGIN_TIMEOUT] = {"08P01", false}, [PROTO_EV_KILLED] = {"57P01", false},
+    [PROTO_EV_NO_MEMORY] = {"53200", false},     [PROTO_EV_BAD_SETTING] = {"22023", false},
 };
 
 static bool append_error(struct buf *out, const char *severity, const char *code, const char *text)
@@ -319,8 +316,8 @@ static bool append_error(struct buf *out, const char *severity, const char *code
 }
 
 /* The answer to the message that waits: as PostgreSQL would fail it. */
-static bool fail_message(struct pg_client *c, const char *code, const char *text,
-                         const uint8_t *in, size_t n, size_t *used, struct buf *out)
+static bool fail_message(struct pg_client *c, const char *code, const char *text, const uint8_t *in,
+                         size_t n, size_t *used, struct buf *out)
 {
     if (!append_error(out, "ERROR", code, text))
         return false;

@@ -80,7 +80,7 @@ static enum login_step refuse(struct pg_login *l, const char *code, const char *
 {
     struct pg_report r = {.severity = "FATAL", .sqlstate = code, .message = text};
     (void)!pg_msg_error(out, &r);
-    (void)strncpy(l->reason, text, sizeof l->reason - 1);
+    (void)snprintf(l->reason, sizeof l->reason, "%.199s", text);
     l->stage = STAGE_DONE;
     return LOGIN_REFUSED;
 }
@@ -223,10 +223,10 @@ static enum login_step auth_step(struct pg_login *l, enum pg_auth_outcome o, str
             return refuse(l, l->refuse_code, l->refuse, out);
         return LOGIN_OK;
     case PG_AUTH_OUT_FAILED:
-        (void)strncpy(l->reason, pg_auth_reason(l->auth), sizeof l->reason - 1);
+        (void)snprintf(l->reason, sizeof l->reason, "%.199s", pg_auth_reason(l->auth));
         break;
     case PG_AUTH_OUT_NOMEM:
-        (void)strncpy(l->reason, "out of memory", sizeof l->reason - 1);
+        (void)snprintf(l->reason, sizeof l->reason, "%.199s", "out of memory");
         break;
     }
     l->stage = STAGE_DONE;
@@ -286,7 +286,7 @@ static enum login_step login_on_secret(void *login, const struct login_found *fo
     };
     if (found->refuse != NULL) {
         l->refuse = strdup(found->refuse);
-        (void)strncpy(l->refuse_code, found->refuse_code, 5);
+        (void)snprintf(l->refuse_code, sizeof l->refuse_code, "%.5s", found->refuse_code);
     }
     if (found->secret != NULL)
         l->secret = strdup(found->secret);
@@ -383,19 +383,25 @@ static bool login_finish(void *login, void *pc, const struct login_welcome *w, s
 struct pg_guc_set *pg_login_default_report(const char *user)
 {
     static const char *const rows[][2] = {
-        {"client_encoding", "UTF8"},    {"DateStyle", "ISO, MDY"},
-        {"integer_datetimes", "on"},    {"IntervalStyle", "postgres"},
-        {"is_superuser", "off"},        {"server_encoding", "UTF8"},
-        {"server_version", "15.0"},     {"standard_conforming_strings", "on"},
-        {"TimeZone", "UTC"},            {"application_name", ""},
-        {"default_transaction_read_only", "off"}, {"in_hot_standby", "off"},
+        {"client_encoding", "UTF8"},
+        {"DateStyle", "ISO, MDY"},
+        {"integer_datetimes", "on"},
+        {"IntervalStyle", "postgres"},
+        {"is_superuser", "off"},
+        {"server_encoding", "UTF8"},
+        {"server_version", "15.0"},
+        {"standard_conforming_strings", "on"},
+        {"TimeZone", "UTC"},
+        {"application_name", ""},
+        {"default_transaction_read_only", "off"},
+        {"in_hot_standby", "off"},
     };
     struct pg_guc_set *set = pg_set_empty();
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         (void)pg_set_take(&set, pg_set_with(set, rows[i][0], strlen(rows[i][0]), PG_GUC_REPORT,
                                             rows[i][1], strlen(rows[i][1])));
-    (void)pg_set_take(&set, pg_set_with(set, "session_authorization", 21, PG_GUC_REPORT, user,
-                                        strlen(user)));
+    (void)pg_set_take(
+        &set, pg_set_with(set, "session_authorization", 21, PG_GUC_REPORT, user, strlen(user)));
     return set;
 }
 

@@ -65,6 +65,7 @@ static void server_fini(void *ps)
     pg_set_put(&s->restore);
     pg_set_put(&s->report);
     pg_set_put(&s->login);
+    pg_set_put(&s->custom);
     pg_set_put(&s->truth);
     buf_release(&s->sql);
     pg_heal_fini(&s->heal);

@@ -9,6 +9,7 @@
 
 #include "proto/pg/pg_session.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,8 +83,7 @@ static enum pass on_ready(struct pg_client *c, struct pg_server *s, const uint8_
     const struct pg_expect *x = pg_expect_head(s);
     if (n != 1 || (body[0] != 'I' && body[0] != 'T' && body[0] != 'E'))
         return BROKEN;
-    if (x == NULL ||
-        (x->kind != PG_X_QUERY && x->kind != PG_X_SYNC && x->kind != PG_X_FUNCTION))
+    if (x == NULL || (x->kind != PG_X_QUERY && x->kind != PG_X_SYNC && x->kind != PG_X_FUNCTION))
         return BROKEN;
     s->status = (char)body[0];
     s->copy = 0;
@@ -211,9 +211,8 @@ static enum pass on_parameter(struct pg_client *c, struct pg_server *s, const ui
     size_t value = name == (size_t)-1 ? name : pg_strlen(body + name + 1, n - name - 1);
     if (value == (size_t)-1 || name + value + 2 != n)
         return BROKEN;
-    (void)pg_set_take(&s->report,
-                      pg_set_with(s->report, (const char *)body, name, PG_GUC_REPORT,
-                                  (const char *)body + name + 1, value));
+    (void)pg_set_take(&s->report, pg_set_with(s->report, (const char *)body, name, PG_GUC_REPORT,
+                                              (const char *)body + name + 1, value));
     if (verdict == PASS)
         (void)pg_set_take(&c->report,
                           pg_set_with(c->report, (const char *)body, name, PG_GUC_REPORT,
@@ -272,7 +271,7 @@ static enum pass on_message(struct pg_client *c, struct pg_server *s, uint8_t ty
     case 'A':
         /* While weir asks whether the session listens now, it may already be told something. */
         return c != NULL && ((s->pins & PG_PIN_LISTEN) != 0 || (s->dirt & PG_D_PINS) != 0) ? PASS
-                                                                                          : DROP;
+                                                                                           : DROP;
     case 'V':
         return x != NULL && x->kind == PG_X_FUNCTION ? verdict : BROKEN;
     case '1':
@@ -320,7 +319,7 @@ static bool broken(struct pg_server *s, const char *text)
 {
     s->dying = true;
     if (s->set_error[0] == '\0') {
-        (void)strncpy(s->set_error, text, sizeof s->set_error - 1);
+        (void)snprintf(s->set_error, sizeof s->set_error, "%s", text);
         memcpy(s->set_code, "08P01", 6);
     }
     return false;
@@ -353,8 +352,7 @@ static bool one_message(struct pg_client *c, struct pg_server *s, const uint8_t 
     }
     if (total > have) {
         *more = total <= PG_CONTROL_MAX;
-        return *more ? false
-                     : broken(s, "weir: the server sent a message of impossible length");
+        return *more ? false : broken(s, "weir: the server sent a message of impossible length");
     }
     if (is_bulk(p[0])) {
         pg_settle_row(s, p + PG_HEAD_BYTES, total - PG_HEAD_BYTES);

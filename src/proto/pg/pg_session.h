@@ -41,23 +41,23 @@ enum pg_lost {
 
 struct pg_client {
     uint32_t magic;
-    uint32_t prepared_limit;      /* max_prepared_statements: of one server connection */
+    uint32_t prepared_limit;    /* max_prepared_statements: of one server connection */
     struct pg_guc_set *startup; /* what RESET goes back to, beyond the server's own defaults */
     struct pg_guc_set *current; /* what the session has set; never NULL */
     struct pg_guc_set *report;  /* ParameterStatus as the client knows them */
     struct pg_stmt *unnamed;
     struct pg_names *names;
-    uint64_t skip; /* bytes of a large message that are still to be passed through */
+    uint64_t skip;   /* bytes of a large message that are still to be passed through */
     char *lost_text; /* of the 40001 error; owned, NULL unless lost */
     uint32_t statement_max_bytes;
-    uint8_t lost;          /* enum pg_lost */
-    uint8_t pool_mode;     /* enum pg_pool_mode */
-    bool skip_to_sync;     /* an error was answered without a server: skip until Sync */
-    bool drop;             /* the message being skipped goes nowhere */
-    bool started;          /* its startup settings were accepted by a server */
-    bool lost_ending;      /* the statement that ends the lost transaction was parsed */
-    bool sequence_reader;  /* has asked for currval() or lastval() */
-    bool replication;      /* gets a connection of its own, bytes pass untouched */
+    uint8_t lost;         /* enum pg_lost */
+    uint8_t pool_mode;    /* enum pg_pool_mode */
+    bool skip_to_sync;    /* an error was answered without a server: skip until Sync */
+    bool drop;            /* the message being skipped goes nowhere */
+    bool started;         /* its startup settings were accepted by a server */
+    bool lost_ending;     /* the statement that ends the lost transaction was parsed */
+    bool sequence_reader; /* has asked for currval() or lastval() */
+    bool replication;     /* gets a connection of its own, bytes pass untouched */
 };
 
 enum pg_pool_mode { PG_MODE_TRANSACTION, PG_MODE_SESSION, PG_MODE_STATEMENT };
@@ -85,17 +85,17 @@ enum pg_expect_act {
 struct pg_expect {
     uint8_t kind;
     uint8_t act;
-    bool maybe;              /* a Sync that a COPY may have eaten */
-    bool unsure;             /* may be taken back; counted in the server's `unsure` */
-    bool replaced;           /* PARSE: the client's unnamed statement was `stmt` before */
-    bool first;              /* BIND, DESCRIBE: the first one that pg_heal has kept */
-    bool again;              /* SYNC: the client's, of a batch that is going to be run again */
-    struct pg_stmt *stmt;    /* PARSE: what is being prepared; holds a reference. With `replaced`
-                                what it took the place of */
-    char *name;              /* PARSE, CLOSE of a named statement: the client's name (owned) */
-    struct pg_fault *fault;  /* REPLACE (owned) */
-    bool cached;             /* PARSE: it was added to the server's cache under stmt->name;
-                                CLOSE with SWALLOW: it was taken out of it (name is the server's) */
+    bool maybe;             /* a Sync that a COPY may have eaten */
+    bool unsure;            /* may be taken back; counted in the server's `unsure` */
+    bool replaced;          /* PARSE: the client's unnamed statement was `stmt` before */
+    bool first;             /* BIND, DESCRIBE: the first one that pg_heal has kept */
+    bool again;             /* SYNC: the client's, of a batch that is going to be run again */
+    struct pg_stmt *stmt;   /* PARSE: what is being prepared; holds a reference. With `replaced`
+                               what it took the place of */
+    char *name;             /* PARSE, CLOSE of a named statement: the client's name (owned) */
+    struct pg_fault *fault; /* REPLACE (owned) */
+    bool cached;            /* PARSE: it was added to the server's cache under stmt->name;
+                               CLOSE with SWALLOW: it was taken out of it (name is the server's) */
 };
 
 /* What a loan may have changed; decided when the server is quiet. */
@@ -111,10 +111,11 @@ enum pg_pin {
     PG_PIN_LISTEN = 4,
     PG_PIN_HOLD = 8,
     PG_PIN_PREPARE = 16,
-    PG_PIN_LOAD = 32,     /* stays as long as the backend lives */
-    PG_PIN_SEQUENCE = 64, /* currval() and lastval(): until DISCARD */
+    PG_PIN_LOAD = 32,      /* stays as long as the backend lives */
+    PG_PIN_SEQUENCE = 64,  /* currval() and lastval(): until DISCARD */
     PG_PIN_SETTINGS = 128, /* the truth could not be found out */
     PG_PIN_LARGE = 256,    /* an unnamed statement too large to be remembered */
+    PG_PIN_CUSTOM = 1024,  /* a custom setting whose name no text shows: until RESET ALL */
     PG_PIN_SEED = 512,     /* setseed() */
     PG_PIN_ASKED = PG_PIN_TEMP | PG_PIN_ADVISORY | PG_PIN_LISTEN | PG_PIN_HOLD | PG_PIN_PREPARE,
 };
@@ -138,50 +139,53 @@ struct pg_change {
 };
 
 struct pg_server {
-    struct pg_conn *conn; /* libpq's, owner of the socket; or NULL and ... */
+    struct pg_conn *conn;         /* libpq's, owner of the socket; or NULL and ... */
     struct pg_raw_link *raw_link; /* ... the owner is this, of a login without libpq */
     uint32_t magic;
     uint32_t dirt; /* enum pg_dirt */
     uint32_t pins; /* enum pg_pin */
-    struct pg_guc_set *applied; /* session settings in force beyond the connection's own; not NULL */
+    struct pg_guc_set
+        *applied; /* session settings in force beyond the connection's own; not NULL */
     struct pg_guc_set *report;
-    struct pg_guc_set *login; /* what it reported when it was opened */
-    struct pg_guc_set *truth; /* being collected in PG_PH_TRUTH */
+    struct pg_guc_set *login;  /* what it reported when it was opened */
+    struct pg_guc_set *custom; /* names of custom settings that this loan may have changed */
+    struct pg_guc_set *truth;  /* being collected in PG_PH_TRUTH */
     struct pg_cache *cache;
     struct pg_stmt *unnamed; /* what its unnamed statement is, NULL: none or unknown */
     struct pg_expect *ring;
-    struct pg_change *change; /* owned */
-    bool change_done; /* its CommandComplete came */
+    struct pg_change *change;   /* owned */
+    bool change_done;           /* its CommandComplete came */
     struct pg_guc_set *restore; /* startup values to be set again in this transaction, or NULL */
-    struct pg_guc_set *before; /* applied, should the batch of SET under way fail */
+    struct pg_guc_set *before;  /* applied, should the batch of SET under way fail */
     struct pg_heal heal;
-    struct buf sql;            /* text of weir's own query while it is being sent */
-    uint64_t skip; /* bytes of a large answer still to be passed on */
+    struct buf sql;          /* text of weir's own query while it is being sent */
+    uint64_t skip;           /* bytes of a large answer still to be passed on */
     uint32_t head, len, cap; /* of the ring */
     uint32_t unsure;         /* entries in it that may be taken back */
     uint32_t truth_pins;
     uint64_t pin_since_us;
-    char status;  /* of the last ReadyForQuery */
-    char copy;    /* 'G' in, 'H' out, 'W' both, 0 */
+    char status;   /* of the last ReadyForQuery */
+    char copy;     /* 'G' in, 'H' out, 'W' both, 0 */
     uint8_t phase; /* enum pg_phase */
     bool skip_drop;
-    bool skipping;    /* an error: the server ignores what comes until Sync */
-    bool hold;        /* the client gets no turn until weir's own batch is answered */
-    bool set_failed;  /* the batch of SET failed */
+    bool skipping;   /* an error: the server ignores what comes until Sync */
+    bool hold;       /* the client gets no turn until weir's own batch is answered */
+    bool set_failed; /* the batch of SET failed */
     bool truth_failed;
-    bool dying;       /* it said FATAL */
-    bool open;        /* messages of the extended protocol without their Sync yet */
-    bool maybes;      /* Syncs are in the queue that a failed COPY may or may not have eaten */
-    bool raw;         /* replication: bytes pass, nothing is tracked */
-    bool drops_all;   /* bound: DISCARD ALL or DEALLOCATE ALL */
-    bool bound;       /* of the batch that is open a Bind, Describe or Execute was sent */
-    bool alone;       /* the client's next message waits until all before it is answered */
+    bool dying;     /* it said FATAL */
+    bool open;      /* messages of the extended protocol without their Sync yet */
+    bool maybes;    /* Syncs are in the queue that a failed COPY may or may not have eaten */
+    bool raw;       /* replication: bytes pass, nothing is tracked */
+    bool drops_all; /* bound: DISCARD ALL or DEALLOCATE ALL */
+    bool bound;     /* of the batch that is open a Bind, Describe or Execute was sent */
+    bool alone;     /* the client's next message waits until all before it is answered */
     char pin_statement[128];
     char set_error[160];
     char set_code[6];
 };
 
-/* ---- expect (pg_expect.c) ----------------------------------------------------------------------- */
+/* ---- expect (pg_expect.c) -----------------------------------------------------------------------
+ */
 
 /* Append; NULL when out of memory (the ring grows up to PG_EXPECT_MAX entries). */
 #define PG_EXPECT_MAX 16384u
@@ -210,8 +214,7 @@ void pg_expect_clear(struct pg_server *s);
 /* Does the client's segment end with this entry's answer? A Sync that a COPY ate ends nothing. */
 static inline bool pg_expect_ends(const struct pg_expect *x)
 {
-    return x->kind == PG_X_QUERY || x->kind == PG_X_FUNCTION ||
-           (x->kind == PG_X_SYNC && !x->maybe);
+    return x->kind == PG_X_QUERY || x->kind == PG_X_FUNCTION || (x->kind == PG_X_SYNC && !x->maybe);
 }
 /* Is it for weir's own use, not a part of the client's conversation? */
 static inline bool pg_expect_is_own(const struct pg_expect *x)
@@ -219,7 +222,8 @@ static inline bool pg_expect_is_own(const struct pg_expect *x)
     return x->act == PG_A_SET || x->act == PG_A_SETTLE || (x->act == PG_A_SWALLOW && !x->again);
 }
 
-/* ---- feeding ------------------------------------------------------------------------------------- */
+/* ---- feeding
+ * ------------------------------------------------------------------------------------- */
 
 enum proto_verdict pg_client_feed(void *pc, void *ps, const uint8_t *in, size_t n, size_t *used,
                                   struct proto_out *out);
@@ -246,7 +250,8 @@ enum proto_verdict pg_deallocate(struct pg_client *c, struct pg_server *s, const
 /* Fail where the message stood that is being dropped. */
 enum proto_verdict pg_refuse_statement(struct pg_server *s, struct proto_out *out);
 
-/* ---- state of the session (pg_state.c, pg_settle.c) ------------------------------------------------ */
+/* ---- state of the session (pg_state.c, pg_settle.c)
+ * ------------------------------------------------ */
 
 /* Note what a statement with these scan flags may do to the session. */
 void pg_note(struct pg_client *c, struct pg_server *s, uint64_t scan_flags, const char *sql,
@@ -272,11 +277,13 @@ enum proto_loan pg_settle_start(struct pg_client *c, struct pg_server *s, enum p
                                 struct proto_out *out);
 void pg_settle_row(struct pg_server *s, const uint8_t *body, size_t n);
 void pg_settle_ready(struct pg_client *c, struct pg_server *s);
-/* The batch of SET was answered. false: it failed under a client whose statement ran all the same. */
+/* The batch of SET was answered. false: it failed under a client whose statement ran all the same.
+ */
 bool pg_set_ready(struct pg_client *c, struct pg_server *s, struct proto_out *out);
 const char *pg_pin_name(uint32_t pins);
 
-/* ---- without a server (pg_local.c) ------------------------------------------------------------------ */
+/* ---- without a server (pg_local.c)
+ * ------------------------------------------------------------------ */
 
 #define PG_TEXT_25P02                                                                              \
     "current transaction is aborted, commands ignored until end of transaction block"
@@ -288,14 +295,17 @@ bool pg_say(void *pc, void *ps, enum proto_event ev, const char *text, const cha
 /* Drop a message of which `have` bytes are there. */
 void pg_drop(struct pg_client *c, size_t have, size_t total);
 
-/* ---- composing ---------------------------------------------------------------------------------------- */
+/* ---- composing
+ * ---------------------------------------------------------------------------------------- */
 
-/* Copy n bytes to the arena (n is bounded by PROTO_ARENA_SLACK in a step) and add them to a lane. */
+/* Copy n bytes to the arena (n is bounded by PROTO_ARENA_SLACK in a step) and add them to a lane.
+ */
 uint8_t *pg_put(struct proto_out *out, struct proto_lane *lane, const void *p, size_t n);
 /* A whole message with a body. */
-void pg_put_msg(struct proto_out *out, struct proto_lane *lane, char type, const void *body, size_t n);
+void pg_put_msg(struct proto_out *out, struct proto_lane *lane, char type, const void *body,
+                size_t n);
 void pg_put_query(struct proto_out *out, const char *sql, size_t n);
-void pg_put_error(struct proto_out *out, const char *severity, const char *code, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
+void pg_put_error(struct proto_out *out, const char *severity, const char *code, const char *fmt,
+                  ...) __attribute__((format(printf, 4, 5)));
 
 #endif

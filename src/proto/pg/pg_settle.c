@@ -20,9 +20,11 @@ static const char truth_sql[] =
     " UNION ALL SELECT 's', 'role', pg_catalog.current_setting('role')"
     " WHERE pg_catalog.current_setting('role') OPERATOR(pg_catalog.<>) 'none'"
     " UNION ALL SELECT 'a', 'session_authorization', session_user::pg_catalog.text"
-    " UNION ALL SELECT 'p', 'temp', '' WHERE pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0"
+    " UNION ALL SELECT 'p', 'temp', '' WHERE pg_catalog.pg_my_temp_schema() "
+    "OPERATOR(pg_catalog.<>) 0"
     " AND (EXISTS (SELECT 1 FROM pg_catalog.pg_class WHERE relnamespace OPERATOR(pg_catalog.=)"
-    " pg_catalog.pg_my_temp_schema()) OR EXISTS (SELECT 1 FROM pg_catalog.pg_type WHERE typnamespace"
+    " pg_catalog.pg_my_temp_schema()) OR EXISTS (SELECT 1 FROM pg_catalog.pg_type WHERE "
+    "typnamespace"
     " OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()) OR EXISTS (SELECT 1 FROM"
     " pg_catalog.pg_proc WHERE pronamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()))"
     " UNION ALL SELECT 'p', 'advisory', '' WHERE EXISTS (SELECT 1 FROM pg_catalog.pg_locks WHERE"
@@ -52,6 +54,7 @@ static const struct {
     {PG_PIN_SEQUENCE, "", "sequence"},
     {PG_PIN_SEED, "", "setseed"},
     {PG_PIN_SETTINGS, "", "settings that can't be read"},
+    {PG_PIN_CUSTOM, "", "custom setting of unknown name"},
     {PG_PIN_LARGE, "", "large unnamed statement"},
 };
 
@@ -63,6 +66,34 @@ const char *pg_pin_name(uint32_t mask)
     return "";
 }
 
+static bool ask_names(struct buf *b, const struct pg_guc_set *set)
+{
+    bool ok = true;
+    for (uint32_t i = 0; ok && set != NULL && i < pg_guc_count(set); i++) {
+        struct pg_guc_entry e = pg_guc_at(set, i);
+        if (strchr(e.name, '.') == NULL || strpbrk(e.name, "'\\") != NULL)
+            continue;
+        ok = buf_printf(b,
+                        " UNION SELECT 's', '%s', pg_catalog.current_setting('%s', true) WHERE"
+                        " pg_catalog.current_setting('%s', true) IS NOT NULL",
+                        e.name, e.name, e.name);
+    }
+    return ok;
+}
+
+/* The question, with the custom settings that the client has or this loan may have set. */
+static const char *compose_truth(struct pg_client *c, struct pg_server *s)
+{
+    if ((s->custom == NULL || pg_guc_count(s->custom) == 0) &&
+        (c == NULL || pg_guc_count(c->current) == 0))
+        return truth_sql;
+    buf_release(&s->sql);
+    if (!buf_append(&s->sql, truth_sql, sizeof truth_sql - 1) || !ask_names(&s->sql, s->custom) ||
+        !ask_names(&s->sql, c != NULL ? c->current : NULL) || !buf_append(&s->sql, "", 1))
+        return NULL;
+    return (const char *)buf_head(&s->sql);
+}
+
 enum proto_loan pg_settle_start(struct pg_client *c, struct pg_server *s, enum pg_phase phase,
                                 struct proto_out *out)
 {
@@ -72,7 +103,9 @@ enum proto_loan pg_settle_start(struct pg_client *c, struct pg_server *s, enum p
         sql = rollback_sql;
         break;
     case PG_PH_TRUTH:
-        sql = truth_sql;
+        sql = compose_truth(c, s);
+        if (sql == NULL)
+            return LOAN_BROKEN;
         (void)pg_set_take(&s->truth, pg_set_empty());
         s->truth_pins = 0;
         break;
@@ -83,7 +116,6 @@ enum proto_loan pg_settle_start(struct pg_client *c, struct pg_server *s, enum p
     case PG_PH_NONE:
         break;
     }
-    (void)c;
     if (pg_expect_push(s, PG_X_QUERY, PG_A_SETTLE) == NULL)
         return LOAN_BROKEN;
     s->truth_failed = false;
@@ -207,6 +239,8 @@ void pg_settle_ready(struct pg_client *c, struct pg_server *s)
     switch (phase) {
     case PG_PH_TRUTH:
         after_truth(c, s);
+        buf_release(&s->sql);
+        pg_set_put(&s->custom);
         break;
     case PG_PH_RESET:
         after_reset(s);

@@ -6,7 +6,8 @@
  *                 quiet, status I
  *                   | nothing noted --------------------------> CLEAN
  *                   | settings or pins noted --> TRUTH --> pins? KEEP : CLEAN
- *   abandon: CopyFail, Sync, (cancel) --> quiet --> ROLLBACK --> RESET if anything was noted --> CLEAN
+ *   abandon: CopyFail, Sync, (cancel) --> quiet --> ROLLBACK --> RESET if anything was noted -->
+ * CLEAN
  *
  * A simple SET outside a transaction is believed from its text once the server has confirmed it.
  * Every other way of changing settings or leaving something behind is only noted, and when the
@@ -30,7 +31,7 @@
      PG_SCAN_DISCARD_ALL | PG_SCAN_DISCARD_TEMP | PG_SCAN_DEALLOCATE | PG_SCAN_DEALLOCATE_ALL)
 #define SETS                                                                                       \
     (PG_SCAN_SET_SIMPLE | PG_SCAN_RESET_ONE | PG_SCAN_RESET_ALL | PG_SCAN_DISCARD_ALL |            \
-     PG_SCAN_SET_OPAQUE | PG_SCAN_MAY_ANY)
+     PG_SCAN_SET_OPAQUE | PG_SCAN_SET_UNNAMED | PG_SCAN_MAY_ANY)
 
 /* ---- noting ---------------------------------------------------------------------------------- */
 
@@ -44,8 +45,8 @@ static void digest_statement(char *to, size_t room, const char *sql, size_t n)
             for (i++; i < n && sql[i] != '\''; i++)
                 ;
             to[len++] = '?';
-        } else if (isdigit((unsigned char)ch) && (len == 0 || !(isalnum((unsigned char)to[len - 1]) ||
-                                                               to[len - 1] == '_'))) {
+        } else if (isdigit((unsigned char)ch) &&
+                   (len == 0 || !(isalnum((unsigned char)to[len - 1]) || to[len - 1] == '_'))) {
             while (i + 1 < n && (isdigit((unsigned char)sql[i + 1]) || sql[i + 1] == '.'))
                 i++;
             to[len++] = '?';
@@ -93,8 +94,7 @@ static bool change_is_simple(const struct pg_server *s, uint64_t flags)
     if (s->status != 'I' || s->change != NULL || (s->dirt & PG_D_SETTINGS) != 0)
         return false;
     for (uint32_t i = 0; i < s->len; i++) {
-        const struct pg_expect *x =
-            pg_expect_at((struct pg_server *)(uintptr_t)s, i);
+        const struct pg_expect *x = pg_expect_at((struct pg_server *)(uintptr_t)s, i);
         if (x->kind != PG_X_PARSE && x->kind != PG_X_CLOSE && x->act != PG_A_SET)
             return false;
     }
@@ -142,6 +142,29 @@ static uint64_t note_sequence(struct pg_client *c, uint64_t flags)
     return flags;
 }
 
+/* pg_settings doesn't list custom settings (my.var): they are asked for by the names that the text
+ * shows. What shows none keeps the connection. */
+static void note_custom(struct pg_server *s, const char *sql, size_t n)
+{
+    struct pg_scan scan;
+    char name[PG_SETTING_MAX];
+    pg_scan_text(sql, n, PG_SCAN_OPT_SCS, &scan);
+    bool all = (scan.flags & PG_SCAN_SET_UNNAMED) == 0 && scan.n_custom <= PG_SCAN_CUSTOM_MAX;
+    if (s->custom == NULL)
+        s->custom = pg_set_empty();
+    for (uint32_t i = 0; all && i < scan.n_custom; i++) {
+        size_t len = pg_scan_custom(sql, scan.custom[i], name);
+        all = len != 0 &&
+              pg_set_take(&s->custom, pg_set_with(s->custom, name, len, PG_GUC_PLAIN, "", 0));
+    }
+    if (all)
+        return;
+    note_pin(s, sql, n);
+    if (s->pins == 0)
+        s->pin_since_us = clock_now_us();
+    s->pins |= PG_PIN_CUSTOM;
+}
+
 void pg_note(struct pg_client *c, struct pg_server *s, uint64_t flags, const char *sql, size_t n)
 {
     if ((flags & (PG_SCAN_SEQ_READ | PG_SCAN_SEQ_IMPLICIT)) != 0)
@@ -162,6 +185,7 @@ void pg_note(struct pg_client *c, struct pg_server *s, uint64_t flags, const cha
     }
     if ((flags & SETS) != 0 && !(change_is_simple(s, flags) && change_make(s, sql, n))) {
         s->dirt |= PG_D_SETTINGS;
+        note_custom(s, sql, n);
         note_restore(c, s, flags & SETS, sql, n);
     }
 }
@@ -186,6 +210,8 @@ void pg_on_tag(struct pg_client *c, struct pg_server *s, const char *tag, size_t
     }
     if (discard || (n == 17 && memcmp(tag, "DISCARD SEQUENCES", 17) == 0))
         s->pins &= ~(uint32_t)PG_PIN_SEQUENCE;
+    if (discard)
+        s->pins &= ~(uint32_t)PG_PIN_CUSTOM;
     if (n == 4 && memcmp(tag, "LOAD", 4) == 0) {
         if (s->pins == 0)
             s->pin_since_us = clock_now_us();
@@ -242,7 +268,8 @@ void pg_change_end(struct pg_client *c, struct pg_server *s)
     pg_change_free(&s->change);
 }
 
-/* ---- bringing a connection to the client's state ------------------------------------------------ */
+/* ---- bringing a connection to the client's state ------------------------------------------------
+ */
 
 static bool put_set_query(struct pg_server *s, struct proto_out *out, size_t from, size_t to)
 {
@@ -367,7 +394,8 @@ enum proto_loan pg_begin(void *ps, void *pc, struct proto_out *out)
     return LOAN_BUSY;
 }
 
-/* ---- the end of a loan ----------------------------------------------------------------------------- */
+/* ---- the end of a loan
+ * ----------------------------------------------------------------------------- */
 
 static enum proto_loan end_abandoned(struct pg_server *s, struct proto_out *out)
 {
@@ -442,7 +470,8 @@ enum proto_loan pg_state(void *ps, void *pc, bool may_end, uint64_t now_us, stru
     return c == NULL ? end_abandoned(s, out) : end_quiet(c, s, now_us, out);
 }
 
-/* ---- abandoned ----------------------------------------------------------------------------------------- */
+/* ---- abandoned
+ * ----------------------------------------------------------------------------------------- */
 
 #define FILLER_BYTES (64u * 1024u)
 #define FILLER_MAX   (16u * FILLER_BYTES)
@@ -475,7 +504,8 @@ static void put_lost(struct pg_client *c, struct proto_out *out)
     c->lost = PG_LOST_TOLD;
 }
 
-/* The session stays: whoever waits for an answer is told now, the others with their next message. */
+/* The session stays: whoever waits for an answer is told now, the others with their next message.
+ */
 static void tell_lost(struct pg_client *c, struct pg_server *s, struct proto_out *out)
 {
     c->lost = PG_LOST_TELL;
@@ -484,8 +514,8 @@ static void tell_lost(struct pg_client *c, struct pg_server *s, struct proto_out
         return;
     }
     bool in_block = s->status != 'I'; /* a statement alone takes nothing with it */
-    bool said = s->skipping; /* the error of the segment that is not ended yet */
-    bool eaten = false;      /* its Sync may have been, by COPY */
+    bool said = s->skipping;          /* the error of the segment that is not ended yet */
+    bool eaten = false;               /* its Sync may have been, by COPY */
     bool cut = s->open || pg_heal_is_cut(s);
     for (uint32_t i = 0; i < s->len; i++) {
         const struct pg_expect *x = pg_expect_at(s, i);

@@ -185,7 +185,8 @@ uint32_t pg_names_count(const struct pg_names *names)
     return HASH_COUNT(names);
 }
 
-/* ---- a server connection's cache --------------------------------------------------------------- */
+/* ---- a server connection's cache ---------------------------------------------------------------
+ */
 
 /* uthash keeps items in the order of insertion: the head is the least recently used. */
 struct pg_cache {
