@@ -289,7 +289,8 @@ def test_socket_activation(pg):
     listener.bind(("127.0.0.1", 0))
     listener.listen(20)
     port = listener.getsockname()[1]
-    proxy = Proxy(pg, start=False, which="weir")
+    # descriptors belong to the setting that names their address
+    proxy = Proxy(pg, {"listen_port": port}, start=False, which="weir")
     env = {k: v for k, v in os.environ.items() if not k.startswith("WEIR_")}
     log = open(proxy.log_path, "wb")
     # the shell puts the descriptor where it belongs and its own number into LISTEN_PID

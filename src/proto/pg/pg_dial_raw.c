@@ -182,7 +182,7 @@ static void socket_options(const struct pg_raw *r)
     if (strcmp(pg_raw_param(r, "keepalives"), "0") != 0)
         (void)setsockopt(r->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        int value = (int)strtol(pg_raw_param(r, rows[i].key, NULL, 10));
+        int value = (int)strtol(pg_raw_param(r, rows[i].key), NULL, 10);
         if (value > 0)
             (void)setsockopt(r->fd, rows[i].level, rows[i].option, &value, sizeof value);
     }
