@@ -110,6 +110,9 @@ struct server_ops {
     bool (*cancel_run)(void *cancel, struct err *e);
     void (*cancel_free)(void **cancel);
 
+    /* Settings of the connection itself: what cleans it after a session ("": nothing), and whether
+     * that runs after each loan. */
+    void (*configure)(void *ps, const char *reset_query, bool reset_always);
     /* What is sent before a connection is closed in order. */
     const void *(*farewell)(size_t *n);
 

@@ -97,6 +97,8 @@ static void dial_done(struct dial *d)
         dial_failed(d, DIAL_FAIL_REACH, "53200", "weir: out of memory");
         return;
     }
+    const struct conf_settings *cs = conf_settings(d->settings->conf);
+    r->server_ops->configure(b->proto, cs->server_reset_query, cs->server_reset_query_always);
     b->fd = b->export.fd;
     b->id = atomic_fetch_add(&c->world->backend_ids, 1) + 1;
     route_learn(r, r->server_ops->report(b->proto));

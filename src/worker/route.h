@@ -87,6 +87,8 @@ char *dial_conninfo(const struct settings *set, const struct conf_database *db,
 /* Walk: the first route, then route->next; the first server, then bound_server_next(). */
 struct route *routes_first(struct routes *rs);
 
+/* ---- database servers ---- */
+
 struct bound_server {
     struct core_server *core;
     char *name;

@@ -326,6 +326,14 @@ static void report_put(void **report)
     *report = NULL;
 }
 
+static void configure(void *ps, const char *reset_query, bool reset_always)
+{
+    struct pg_server *s = ps;
+    free(s->reset_query);
+    s->reset_query = strdup(reset_query);
+    s->reset_always = reset_always;
+}
+
 static const void *farewell(size_t *n)
 {
     static const uint8_t terminate[] = {'X', 0, 0, 0, 4};
@@ -361,6 +369,7 @@ const struct server_ops pg_server_ops = {
     .report_get = report_get,
     .report_put = report_put,
     .last_words = last_words,
+    .configure = configure,
     .farewell = farewell,
     .remote_pid = remote_pid,
     .version = version,

@@ -67,6 +67,7 @@ static void server_fini(void *ps)
     pg_set_put(&s->login);
     pg_set_put(&s->custom);
     pg_set_put(&s->truth);
+    free(s->reset_query);
     buf_release(&s->sql);
     pg_heal_fini(&s->heal);
     if (s->conn != NULL)

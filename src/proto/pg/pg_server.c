@@ -386,7 +386,7 @@ enum proto_verdict pg_server_feed(void *ps, void *pc, const uint8_t *in, size_t 
             pos += take;
             continue;
         }
-        if (proto_out_full(out)) {
+        if (proto_out_full(out) || out->close_client) { /* nothing follows its last error */
             v = PROTO_FULL;
             break;
         }

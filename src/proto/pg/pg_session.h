@@ -154,6 +154,11 @@ struct pg_server {
     struct pg_stmt *unnamed; /* what its unnamed statement is, NULL: none or unknown */
     struct pg_expect *ring;
     struct pg_change *change;   /* owned */
+    char *reset_query;          /* server_reset_query; owned */
+    bool reset_always;          /* after each loan */
+    bool in_session;            /* lent for a whole session */
+    bool reset_own;             /* the reset under way is reset_query */
+    bool reset_done;            /* since this loan's end began */
     bool change_done;           /* its CommandComplete came */
     struct pg_guc_set *restore; /* startup values to be set again in this transaction, or NULL */
     struct pg_guc_set *before;  /* applied, should the batch of SET under way fail */
@@ -272,7 +277,8 @@ void pg_change_free(struct pg_change **ch);
 enum proto_loan pg_begin(void *ps, void *pc, struct proto_out *out);
 enum proto_loan pg_state(void *ps, void *pc, bool may_end, uint64_t now_us, struct proto_out *out);
 bool pg_abandon(void *ps, void *pc, struct proto_out *out);
-/* Answers to weir's own questions (pg_settle.c). */
+/* ---- weir's own questions (pg_settle.c) ---- */
+
 enum proto_loan pg_settle_start(struct pg_client *c, struct pg_server *s, enum pg_phase phase,
                                 struct proto_out *out);
 void pg_settle_row(struct pg_server *s, const uint8_t *body, size_t n);

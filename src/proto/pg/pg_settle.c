@@ -7,6 +7,7 @@
 #include "config.h"
 
 #include "base/clock.h"
+#include "proto/pg/pg_scan.h"
 #include "proto/pg/pg_session.h"
 
 #include <string.h>
@@ -111,6 +112,11 @@ enum proto_loan pg_settle_start(struct pg_client *c, struct pg_server *s, enum p
         break;
     case PG_PH_RESET:
         sql = discard_sql;
+        /* After a session, and where it is asked for each time: the user's own words. What weir
+         * must be sure of (a pin, an unknown setting) is not left to them. */
+        s->reset_own = s->pins == 0 && s->dirt == 0 && s->reset_query != NULL;
+        if (s->reset_own)
+            sql = s->reset_query;
         break;
     case PG_PH_BARRIER:
     case PG_PH_NONE:
@@ -225,8 +231,15 @@ static void after_reset(struct pg_server *s)
         s->dying = true;
         return;
     }
-    (void)pg_set_take(&s->applied, pg_set_empty());
-    pg_cache_clear(&s->cache);
+    /* The user's own query cleans what its words say. */
+    struct pg_scan scan = {.flags = PG_SCAN_DISCARD_ALL};
+    if (s->reset_own)
+        pg_scan_text(s->reset_query, strlen(s->reset_query), PG_SCAN_OPT_SCS, &scan);
+    if ((scan.flags & (PG_SCAN_DISCARD_ALL | PG_SCAN_RESET_ALL)) != 0)
+        (void)pg_set_take(&s->applied, pg_set_empty());
+    if ((scan.flags & (PG_SCAN_DISCARD_ALL | PG_SCAN_DEALLOCATE_ALL)) != 0)
+        pg_cache_clear(&s->cache);
+    s->reset_own = false;
     s->pins = 0;
     s->dirt = 0;
     s->pin_statement[0] = '\0';

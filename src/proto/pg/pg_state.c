@@ -389,6 +389,8 @@ enum proto_loan pg_begin(void *ps, void *pc, struct proto_out *out)
     s->heal.state = PG_HEAL_OFF;
     pg_set_put(&s->restore);
     s->raw = c->replication;
+    s->in_session = c->pool_mode == PG_MODE_SESSION;
+    s->reset_done = false;
     if (!s->raw && s->applied == c->current)
         pg_sync_report(c, s, out);
     return LOAN_BUSY;
@@ -399,6 +401,8 @@ enum proto_loan pg_begin(void *ps, void *pc, struct proto_out *out)
 
 static enum proto_loan end_abandoned(struct pg_server *s, struct proto_out *out)
 {
+    bool wanted = s->reset_query != NULL && s->reset_query[0] != '\0' && !s->reset_done &&
+                  (s->in_session || s->reset_always);
     if (s->change != NULL) {
         pg_change_free(&s->change);
         s->dirt |= PG_D_SETTINGS;
@@ -410,6 +414,10 @@ static enum proto_loan end_abandoned(struct pg_server *s, struct proto_out *out)
     }
     if ((s->dirt & PG_D_SETTINGS) != 0)
         return pg_settle_start(NULL, s, PG_PH_RESET, out);
+    if (wanted) {
+        s->reset_done = true;
+        return pg_settle_start(NULL, s, PG_PH_RESET, out);
+    }
     return LOAN_CLEAN;
 }
 
@@ -422,6 +430,11 @@ static enum proto_loan end_quiet(struct pg_client *c, struct pg_server *s, uint6
         return pg_settle_start(c, s, PG_PH_TRUTH, out);
     if (s->pins == 0) {
         s->pin_statement[0] = '\0';
+        if (s->reset_always && !s->reset_done && s->reset_query != NULL &&
+            s->reset_query[0] != '\0') {
+            s->reset_done = true;
+            return pg_settle_start(c, s, PG_PH_RESET, out);
+        }
         return LOAN_CLEAN;
     }
     if (s->pin_since_us == 0)
@@ -562,9 +575,9 @@ bool pg_abandon(void *ps, void *pc, struct proto_out *out)
         pg_put_msg(out, &out->server, 'f', why, sizeof why);
         s->copy = 0;
         running = false;
-        s->open = s->open || (s->len != 0 && pg_expect_head(s)->kind == PG_X_EXECUTE);
-    }
-    if (s->open && !s->skipping) {
+        /* In the extended protocol the server now skips whatever comes before a Sync. */
+        s->maybes |= s->len != 0 && pg_expect_head(s)->kind == PG_X_EXECUTE;
+    } else if (s->open && !s->skipping) {
         /* A Sync alone would commit what was executed. Should the server be skipping already, it
          * skips this as well. */
         if (pg_expect_push(s, PG_X_QUERY, PG_A_SWALLOW) == NULL)

@@ -22,7 +22,6 @@ struct entry {
 
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct entry *table;
-static uint64_t table_bytes;
 
 static struct entry *entry_create(const uint8_t *body, size_t n, const uint8_t digest[16])
 {
@@ -68,7 +67,6 @@ struct pg_stmt *pg_stmt_intern(const uint8_t *body, size_t n,
         other->refs++;
     } else {
         HASH_ADD(hh, table, s.digest, 16, e);
-        table_bytes += sizeof *e + n;
     }
     pthread_mutex_unlock(&table_lock);
     if (other == NULL)
@@ -99,19 +97,10 @@ void pg_stmt_put(struct pg_stmt **sp)
     bool last = --e->refs == 0;
     if (last) {
         HASH_DEL(table, e);
-        table_bytes -= sizeof *e + e->s.body_len;
     }
     pthread_mutex_unlock(&table_lock);
     if (last)
         free(e);
-}
-
-void pg_stmt_totals(uint64_t *count, uint64_t *bytes)
-{
-    pthread_mutex_lock(&table_lock);
-    *count = HASH_COUNT(table);
-    *bytes = table_bytes;
-    pthread_mutex_unlock(&table_lock);
 }
 
 /* ---- a client's names ------------------------------------------------------------------------ */

@@ -36,8 +36,6 @@ struct pg_stmt *pg_stmt_intern(const uint8_t *body, size_t n,
                                uint64_t (*scan)(const char *sql, size_t n));
 struct pg_stmt *pg_stmt_get(struct pg_stmt *s);
 void pg_stmt_put(struct pg_stmt **s); /* NULL is fine */
-/* Statements known to the process and their bytes, for SHOW MEM. */
-void pg_stmt_totals(uint64_t *count, uint64_t *bytes);
 
 struct pg_names;
 /* The statement of this name, borrowed; NULL: none. `n` without the NUL. */
