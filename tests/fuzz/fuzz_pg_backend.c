@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: ISC
+ * A hostile client and a server that lies: the input is a sequence of pieces, each with a byte that
+ * says how long it is and whether client or server sends it (or that something happens). Nothing
+ * crashes, spans are sound, and what weir remembers stays bounded by what it was sent.
+ */
+#include "../unit/pg_relay_help.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+static void end_loan(struct relay *r)
+{
+    if (r->lent < 0)
+        return;
+    (void)pg_proto_ops.abandon(r->servers[0], r->c, &r->out);
+    relay_take(r, 0);
+    r->lent = -1;
+    (void)pg_proto_ops.state(r->servers[0], NULL, true, 1, &r->out);
+    relay_take(r, 0);
+}
+
+/* What the model answers is thrown away: this server says what the input says. */
+static void from_server(struct relay *r, const uint8_t *p, size_t n)
+{
+    buf_release(&r->models[0].out);
+    if (n == 0)
+        return;
+    RELAY_REQUIRE(buf_append(&r->models[0].out, p, n));
+    (void)relay_feed_server(r, 0, 0);
+    buf_release(&r->models[0].out);
+    relay_feed_client(r);
+    relay_state(r);
+}
+
+static void from_client(struct relay *r, const uint8_t *p, size_t n)
+{
+    if (n != 0)
+        RELAY_REQUIRE(buf_append(&r->cin, p, n));
+    relay_feed_client(r);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    static bool ready;
+    if (!ready)
+        relay_set_up();
+    ready = true;
+    static struct relay r;
+    relay_init(&r, 0);
+    r.models[0].deaf = true;
+    while (n != 0 && !r.closed && !r.broken) {
+        uint8_t what = *data++;
+        n--;
+        size_t take = what & 0x7f;
+        if (take == 0x7f) {
+            end_loan(&r);
+            continue;
+        }
+        if (take > n)
+            take = n;
+        if ((what & 0x80) != 0)
+            from_server(&r, data, take);
+        else
+            from_client(&r, data, take);
+        RELAY_REQUIRE(r.servers[0]->len <= PG_EXPECT_MAX);
+        data += take;
+        n -= take;
+    }
+    relay_fini(&r);
+    return 0;
+}
