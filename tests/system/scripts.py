@@ -80,10 +80,8 @@ script("set_config", "select set_config('work_mem', '8MB', false)", "show work_m
 script("set_config in extended protocol", ext("select set_config($1, $2, false)", "search_path", "alpha"),
        "show search_path", ext("select set_config($1, $2, $3)", "work_mem", "10MB", "t"), "show work_mem",
        "begin", ext("select set_config('work_mem', $1, false)", "11MB"), "rollback", "show work_mem")
-script("set_config hidden from the text", "do $$ begin perform set_config('work_mem', '6MB', false); end $$",
-       "show work_mem", "do $$ begin execute 'set lock_' || 'timeout = 777'; end $$", "show lock_timeout",
-       "create function set_it() returns void language sql as $$select set_config('work_mem', '21MB', false)$$",
-       "select set_it()", "show work_mem", "drop function set_it()")
+script("set_config in a block of PL/pgSQL", "do $$ begin perform set_config('work_mem', '6MB', false); end $$",
+       "show work_mem", "do $$ begin execute 'set lock_' || 'timeout = 777'; end $$", "show lock_timeout")
 script("function with its own setting", "create function f() returns text language sql set search_path = beta"
        " as 'select name from place'", "set search_path = alpha, public", "select f()", "show search_path",
        "drop function f()")
@@ -267,6 +265,10 @@ script("prepare with a mixed-case name", 'prepare "Mixed" as select 1', 'execute
 script("prepare insert and explain execute", "prepare ins (text) as insert into scratch (who) values ($1)", "execute ins ('a')",
        "explain (costs off) execute ins ('b')", "create temp table ct on commit drop as select 1", "delete from scratch",
        "deallocate ins")
+
+# a statement of SQL's own PREPARE can't be moved
+PINS.update({"prepare and execute", "prepare in a rolled back transaction", "prepare and protocol share their names",
+             "prepare with a mixed-case name", "prepare insert and explain execute"})
 
 # --- what pins ---------------------------------------------------------------------------------------------------
 

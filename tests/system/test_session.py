@@ -290,6 +290,7 @@ PIN_CAUSES = {
     "listen p": "unlisten p",
     "declare p cursor with hold for select 1": "close p",
     "select nextval('seq')": "discard sequences",
+    "prepare p as select 1": "deallocate p",
 }
 
 
@@ -324,7 +325,7 @@ def test_a_pin_ends_with_its_client(start):
 def test_nothing_pins_without_cause(start):
     proxy = start(max_server_connections=2)
     with proxy.client() as c:
-        for sql in ("set work_mem = '5MB'", "prepare x as select 1", "set role reader", "select 1", "begin", "savepoint a",
+        for sql in ("set work_mem = '5MB'", "set role reader", "select 1", "begin", "savepoint a",
                     "create temp table x (i int) on commit drop", "commit", "select pg_advisory_xact_lock(1)",
                     "select 'create temp table'", "notify x", "select set_config('work_mem', '6MB', false)"):
             c.simple(sql)
