@@ -164,7 +164,7 @@ static void on_drain(void *arg)
     timer_set_us(&p->drain, step);
 }
 
-static void process_drain(void *arg)
+static void process_drain(void *arg, bool patient)
 {
     struct process *p = arg;
     if (p->draining)
@@ -174,9 +174,9 @@ static void process_drain(void *arg)
     struct conf *conf = world_conf(p->world);
     uint64_t limit = conf_settings(conf)->shutdown_timeout_us;
     conf_free(&conf);
-    p->drain_left_us = limit != 0 ? limit : UINT64_MAX / 2;
+    p->drain_left_us = limit != 0 && !patient ? limit : UINT64_MAX / 2;
     log_info(NULL, "draining: clients end with their transactions");
-    world_drain(p->world);
+    world_drain(p->world, patient);
     timer_set_us(&p->drain, 10000);
 }
 
@@ -196,7 +196,7 @@ static void on_signal(bool ready, void *arg)
         if (info.ssi_signo == SIGHUP)
             (void)process_reload(p, text, sizeof text);
         else if (info.ssi_signo == SIGTERM && !p->draining)
-            process_drain(p);
+            process_drain(p, false);
         else
             loop_stop(p->loop);
     }

@@ -222,7 +222,7 @@ static void shut_down(struct admin_world *a, struct admin_order *o)
     if (mode == ADMIN_SHUTDOWN_NOW)
         a->process.stop(a->process.arg);
     else
-        a->process.drain(a->process.arg);
+        a->process.drain(a->process.arg, mode == ADMIN_SHUTDOWN_CLIENTS);
 }
 
 static void order(void *ctx, struct admin_order *o)

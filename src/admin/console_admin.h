@@ -18,7 +18,7 @@ struct world;
 struct admin_process {
     void *arg;
     bool (*reload)(void *arg, char *text, size_t room); /* text: the first thing wrong */
-    void (*drain)(void *arg);
+    void (*drain)(void *arg, bool patient);             /* patient: clients leave by themselves */
     void (*stop)(void *arg);
 };
 

@@ -233,6 +233,9 @@ void control_learn(struct control *c, struct route *r)
     struct settings *set = world_settings(c->world);
     routes_relax(c->world->routes, set, r);
     settings_put(&set);
+    if (r->guessed && atomic_load(&r->clients) == 0)
+        core_pool_reconnect(r->pool, clock_now_us() + 1);
+    r->guessed = false;
 }
 
 /* ---- the loop

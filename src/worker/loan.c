@@ -230,7 +230,8 @@ static void end_loan(struct backend *b)
     if (c != NULL) {
         c->loan = NULL;
         client_set_state(c, CLIENT_IDLE);
-        stream_resume(&c->stream, PAUSE_BACKPRESSURE);
+        c->stalled = false;
+        stream_resume(&c->stream, PAUSE_BACKPRESSURE | PAUSE_LEASE);
     }
     give_back(b);
     if (c == NULL)
@@ -521,6 +522,7 @@ void loan_on_mail(struct worker *w, struct mail *m)
     case MAIL_SECRET:
     case MAIL_CONFIG:
     case MAIL_DRAIN:
+    case MAIL_CLOSE_DOOR:
     case MAIL_VIEW:
     case MAIL_CONSOLE:
     case MAIL_ORDER:

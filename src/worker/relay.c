@@ -135,6 +135,7 @@ static enum fed feed(struct client *c, const uint8_t *in, size_t n, size_t *used
             return FED_GONE;
         }
         *want = v == PROTO_LOAN;
+        c->stalled = v == PROTO_WAIT;
         fed = on_verdict(c, v);
         if (fed != FED_ALL || v == PROTO_MORE)
             return fed;
@@ -217,7 +218,10 @@ static void client_readable(struct client *c)
                     stream_pause(&c->stream, PAUSE_LEASE);
                 return;
             }
-            feed_client(c, NULL, 0);
+            if (!c->stalled || c->loan == NULL)
+                feed_client(c, NULL, 0);
+            if (c->stalled && c->state == CLIENT_ACTIVE && buf_len(&c->in) > WAIT_BYTES)
+                stream_pause(&c->stream, PAUSE_LEASE);
             return;
         }
         feed_client(c, w->scratch, got);
@@ -375,8 +379,11 @@ static void backend_readable(struct backend *b)
     if (b->magic != BACKEND_MAGIC)
         return;
     struct client *c = b->client;
-    if (c != NULL && buf_len(&c->in) != 0)
+    if (c != NULL && buf_len(&c->in) != 0) {
         feed_client(c, NULL, 0); /* what had to wait for these answers */
+        if (!c->stalled && c->state == CLIENT_ACTIVE)
+            stream_resume(&c->stream, PAUSE_LEASE);
+    }
     if (b->magic == BACKEND_MAGIC && b->state != BACKEND_IDLE)
         loan_check(b);
 }

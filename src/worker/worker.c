@@ -243,6 +243,10 @@ static void on_mail(struct mail *m, void *arg)
         free(m);
         drain_start(w);
         break;
+    case MAIL_CLOSE_DOOR:
+        free(m);
+        listener_pause(w->listener, true);
+        break;
     case MAIL_VIEW:
         view_on_mail(w, m);
         break;

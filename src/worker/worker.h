@@ -33,8 +33,8 @@ bool world_reload(struct world *w, struct conf *conf, struct conf_report *report
 struct conf *world_conf(struct world *w); /* a reference to the running one */
 
 /* Accept nobody, end idle clients, and the others with their transaction. */
-void world_drain(struct world *w);
-uint32_t world_clients(struct world *w); /* but for the console's */
+void world_drain(struct world *w, bool patient); /* patient: wait for them to leave by themselves */
+uint32_t world_clients(struct world *w);         /* but for the console's */
 /* /readyz: a database is reachable and weir isn't draining. */
 bool world_ready(struct world *w, const char **why);
 

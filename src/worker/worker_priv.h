@@ -124,6 +124,7 @@ struct client {
     uint8_t state;  /* enum client_state */
     bool ready;     /* in worker->ready */
     bool is_console;
+    bool stalled;                /* its bytes wait for what its server has to say first */
     bool cancelled;              /* asked for while its connection was already on its way */
     uint8_t refusal;             /* enum core_answer: why it got no loan */
     _Alignas(8) uint8_t proto[]; /* the protocol's client object */
@@ -170,10 +171,11 @@ enum mail_kind {
     MAIL_SECRET,    /* struct job: auth_query has answered */
     MAIL_CONFIG,    /* struct config_mail */
     MAIL_DRAIN,
-    MAIL_VIEW,    /* struct view_mail */
-    MAIL_CONSOLE, /* struct console_mail */
-    MAIL_ORDER,   /* struct order_mail: KILL and its like */
-    MAIL_TRIM,    /* a storm of logins is over */
+    MAIL_CLOSE_DOOR, /* accept nobody, send nobody away */
+    MAIL_VIEW,       /* struct view_mail */
+    MAIL_CONSOLE,    /* struct console_mail */
+    MAIL_ORDER,      /* struct order_mail: KILL and its like */
+    MAIL_TRIM,       /* a storm of logins is over */
 };
 
 /* Figures of one function or route, by worker: written by it alone. */

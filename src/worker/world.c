@@ -234,10 +234,17 @@ static const char *some_user(const struct settings *set)
         const struct userlist_user *u = userlist_at(set->users, i);
         const struct conf_settings *cs = conf_settings(set->conf);
         if (u->kind == USERLIST_PLAIN && u->secret[0] != '\0' &&
-            !conf_list_has(cs->admin_users, u->name) && !conf_list_has(cs->stats_users, u->name))
+            strcmp(u->name, cs->auth_user) != 0 && !conf_list_has(cs->admin_users, u->name) &&
+            !conf_list_has(cs->stats_users, u->name))
             return u->name;
     }
     return NULL;
+}
+
+static void guess(struct route *r, bool guessed)
+{
+    if (r != NULL)
+        r->guessed = guessed;
 }
 
 /* Routes whose user is known beforehand are made at once: their first connection teaches what
@@ -249,7 +256,7 @@ static void make_known_routes(struct world *w)
     for (size_t i = 0; (db = conf_database_at(w->settings->conf, i)) != NULL; i++) {
         const char *user = db->user != NULL ? db->user : some_user(w->settings);
         if (user != NULL && strcmp(db->name, "*") != 0 && db->proto == CONF_PROTO_POSTGRES)
-            (void)routes_get(w->routes, w->settings, db, db->name, user, false);
+            guess(routes_get(w->routes, w->settings, db, db->name, user, 0), db->user == NULL);
     }
 }
 
@@ -332,7 +339,7 @@ struct conf *world_conf(struct world *w)
     return conf_get(w->settings->conf);
 }
 
-void world_drain(struct world *w)
+void world_drain(struct world *w, bool patient)
 {
     if (atomic_exchange(&w->draining, true))
         return;
@@ -340,7 +347,7 @@ void world_drain(struct world *w)
         struct mail *m = calloc(1, sizeof *m);
         if (m == NULL)
             continue;
-        m->kind = MAIL_DRAIN;
+        m->kind = patient ? MAIL_CLOSE_DOOR : MAIL_DRAIN;
         worker_post(w, (uint16_t)i, m);
     }
 }

@@ -303,7 +303,12 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
             return out_of_memory(out);
     }
     if (stmt != NULL && kind == PG_X_BIND) {
-        pg_note(c, s, stmt->flags, (const char *)stmt->body, strlen((const char *)stmt->body));
+        uint64_t flags = stmt->flags;
+        size_t values = at + name_len + 1;
+        if ((flags & PG_SCAN_SET_UNNAMED) != 0 && m->have == m->total &&
+            pg_note_parameters(s, m->p + values, m->have - values))
+            flags = (flags & ~PG_SCAN_SET_UNNAMED) | PG_SCAN_SET_OPAQUE;
+        pg_note(c, s, flags, (const char *)stmt->body, strlen((const char *)stmt->body));
         s->drops_all |= (stmt->flags & DROPS_ALL) != 0;
     }
     if (name_len == 0)

@@ -115,7 +115,6 @@ enum pg_pin {
     PG_PIN_SEQUENCE = 64,  /* currval() and lastval(): until DISCARD */
     PG_PIN_SETTINGS = 128, /* the truth could not be found out */
     PG_PIN_LARGE = 256,    /* an unnamed statement too large to be remembered */
-    PG_PIN_CUSTOM = 1024,  /* a custom setting whose name no text shows: until RESET ALL */
     PG_PIN_SEED = 512,     /* setseed() */
     PG_PIN_ASKED = PG_PIN_TEMP | PG_PIN_ADVISORY | PG_PIN_LISTEN | PG_PIN_HOLD | PG_PIN_PREPARE,
 };
@@ -157,6 +156,7 @@ struct pg_server {
     char *reset_query;          /* server_reset_query; owned */
     bool reset_always;          /* after each loan */
     bool in_session;            /* lent for a whole session */
+    bool scrub; /* a custom setting of unknown name may be in force */
     bool reset_own;             /* the reset under way is reset_query */
     bool reset_done;            /* since this loan's end began */
     bool change_done;           /* its CommandComplete came */
@@ -261,6 +261,9 @@ enum proto_verdict pg_refuse_statement(struct pg_server *s, struct proto_out *ou
 /* Note what a statement with these scan flags may do to the session. */
 void pg_note(struct pg_client *c, struct pg_server *s, uint64_t scan_flags, const char *sql,
              size_t n);
+/* The values of a Bind, from its parameter formats on, whose statement calls set_config($1, ...):
+ * what could name a custom setting is asked for. false: it can't be told. */
+bool pg_note_parameters(struct pg_server *s, const uint8_t *p, size_t n);
 uint64_t pg_scan_flags(const char *sql, size_t n);
 /* Bring the server's settings to the client's; true: hold the client until it is answered. */
 bool pg_sync_settings(struct pg_client *c, struct pg_server *s, struct proto_out *out);

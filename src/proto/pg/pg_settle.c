@@ -55,7 +55,6 @@ static const struct {
     {PG_PIN_SEQUENCE, "", "sequence"},
     {PG_PIN_SEED, "", "setseed"},
     {PG_PIN_SETTINGS, "", "settings that can't be read"},
-    {PG_PIN_CUSTOM, "", "custom setting of unknown name"},
     {PG_PIN_LARGE, "", "large unnamed statement"},
 };
 
@@ -114,7 +113,7 @@ enum proto_loan pg_settle_start(struct pg_client *c, struct pg_server *s, enum p
         sql = discard_sql;
         /* After a session, and where it is asked for each time: the user's own words. What weir
          * must be sure of (a pin, an unknown setting) is not left to them. */
-        s->reset_own = s->pins == 0 && s->dirt == 0 && s->reset_query != NULL;
+        s->reset_own = s->pins == 0 && s->dirt == 0 && !s->scrub && s->reset_query != NULL;
         if (s->reset_own)
             sql = s->reset_query;
         break;
@@ -240,6 +239,7 @@ static void after_reset(struct pg_server *s)
     if ((scan.flags & (PG_SCAN_DISCARD_ALL | PG_SCAN_DEALLOCATE_ALL)) != 0)
         pg_cache_clear(&s->cache);
     s->reset_own = false;
+    s->scrub = false;
     s->pins = 0;
     s->dirt = 0;
     s->pin_statement[0] = '\0';

@@ -143,13 +143,13 @@ static uint64_t note_sequence(struct pg_client *c, uint64_t flags)
 }
 
 /* pg_settings doesn't list custom settings (my.var): they are asked for by the names that the text
- * shows. What shows none keeps the connection. */
-static void note_custom(struct pg_server *s, const char *sql, size_t n)
+ * shows. What shows none may be lost to this client, but is never another's. */
+static void note_custom(struct pg_server *s, uint64_t flags, const char *sql, size_t n)
 {
     struct pg_scan scan;
     char name[PG_SETTING_MAX];
     pg_scan_text(sql, n, PG_SCAN_OPT_SCS, &scan);
-    bool all = (scan.flags & PG_SCAN_SET_UNNAMED) == 0 && scan.n_custom <= PG_SCAN_CUSTOM_MAX;
+    bool all = (flags & PG_SCAN_SET_UNNAMED) == 0 && scan.n_custom <= PG_SCAN_CUSTOM_MAX;
     if (s->custom == NULL)
         s->custom = pg_set_empty();
     for (uint32_t i = 0; all && i < scan.n_custom; i++) {
@@ -157,12 +157,43 @@ static void note_custom(struct pg_server *s, const char *sql, size_t n)
         all = len != 0 &&
               pg_set_take(&s->custom, pg_set_with(s->custom, name, len, PG_GUC_PLAIN, "", 0));
     }
-    if (all)
-        return;
-    note_pin(s, sql, n);
-    if (s->pins == 0)
-        s->pin_since_us = clock_now_us();
-    s->pins |= PG_PIN_CUSTOM;
+    /* Unknown: the connection is scrubbed before anybody else has it. */
+    s->scrub = s->scrub || !all;
+}
+
+bool pg_note_parameters(struct pg_server *s, const uint8_t *p, size_t n)
+{
+    if (n < 2 || n - 2 < 2 * (size_t)pg_get16(p))
+        return false;
+    size_t formats = 2 + 2 * (size_t)pg_get16(p);
+    p += formats;
+    n -= formats;
+    if (n < 2)
+        return false;
+    uint32_t count = pg_get16(p), named = 0;
+    p += 2;
+    n -= 2;
+    if (s->custom == NULL)
+        s->custom = pg_set_empty();
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t len = n >= 4 ? pg_get32(p) : 0;
+        if (n < 4 || (len != UINT32_MAX && len > n - 4))
+            return false;
+        p += 4;
+        n -= 4;
+        if (len == UINT32_MAX)
+            continue;
+        /* A custom setting has a dot in its name; what can't be one is no setting's name. */
+        if (len < PG_SETTING_MAX && memchr(p, '.', len) != NULL && memchr(p, 0, len) == NULL) {
+            struct pg_guc_set *fresh =
+                pg_set_with(s->custom, (const char *)p, len, PG_GUC_PLAIN, "", 0);
+            if (fresh != NULL && (++named > 8 || !pg_set_take(&s->custom, fresh)))
+                return false;
+        }
+        p += len;
+        n -= len;
+    }
+    return true;
 }
 
 void pg_note(struct pg_client *c, struct pg_server *s, uint64_t flags, const char *sql, size_t n)
@@ -185,7 +216,7 @@ void pg_note(struct pg_client *c, struct pg_server *s, uint64_t flags, const cha
     }
     if ((flags & SETS) != 0 && !(change_is_simple(s, flags) && change_make(s, sql, n))) {
         s->dirt |= PG_D_SETTINGS;
-        note_custom(s, sql, n);
+        note_custom(s, flags, sql, n);
         note_restore(c, s, flags & SETS, sql, n);
     }
 }
@@ -210,8 +241,6 @@ void pg_on_tag(struct pg_client *c, struct pg_server *s, const char *tag, size_t
     }
     if (discard || (n == 17 && memcmp(tag, "DISCARD SEQUENCES", 17) == 0))
         s->pins &= ~(uint32_t)PG_PIN_SEQUENCE;
-    if (discard)
-        s->pins &= ~(uint32_t)PG_PIN_CUSTOM;
     if (n == 4 && memcmp(tag, "LOAD", 4) == 0) {
         if (s->pins == 0)
             s->pin_since_us = clock_now_us();
@@ -412,7 +441,7 @@ static enum proto_loan end_abandoned(struct pg_server *s, struct proto_out *out)
             return LOAN_BROKEN; /* a loaded library can't be unloaded */
         return pg_settle_start(NULL, s, PG_PH_RESET, out);
     }
-    if ((s->dirt & PG_D_SETTINGS) != 0)
+    if ((s->dirt & PG_D_SETTINGS) != 0 || s->scrub)
         return pg_settle_start(NULL, s, PG_PH_RESET, out);
     if (wanted) {
         s->reset_done = true;
@@ -430,6 +459,8 @@ static enum proto_loan end_quiet(struct pg_client *c, struct pg_server *s, uint6
         return pg_settle_start(c, s, PG_PH_TRUTH, out);
     if (s->pins == 0) {
         s->pin_statement[0] = '\0';
+        if (s->scrub)
+            return pg_settle_start(c, s, PG_PH_RESET, out);
         if (s->reset_always && !s->reset_done && s->reset_query != NULL &&
             s->reset_query[0] != '\0') {
             s->reset_done = true;
