@@ -23,7 +23,7 @@ struct route {
     char *key;
     int replication; /* as login_asked.replication */
     bool relaxed;    /* control plane */
-    bool guessed; /* made to try the server, for no client yet */
+    bool guessed;    /* made to try the server, for no client yet */
     int pool_mode;
     uint64_t query_wait_us, query_timeout_us, tx_timeout_us, idle_tx_timeout_us, idle_us;
     _Atomic uint32_t clients;

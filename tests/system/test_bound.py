@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """The bound: whatever clients do, the database itself never counts more connections than it allows."""
 
+import select
 import random
 import re
 import signal
@@ -245,7 +246,11 @@ def test_bound_holds_while_clients_vanish_and_cancel(start, pg):
                 elif plan == "cancel":
                     c.send(wire.query("select pg_sleep(5)"))
                     time.sleep(0.02)
-                    c.cancel(proxy.host, proxy.port)
+                    # one that overtakes its statement on the server is lost, as without a proxy
+                    for _ in range(10):
+                        c.cancel(proxy.host, proxy.port)
+                        if select.select([c.sock], [], [], 0.3)[0]:
+                            break
                     assert wire.error_code(c.until()) == "57014"
                     c.terminate()
                 elif plan == "tx":

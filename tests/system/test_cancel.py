@@ -226,7 +226,10 @@ def test_cancel_storm(start, pg):
             for _ in range(4):
                 c.send(wire.query("select pg_sleep(10)"))
                 time.sleep(0.05)
-                c.cancel(proxy.host, proxy.port)
+                for _ in range(5):  # one that overtakes its statement is ignored by PostgreSQL
+                    c.cancel(proxy.host, proxy.port)
+                    if c.readable(0.5):
+                        break
                 assert wire.error_code(c.until()) == "57014"
             assert c.value("select 1") == "1"
         return True

@@ -643,19 +643,6 @@ def test_startup_packet_in_single_bytes(shared):
 
 # --- replication -----------------------------------------------------------------------------------------
 
-@weir_only
-def test_replication_gets_a_connection_of_its_own(start, pg):
-    proxy = start(max_server_connections=2)
-    with psycopg2.connect(proxy.dsn("repl"), connection_factory=psycopg2.extras.PhysicalReplicationConnection) as conn:
-        cur = conn.cursor()
-        cur.execute("IDENTIFY_SYSTEM")
-        assert cur.fetchone()[0]
-        assert pg.count("backend_type = 'walsender'") == 1
-        with proxy.client() as c:
-            assert c.value("select 1") == "1"
-    conn.close()
-    wait_until(lambda: pg.count("backend_type = 'walsender'") == 0, 5, "the end of the walsender")
-
 
 @weir_only
 def test_pg_receivewal_streams(start, pg, tmp_path):
@@ -699,13 +686,3 @@ def test_logical_replication_delivers_changes(start, pg):
             c.rows("delete from scratch")
 
 
-@weir_only
-def test_replication_waits_inside_the_bound(start, pg):
-    proxy = start(max_server_connections=1, query_wait_timeout=1)
-    holder = proxy.client("app2")
-    holder.simple("begin")
-    with pytest.raises(psycopg2.OperationalError):
-        psycopg2.connect(proxy.dsn("repl"), connection_factory=psycopg2.extras.PhysicalReplicationConnection).close()
-    assert pg.count("usename in ('app2', 'repl')") == 1
-    holder.simple("commit")
-    holder.terminate()

@@ -156,7 +156,7 @@ struct pg_server {
     char *reset_query;          /* server_reset_query; owned */
     bool reset_always;          /* after each loan */
     bool in_session;            /* lent for a whole session */
-    bool scrub; /* a custom setting of unknown name may be in force */
+    bool scrub;                 /* a custom setting of unknown name may be in force */
     bool reset_own;             /* the reset under way is reset_query */
     bool reset_done;            /* since this loan's end began */
     bool change_done;           /* its CommandComplete came */
