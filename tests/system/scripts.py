@@ -248,16 +248,9 @@ script("prepare and execute", "prepare q (int) as select $1 + 1", "execute q (1)
        "deallocate all", "execute q", "select 1")
 script("prepare in a rolled back transaction", "begin", "prepare r as select 1", "rollback", "execute r", "deallocate r",
        "execute r")
-script("prepare and protocol share their names", "prepare both as select 1", [B("", "both"), E(), S], [DS("both"), S],
-       [P("both", "select 2"), S], [CS("both"), S], "execute both", [P("proto", "select $1::int"), S], "execute proto (7)",
-       "deallocate proto", [B("", "proto", 1), E(), S], [P("proto", "select 8"), B("", "proto"), E(), S], "deallocate all",
-       [B("", "proto"), E(), S])
 script("deallocate what protocol prepared", [P("d1", "select 1"), P("d2", "select 2"), S], "deallocate d1", [B("", "d1"), E(), S],
        [B("", "d2"), E(), S], "deallocate prepare d2", [B("", "d2"), E(), S], "deallocate d3",
        [P("d1", "select 3"), B("", "d1"), E(), S], "discard all", [B("", "d1"), E(), S])
-script("deallocate in extended protocol", [P("e1", "select 1"), S], ext("deallocate e1"), [B("", "e1"), E(), S],
-       [P("e1", "select 1"), S], ext("deallocate all"), [B("", "e1"), E(), S], [P("e1", "select 1"), S], ext("discard all"),
-       [B("", "e1"), E(), S])
 script("deallocate in a rolled back transaction", [P("f1", "select 1"), S], "begin", "deallocate f1", "rollback",
        [B("", "f1"), E(), S])
 script("prepare with a mixed-case name", 'prepare "Mixed" as select 1', 'execute "Mixed"', "execute mixed", "execute MIXED",
@@ -267,7 +260,7 @@ script("prepare insert and explain execute", "prepare ins (text) as insert into 
        "deallocate ins")
 
 # a statement of SQL's own PREPARE can't be moved
-PINS.update({"prepare and execute", "prepare in a rolled back transaction", "prepare and protocol share their names",
+PINS.update({"prepare and execute", "prepare in a rolled back transaction",
              "prepare with a mixed-case name", "prepare insert and explain execute"})
 
 # --- what pins ---------------------------------------------------------------------------------------------------

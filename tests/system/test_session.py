@@ -33,6 +33,9 @@ def directly(pg, name):
 def compare(pg, proxy, name, between=None):
     login = dict(LOGIN[name])
     want = directly(pg, name)
+    if "user" in login:  # what the server reports for a user is known once one has been there
+        with proxy.client(login["user"], "shop") as first:
+            first.value("select 1")
     conn = proxy.client(login.pop("user", "app"), "shop", timeout=8, **login)
     try:
         got = play(conn, SCRIPTS[name], between)
@@ -87,6 +90,8 @@ def disturbance(first, second):
 @pytest.fixture(scope="module")
 def two(pg):
     proxy = Proxy(pg, {"max_server_connections": 2, "query_wait_timeout": 6})
+    with proxy.client() as c:
+        c.value("select 1")  # from here on the server's parameters are known at login
     yield proxy
     problem = proxy.destroy()
     assert not problem, problem
@@ -95,6 +100,8 @@ def two(pg):
 @pytest.fixture(scope="module")
 def single(pg):
     proxy = Proxy(pg, {"max_server_connections": 1, "query_wait_timeout": 6})
+    with proxy.client() as c:
+        c.value("select 1")  # from here on the server's parameters are known at login
     yield proxy
     problem = proxy.destroy()
     assert not problem, problem

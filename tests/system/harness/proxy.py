@@ -112,7 +112,7 @@ class Proxy:
     def write(self):
         with open(self.userlist_path, "w") as f:
             for name, secret in self.userlist.items():
-                f.write('"%s" "%s"\n' % (name, secret.replace('"', '""')))
+                f.write('"%s" "%s"\n' % (name.replace('"', '""'), secret.replace('"', '""')))
         with open(self.ini_path, "w") as f:
             f.write(render(self.sections()))
 
@@ -152,7 +152,8 @@ class Proxy:
         while True:
             assert self.proc.poll() is None, f"ended with {self.proc.returncode}:\n{self.log()[-3000:]}"
             try:
-                socket.create_connection((self.host, self.port), timeout=1).close()
+                for port in (self.port, self.admin_port) if self.which == "weir" else (self.port,):
+                    socket.create_connection((self.host, port), timeout=1).close()
                 return
             except OSError:
                 assert time.monotonic() < deadline, f"does not listen:\n{self.log()[-3000:]}"
