@@ -225,6 +225,11 @@ static void shut_down(struct admin_world *a, struct admin_order *o)
         a->process.drain(a->process.arg, mode == ADMIN_SHUTDOWN_CLIENTS);
 }
 
+static void killed(bool found, void *arg)
+{
+    admin_order_done(arg, found ? NULL : "22023", found ? NULL : "client not found");
+}
+
 static void order(void *ctx, struct admin_order *o)
 {
     struct admin_world *a = ctx;
@@ -252,8 +257,8 @@ static void order(void *ctx, struct admin_order *o)
         wait_for(a, o);
         return;
     case ADMIN_KILL_CLIENT:
-        world_kill_client(a->world, o->client_id);
-        admin_order_done(o, NULL, NULL);
+        if (!world_kill_client(a->world, o->client_id, killed, o))
+            killed(false, o);
         return;
     case ADMIN_RELOAD: {
         bool ok = a->process.reload(a->process.arg, text, sizeof text);

@@ -256,6 +256,10 @@ static void on_mail(struct mail *m, void *arg)
         on_job(c, container_of(m, struct job, mail));
         return;
     }
+    if (m->kind == MAIL_ORDER) {
+        order_done(m);
+        return;
+    }
     if (m->kind == MAIL_VIEW) {
         view_collected(m);
         return;

@@ -452,6 +452,9 @@ bool world_collect(struct world *w, enum view_what what, view_done *done, void *
 struct order_mail {
     struct mail mail;
     uint64_t client_id; /* one client, or (0) all of a database */
+    bool found;
+    void (*done)(bool found, void *arg); /* NULL: nobody wants to know */
+    void *arg;
     char database[256]; /* "" for every one */
 };
 
@@ -466,31 +469,49 @@ void order_on_mail(struct worker *w, struct mail *mail)
         bool meant = m->client_id != 0
                          ? m->client_id == ((uint64_t)w->index << 24 | (c->slot + 1))
                          : m->database[0] == '\0' || strcmp(m->database, c->route->database) == 0;
-        if (meant)
-            client_say(c, PROTO_EV_KILLED, NULL,
-                       "terminating connection due to administrator command");
+        if (!meant)
+            continue;
+        m->found = true;
+        client_say(c, PROTO_EV_KILLED, NULL, "terminating connection due to administrator command");
     }
+    if (m->done != NULL)
+        control_post(w->world->control, mail);
+    else
+        free(m);
+}
+
+void order_done(struct mail *mail)
+{
+    struct order_mail *m = container_of(mail, struct order_mail, mail);
+    m->done(m->found, m->arg);
     free(m);
 }
 
-static void send_order(struct world *w, uint64_t client_id, const char *database)
+static void send_order(struct world *w, const char *database)
 {
     for (uint32_t k = 0; k < w->n_workers; k++) {
-        if (client_id != 0 && client_id >> 24 != k)
-            continue;
         struct order_mail *m = calloc(1, sizeof *m);
         if (m == NULL)
             continue;
         m->mail.kind = MAIL_ORDER;
-        m->client_id = client_id;
         copy(m->database, sizeof m->database, database);
         worker_post(w, (uint16_t)k, &m->mail);
     }
 }
 
-void world_kill_client(struct world *w, uint64_t id)
+bool world_kill_client(struct world *w, uint64_t id, void (*done)(bool found, void *arg), void *arg)
 {
-    send_order(w, id, NULL);
+    struct order_mail *m = id >> 24 < w->n_workers ? calloc(1, sizeof *m) : NULL;
+    if (m == NULL || id == 0) {
+        free(m);
+        return false;
+    }
+    m->mail.kind = MAIL_ORDER;
+    m->client_id = id;
+    m->done = done;
+    m->arg = arg;
+    worker_post(w, (uint16_t)(id >> 24), &m->mail);
+    return true;
 }
 
 static void order_route(struct route *r, enum world_verb verb)
@@ -529,7 +550,7 @@ bool world_order(struct world *w, enum world_verb verb, const char *database)
         if (database == NULL || strcmp(r->database, database) == 0)
             order_route(r, verb);
     if (verb == WORLD_KILL)
-        send_order(w, 0, database);
+        send_order(w, database);
     for (struct bound_server *s = routes_first_server(w->routes); s != NULL; s = s->next)
         control_plan(w->control, s);
     return true;

@@ -46,7 +46,9 @@ enum world_verb {
 bool world_order(struct world *w, enum world_verb verb, const char *database);
 /* Server connections of a database that are lent, and whether it is paused. */
 uint32_t world_lent(struct world *w, const char *database);
-/* Order a client to be closed; whether it exists shows later. */
-void world_kill_client(struct world *w, uint64_t id);
+/* Order a client to be closed; `done` is told, once and later, whether there was one. false: no
+ * client can have this id, `done` isn't called. */
+bool world_kill_client(struct world *w, uint64_t id, void (*done)(bool found, void *arg),
+                       void *arg);
 
 #endif

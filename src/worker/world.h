@@ -41,5 +41,6 @@ void control_post(struct control *c, struct mail *m);
 void control_nudge(struct control *c, struct core_server *s);
 /* ---- view.c ---- */
 void view_collected(struct mail *mail);
+void order_done(struct mail *mail);
 
 #endif
