@@ -44,6 +44,7 @@ void loan_attach(struct client *c, struct backend *b)
     b->client = c;
     b->lent_us = b->active_us = w->now_us;
     b->query_us = 0;
+    b->pinned = false;
     backend_set_state(b, BACKEND_LENT);
     client_set_state(c, CLIENT_ACTIVE);
     proto_out_reset(w);
@@ -246,6 +247,18 @@ static void end_loan(struct backend *b)
     }
 }
 
+/* Once for each loan that state keeps with its client. */
+static void count_pin(struct backend *b)
+{
+    struct proto_facts facts;
+    if (b->pinned)
+        return;
+    b->route->proto->facts(NULL, b->proto, &facts);
+    b->pinned = facts.pin_reason[0] != '\0';
+    if (b->pinned)
+        route_count(b->route, b->worker, STAT_PINS, 1);
+}
+
 void loan_check(struct backend *b)
 {
     struct worker *w = b->worker;
@@ -273,6 +286,7 @@ void loan_check(struct backend *b)
         case LOAN_KEEP:
             b->query_us = 0;
             b->active_us = w->now_us;
+            count_pin(b);
             if (c != NULL && w->draining && b->cancels == 0)
                 client_say(c, PROTO_EV_SHUTDOWN, NULL,
                            "terminating connection: weir is shutting down");

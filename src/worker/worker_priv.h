@@ -156,6 +156,7 @@ struct backend {
     bool fetch;       /* in transit after MAIL_FETCH: the waiter was never queued */
     bool dead;        /* found broken while idle */
     bool eof;         /* the server has hung up */
+    bool pinned;      /* counted as a pin in this loan */
     _Alignas(8) uint8_t proto[];
 };
 TAILQ_HEAD(backend_list, backend);
