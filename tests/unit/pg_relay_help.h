@@ -580,7 +580,7 @@ static inline void relay_send(struct relay *r, const void *p, size_t n)
 static inline void relay_set_up(void)
 {
     struct err e;
-    RELAY_REQUIRE(pg_set_init() && pg_crypto_init(&e));
+    RELAY_REQUIRE(vars_init() && pg_crypto_init(&e));
 }
 
 static inline void relay_init(struct relay *r, size_t piece)
@@ -595,18 +595,18 @@ static inline void relay_init(struct relay *r, size_t piece)
     r->c->magic = PG_CLIENT_MAGIC;
     r->c->prepared_limit = 2;
     r->c->statement_max_bytes = 65536;
-    r->c->startup = pg_set_empty();
-    r->c->current = pg_set_empty();
-    r->c->report = pg_set_empty();
+    r->c->startup = vars_empty();
+    r->c->current = vars_empty();
+    r->c->report = vars_empty();
     r->c->started = true;
     for (int i = 0; i < RELAY_SERVERS; i++) {
         struct pg_server *s = calloc(1, pg_proto_ops.server_bytes);
         RELAY_REQUIRE(s != NULL);
         s->magic = PG_SERVER_MAGIC;
         s->status = 'I';
-        s->applied = pg_set_empty();
-        s->report = pg_set_empty();
-        s->login = pg_set_empty();
+        s->applied = vars_empty();
+        s->report = vars_empty();
+        s->login = vars_empty();
         r->servers[i] = s;
         r->models[i].status = 'I';
     }

@@ -7,7 +7,7 @@
 #include "proto/pg/pg_dial_keys.h"
 #include "proto/pg/pg_dial_raw.h"
 #include "proto/pg/pg_secret.h"
-#include "proto/pg/pg_set.h"
+#include "proto/vars/vars.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -115,17 +115,17 @@ static void logs_in(void **state)
     const size_t n = sizeof bytes - 1;
     for (size_t piece = 1; piece <= n; piece += n - 1) {
         int peer;
-        struct pg_guc_set *report = NULL;
-        struct pg_guc_entry e;
+        struct var_set *report = NULL;
+        struct var_entry e;
         struct pg_raw *r = begin(*state, &peer);
         assert_int_equal(feed(r, peer, bytes, n, piece), DIAL_DONE);
         struct pg_raw_link *l = pg_raw_adopt(&r, &report);
         assert_non_null(l);
         assert_null(r);
         assert_int_equal(pg_raw_link_pid(l), 7);
-        assert_true(pg_guc_find(report, "in_hot_standby", 14, &e));
+        assert_true(var_set_find(report, "in_hot_standby", 14, &e));
         assert_string_equal(e.value, "x");
-        pg_set_put(&report);
+        vars_put(&report);
         pg_raw_link_close(&l);
         char all[256];
         ssize_t got = recv(peer, all, sizeof all, MSG_WAITALL);
@@ -200,7 +200,7 @@ int main(void)
         cmocka_unit_test(keys_of_secrets),
     };
     struct err e;
-    if (!pg_crypto_init(&e) || !pg_set_init())
+    if (!pg_crypto_init(&e) || !vars_init())
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

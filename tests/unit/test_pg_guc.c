@@ -17,46 +17,43 @@
 
 static int setup(void **state)
 {
-    *state = pg_guc_table_create();
+    *state = var_table_create();
     return *state == NULL;
 }
 
 static int teardown(void **state)
 {
-    struct pg_guc_table *t = *state;
-    pg_guc_table_destroy(&t); /* asserts that nothing is left */
+    struct var_table *t = *state;
+    var_table_destroy(&t); /* asserts that nothing is left */
     return 0;
 }
 
 /* Replace *set by itself with one more setting. */
-static void with(struct pg_guc_set **set, const char *name, enum pg_guc_form form,
-                 const char *value)
+static void with(struct var_set **set, const char *name, enum var_form form, const char *value)
 {
-    struct pg_guc_set *more = pg_guc_with(*set, name, strlen(name), form, value, strlen(value));
+    struct var_set *more = var_set_with(*set, name, strlen(name), form, value, strlen(value));
     assert_non_null(more);
-    pg_guc_put(set);
+    var_set_put(set);
     *set = more;
 }
 
-static void without(struct pg_guc_set **set, const char *name)
+static void without(struct var_set **set, const char *name)
 {
-    struct pg_guc_set *less = pg_guc_without(*set, name, strlen(name));
+    struct var_set *less = var_set_without(*set, name, strlen(name));
     assert_non_null(less);
-    pg_guc_put(set);
+    var_set_put(set);
     *set = less;
 }
 
 /* "a=1 b=~2": ~ marks a RAW value, ! a REPORT. Words may not have blanks. */
-static struct pg_guc_set *make(struct pg_guc_table *t, const char *text)
+static struct var_set *make(struct var_table *t, const char *text)
 {
-    struct pg_guc_set *set = pg_guc_empty(t);
+    struct var_set *set = var_set_empty(t);
     char name[64], value[64];
     int used;
     while (sscanf(text, " %63[^=]=%63s%n", name, value, &used) == 2) {
-        enum pg_guc_form form = value[0] == '~'   ? PG_GUC_RAW
-                                : value[0] == '!' ? PG_GUC_REPORT
-                                                  : PG_GUC_PLAIN;
-        with(&set, name, form, value + (form != PG_GUC_PLAIN));
+        enum var_form form = value[0] == '~' ? VAR_RAW : value[0] == '!' ? VAR_REPORT : VAR_PLAIN;
+        with(&set, name, form, value + (form != VAR_PLAIN));
         text += used;
     }
     return set;
@@ -64,46 +61,46 @@ static struct pg_guc_set *make(struct pg_guc_table *t, const char *text)
 
 static void equal_is_identical(void **state)
 {
-    struct pg_guc_set *a = make(*state, "b=2 a=1 c=~3"), *b = make(*state, "c=~3 A=9 B=2 a=1");
+    struct var_set *a = make(*state, "b=2 a=1 c=~3"), *b = make(*state, "c=~3 A=9 B=2 a=1");
     assert_ptr_equal(a, b);
-    assert_int_equal(pg_guc_count(a), 3);
-    assert_string_equal(pg_guc_at(a, 0).name, "a");
-    assert_string_equal(pg_guc_at(a, 2).name, "c");
-    assert_int_equal(pg_guc_at(a, 2).form, PG_GUC_RAW);
+    assert_int_equal(var_set_count(a), 3);
+    assert_string_equal(var_set_at(a, 0).name, "a");
+    assert_string_equal(var_set_at(a, 2).name, "c");
+    assert_int_equal(var_set_at(a, 2).form, VAR_RAW);
 
-    struct pg_guc_entry e;
-    assert_true(pg_guc_find(a, "B", 1, &e));
+    struct var_entry e;
+    assert_true(var_set_find(a, "B", 1, &e));
     assert_string_equal(e.value, "2");
     assert_int_equal(e.value_len, 1);
-    assert_false(pg_guc_find(a, "d", 1, &e));
-    assert_false(pg_guc_find(a, "", 0, &e));
+    assert_false(var_set_find(a, "d", 1, &e));
+    assert_false(var_set_find(a, "", 0, &e));
 
-    with(&b, "c", PG_GUC_PLAIN, "3"); /* the same bytes in another form */
+    with(&b, "c", VAR_PLAIN, "3"); /* the same bytes in another form */
     assert_ptr_not_equal(a, b);
-    with(&b, "c", PG_GUC_RAW, "3");
+    with(&b, "c", VAR_RAW, "3");
     assert_ptr_equal(a, b);
     without(&b, "nope");
     assert_ptr_equal(a, b);
     without(&b, "B");
     without(&b, "a");
     without(&b, "c");
-    struct pg_guc_set *empty = pg_guc_empty(*state);
+    struct var_set *empty = var_set_empty(*state);
     assert_ptr_equal(b, empty);
-    pg_guc_put(&empty);
+    var_set_put(&empty);
     assert_null(empty);
-    pg_guc_put(&empty);
-    pg_guc_put(&a);
-    pg_guc_put(&b);
+    var_set_put(&empty);
+    var_set_put(&a);
+    var_set_put(&b);
 }
 
 /* Name and value are not run together: "ab=c" is not "a=bc". */
 static void keys_are_distinct(void **state)
 {
-    struct pg_guc_set *a = make(*state, "ab=c"), *b = make(*state, "a=bc");
+    struct var_set *a = make(*state, "ab=c"), *b = make(*state, "a=bc");
     assert_ptr_not_equal(a, b);
-    assert_string_equal(pg_guc_at(b, 0).value, "bc");
-    pg_guc_put(&a);
-    pg_guc_put(&b);
+    assert_string_equal(var_set_at(b, 0).value, "bc");
+    var_set_put(&a);
+    var_set_put(&b);
 }
 
 #define LONG63 "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"
@@ -115,46 +112,46 @@ static void names_are_checked(void **state)
                                        "A_1", LONG63 "." LONG63};
     static const char *const bad[] = {"",    ".",    "a.",  ".a",  "a..b", LONG64, LONG64 ".x",
                                       "a b", "a\"b", "a'b", "a;b", "a\nb", "a\\b"};
-    struct pg_guc_set *empty = pg_guc_empty(*state), *set;
+    struct var_set *empty = var_set_empty(*state), *set;
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-        set = pg_guc_with(empty, good[i], strlen(good[i]), PG_GUC_PLAIN, "v", 1);
+        set = var_set_with(empty, good[i], strlen(good[i]), VAR_PLAIN, "v", 1);
         assert_non_null(set);
-        pg_guc_put(&set);
+        var_set_put(&set);
     }
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        assert_null(pg_guc_with(empty, bad[i], strlen(bad[i]), PG_GUC_PLAIN, "v", 1));
-    assert_null(pg_guc_with(empty, "x", 1, PG_GUC_PLAIN, "a\0b", 3));
-    assert_null(pg_guc_with(empty, "x\0y", 3, PG_GUC_PLAIN, "v", 1));
-    pg_guc_put(&empty);
+        assert_null(var_set_with(empty, bad[i], strlen(bad[i]), VAR_PLAIN, "v", 1));
+    assert_null(var_set_with(empty, "x", 1, VAR_PLAIN, "a\0b", 3));
+    assert_null(var_set_with(empty, "x\0y", 3, VAR_PLAIN, "v", 1));
+    var_set_put(&empty);
 }
 
 static void bounds(void **state)
 {
-    struct pg_guc_set *set = pg_guc_empty(*state);
-    char name[PG_GUC_NAME_MAX + 2];
-    char *big = malloc(PG_GUC_VALUE_MAX + 1);
-    memset(big, 'v', PG_GUC_VALUE_MAX + 1);
+    struct var_set *set = var_set_empty(*state);
+    char name[VAR_NAME_MAX + 2];
+    char *big = malloc(VAR_VALUE_MAX + 1);
+    memset(big, 'v', VAR_VALUE_MAX + 1);
     memset(name, 'n', sizeof(name));
-    assert_null(pg_guc_with(set, name, PG_GUC_NAME_MAX + 1, PG_GUC_PLAIN, "v", 1));
-    assert_null(pg_guc_with(set, "x", 1, PG_GUC_PLAIN, big, PG_GUC_VALUE_MAX + 1));
-    for (int i = 0; i < PG_GUC_ENTRIES_MAX; i++) {
+    assert_null(var_set_with(set, name, VAR_NAME_MAX + 1, VAR_PLAIN, "v", 1));
+    assert_null(var_set_with(set, "x", 1, VAR_PLAIN, big, VAR_VALUE_MAX + 1));
+    for (int i = 0; i < VAR_ENTRIES_MAX; i++) {
         snprintf(name, sizeof(name), "n%d", i);
-        with(&set, name, PG_GUC_PLAIN, "v");
+        with(&set, name, VAR_PLAIN, "v");
     }
-    assert_null(pg_guc_with(set, "one.more", 8, PG_GUC_PLAIN, "v", 1));
-    with(&set, "n7", PG_GUC_PLAIN, "another");
-    pg_guc_put(&set);
+    assert_null(var_set_with(set, "one.more", 8, VAR_PLAIN, "v", 1));
+    with(&set, "n7", VAR_PLAIN, "another");
+    var_set_put(&set);
 
-    set = pg_guc_empty(*state);
-    for (uint32_t i = 0; i < PG_GUC_SET_MAX / PG_GUC_VALUE_MAX - 1; i++) {
+    set = var_set_empty(*state);
+    for (uint32_t i = 0; i < VAR_SET_MAX / VAR_VALUE_MAX - 1; i++) {
         char one = (char)('a' + i);
-        struct pg_guc_set *more = pg_guc_with(set, &one, 1, PG_GUC_PLAIN, big, PG_GUC_VALUE_MAX);
+        struct var_set *more = var_set_with(set, &one, 1, VAR_PLAIN, big, VAR_VALUE_MAX);
         assert_non_null(more);
-        pg_guc_put(&set);
+        var_set_put(&set);
         set = more;
     }
-    assert_null(pg_guc_with(set, "z", 1, PG_GUC_PLAIN, big, PG_GUC_VALUE_MAX));
-    pg_guc_put(&set);
+    assert_null(var_set_with(set, "z", 1, VAR_PLAIN, big, VAR_VALUE_MAX));
+    var_set_put(&set);
     free(big);
 }
 
@@ -169,10 +166,10 @@ struct diff_row {
     unsigned flags;
 };
 
-static void check_diff(struct pg_guc_table *t, const struct diff_row *r)
+static void check_diff(struct var_table *t, const struct diff_row *r)
 {
-    struct pg_guc_set *have = make(t, r->have), *want = make(t, r->want);
-    struct pg_guc_set *base = r->base != NULL ? make(t, r->base) : NULL;
+    struct var_set *have = make(t, r->have), *want = make(t, r->want);
+    struct var_set *base = r->base != NULL ? make(t, r->base) : NULL;
     struct buf sql = {0};
     struct pg_guc_diff diff;
     assert_true(buf_append(&sql, "before", 6));
@@ -186,9 +183,9 @@ static void check_diff(struct pg_guc_table *t, const struct diff_row *r)
     assert_int_equal(diff.proven, (r->flags & UNPROVEN) == 0);
     assert_int_equal(diff.split, 0);
     buf_release(&sql);
-    pg_guc_put(&have);
-    pg_guc_put(&want);
-    pg_guc_put(&base);
+    var_set_put(&have);
+    var_set_put(&want);
+    var_set_put(&base);
 }
 
 static void differences(void **state)
@@ -246,10 +243,10 @@ static void differences(void **state)
         check_diff(*state, &rows[i]);
 }
 
-static void check_split(struct pg_guc_table *t, const char *have_text, const char *want_text,
+static void check_split(struct var_table *t, const char *have_text, const char *want_text,
                         const char *first, const char *second)
 {
-    struct pg_guc_set *have = make(t, have_text), *want = make(t, want_text);
+    struct var_set *have = make(t, have_text), *want = make(t, want_text);
     struct buf sql = {0};
     struct pg_guc_diff diff;
     assert_true(buf_append(&sql, "b", 1));
@@ -260,8 +257,8 @@ static void check_split(struct pg_guc_table *t, const char *have_text, const cha
     assert_memory_equal(got, first, strlen(first));
     assert_memory_equal(got + diff.split, second, strlen(second));
     buf_release(&sql);
-    pg_guc_put(&have);
-    pg_guc_put(&want);
+    var_set_put(&have);
+    var_set_put(&want);
 }
 
 /* The server converts a message as a whole, by the encoding that was set before it. */
@@ -276,29 +273,29 @@ static void encoding_goes_ahead(void **state)
 
 static void proven_values(void **state)
 {
-    struct pg_guc_set *empty = pg_guc_empty(*state), *a = make(*state, "a=1"),
-                      *ab = make(*state, "a=1 b=2");
+    struct var_set *empty = var_set_empty(*state), *a = make(*state, "a=1"),
+                   *ab = make(*state, "a=1 b=2");
     struct buf sql = {0};
     struct pg_guc_diff diff;
-    pg_guc_mark_proven(a);
-    assert_true(pg_guc_at(a, 0).proven);
+    var_set_mark_proven(a);
+    assert_true(var_set_at(a, 0).proven);
     assert_true(pg_guc_diff(empty, a, NULL, &sql, &diff));
     assert_true(diff.proven);
     assert_true(pg_guc_diff(empty, ab, NULL, &sql, &diff));
     assert_false(diff.proven);
-    pg_guc_mark_proven(ab);
+    var_set_mark_proven(ab);
     assert_true(pg_guc_diff(a, ab, NULL, &sql, &diff));
     assert_true(diff.proven);
     buf_release(&sql);
-    pg_guc_put(&empty);
-    pg_guc_put(&a);
-    pg_guc_put(&ab);
+    var_set_put(&empty);
+    var_set_put(&a);
+    var_set_put(&ab);
 }
 
 /* ---- reports ----------------------------------------------------------------------------------
  */
 
-static void on_difference(void *arg, const struct pg_guc_entry *e)
+static void on_difference(void *arg, const struct var_entry *e)
 {
     char *text = arg;
     size_t len = strlen(text);
@@ -307,16 +304,16 @@ static void on_difference(void *arg, const struct pg_guc_entry *e)
 
 static void report_differences(void **state)
 {
-    struct pg_guc_set *a = make(*state, "TimeZone=!UTC DateStyle=!ISO is_superuser=!off x=!1"),
-                      *b = make(*state, "TimeZone=!GMT DateStyle=!ISO is_superuser=!on y=!2");
+    struct var_set *a = make(*state, "TimeZone=!UTC DateStyle=!ISO is_superuser=!off x=!1"),
+                   *b = make(*state, "TimeZone=!GMT DateStyle=!ISO is_superuser=!on y=!2");
     char text[256] = "";
-    pg_guc_each_difference(a, b, on_difference, text);
+    var_set_each_difference(a, b, on_difference, text);
     assert_string_equal(text, "is_superuser=on TimeZone=GMT y=2 ");
     text[0] = '\0';
-    pg_guc_each_difference(a, a, on_difference, text);
+    var_set_each_difference(a, a, on_difference, text);
     assert_string_equal(text, "");
-    pg_guc_put(&a);
-    pg_guc_put(&b);
+    var_set_put(&a);
+    var_set_put(&b);
 }
 
 /* ---- travelling -------------------------------------------------------------------------------
@@ -324,52 +321,52 @@ static void report_differences(void **state)
 
 static void packing(void **state)
 {
-    struct pg_guc_table *there = pg_guc_table_create();
-    struct pg_guc_set *a = make(*state, "role=r b=~2 TimeZone=!UTC empty=x"), *b, *same;
+    struct var_table *there = var_table_create();
+    struct var_set *a = make(*state, "role=r b=~2 TimeZone=!UTC empty=x"), *b, *same;
     struct buf bytes = {0};
-    struct pg_guc_entry e;
-    with(&a, "empty", PG_GUC_PLAIN, "");
-    pg_guc_mark_proven(a);
-    with(&a, "new", PG_GUC_PLAIN, "v");
-    assert_true(pg_guc_pack(a, &bytes));
-    b = pg_guc_unpack(there, buf_head(&bytes), buf_len(&bytes));
+    struct var_entry e;
+    with(&a, "empty", VAR_PLAIN, "");
+    var_set_mark_proven(a);
+    with(&a, "new", VAR_PLAIN, "v");
+    assert_true(var_set_pack(a, &bytes));
+    b = var_set_unpack(there, buf_head(&bytes), buf_len(&bytes));
     assert_non_null(b);
-    assert_int_equal(pg_guc_count(b), 5);
+    assert_int_equal(var_set_count(b), 5);
     for (uint32_t i = 0; i < 5; i++) {
-        struct pg_guc_entry x = pg_guc_at(a, i), y = pg_guc_at(b, i);
+        struct var_entry x = var_set_at(a, i), y = var_set_at(b, i);
         assert_string_equal(x.name, y.name);
         assert_string_equal(x.value, y.value);
         assert_int_equal(x.form, y.form);
         assert_int_equal(x.proven, y.proven);
     }
-    assert_true(pg_guc_find(b, "new", 3, &e));
+    assert_true(var_set_find(b, "new", 3, &e));
     assert_false(e.proven);
-    same = pg_guc_unpack(there, buf_head(&bytes), buf_len(&bytes));
+    same = var_set_unpack(there, buf_head(&bytes), buf_len(&bytes));
     assert_ptr_equal(same, b);
-    pg_guc_put(&same);
+    var_set_put(&same);
     for (size_t len = 1; len < buf_len(&bytes); len++) {
         char *copy = malloc(len);
         memcpy(copy, buf_head(&bytes), len);
-        same = pg_guc_unpack(there, copy, len);
-        assert_true(same == NULL || pg_guc_count(same) < 5);
-        pg_guc_put(&same);
+        same = var_set_unpack(there, copy, len);
+        assert_true(same == NULL || var_set_count(same) < 5);
+        var_set_put(&same);
         copy[0] ^= 0x55;
-        assert_null(pg_guc_unpack(there, copy, len));
+        assert_null(var_set_unpack(there, copy, len));
         free(copy);
     }
-    same = pg_guc_unpack(there, NULL, 0);
-    assert_int_equal(pg_guc_count(same), 0);
-    pg_guc_put(&same);
+    same = var_set_unpack(there, NULL, 0);
+    assert_int_equal(var_set_count(same), 0);
+    var_set_put(&same);
     buf_release(&bytes);
-    pg_guc_put(&a);
-    pg_guc_put(&b);
-    pg_guc_table_destroy(&there);
+    var_set_put(&a);
+    var_set_put(&b);
+    var_table_destroy(&there);
 }
 
 /* Many sets that come and go in no order: the tables hold exactly what is used. */
 static void churn(void **state)
 {
-    struct pg_guc_set *live[64] = {0};
+    struct var_set *live[64] = {0};
     unsigned seed = 1;
     for (int step = 0; step < 20000; step++) {
         seed = seed * 1103515245u + 12345u;
@@ -378,26 +375,26 @@ static void churn(void **state)
         snprintf(name, sizeof(name), "n%u", n);
         snprintf(value, sizeof(value), "%u", (seed >> 26) % 4);
         if (live[i] == NULL)
-            live[i] = pg_guc_empty(*state);
+            live[i] = var_set_empty(*state);
         if ((seed >> 30) == 0)
-            pg_guc_put(&live[i]);
+            var_set_put(&live[i]);
         else if ((seed >> 30) == 1)
             without(&live[i], name);
         else
-            with(&live[i], name, PG_GUC_PLAIN, value);
+            with(&live[i], name, VAR_PLAIN, value);
     }
     for (int i = 0; i < 64; i++) {
         for (int j = 0; j < i; j++) {
             if (live[i] == NULL || live[j] == NULL || live[i] == live[j])
                 continue;
             char text[256] = "";
-            pg_guc_each_difference(live[i], live[j], on_difference, text);
-            pg_guc_each_difference(live[j], live[i], on_difference, text);
+            var_set_each_difference(live[i], live[j], on_difference, text);
+            var_set_each_difference(live[j], live[i], on_difference, text);
             assert_string_not_equal(text, ""); /* equal content would be one set */
         }
     }
     for (int i = 0; i < 64; i++)
-        pg_guc_put(&live[i]);
+        var_set_put(&live[i]);
 }
 
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)

@@ -13,9 +13,9 @@
 
 static void startup(struct relay *r, const char *name, const char *value)
 {
-    assert_true(pg_set_take(&r->c->startup, pg_set_with(r->c->startup, name, strlen(name),
-                                                        PG_GUC_PLAIN, value, strlen(value))));
-    pg_set_assign(&r->c->current, r->c->startup);
+    assert_true(vars_take(&r->c->startup, vars_with(r->c->startup, name, strlen(name), VAR_PLAIN,
+                                                    value, strlen(value))));
+    vars_assign(&r->c->current, r->c->startup);
     r->c->started = false;
 }
 
@@ -91,7 +91,7 @@ static void truth_is_asked(struct relay *r)
     r->models[1].truth = "";
     say(r, "QBEGIN|QSET work_mem TO 9|QROLLBACK");
     forget(r);
-    assert_int_equal(pg_guc_count(r->c->current), 0);
+    assert_int_equal(var_set_count(r->c->current), 0);
 }
 
 static void startup_is_set(struct relay *r)
@@ -146,8 +146,7 @@ static void reports(struct relay *r)
     say(r, "Qselect 1");
     sees(r, "T D:select 1 C:SELECT 1 Z:I ");
     struct pg_server *s = r->servers[0];
-    assert_true(
-        pg_set_take(&s->report, pg_set_with(s->report, "reported", 8, PG_GUC_REPORT, "no", 2)));
+    assert_true(vars_take(&s->report, vars_with(s->report, "reported", 8, VAR_REPORT, "no", 2)));
     r->next = 0;
     say(r, "Qselect 1");
     sees(r, "S:reported=no T D:select 1 C:SELECT 1 Z:I ");
@@ -431,7 +430,7 @@ static void lost_in_transaction(struct relay *r)
 static void lost_behind_settings(struct relay *r)
 {
     startup(r, "work_mem", "5000");
-    pg_set_mark_proven(r->c->startup);
+    vars_mark_proven(r->c->startup);
     r->models[0].deaf = true;
     say(r, "Qselect 1");
     assert_true(lose(r));

@@ -205,7 +205,7 @@ static void hang_up(void **dp)
 }
 
 /* libpq can't list what was reported; these are the parameters that PostgreSQL 13 to 18 report. */
-static struct pg_guc_set *collect_report(PGconn *conn)
+static struct var_set *collect_report(PGconn *conn)
 {
     static const char *const names[] = {
         "application_name",
@@ -224,12 +224,12 @@ static struct pg_guc_set *collect_report(PGconn *conn)
         "standard_conforming_strings",
         "TimeZone",
     };
-    struct pg_guc_set *set = pg_set_empty();
+    struct var_set *set = vars_empty();
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const char *value = PQparameterStatus(conn, names[i]);
         if (value != NULL)
-            (void)pg_set_take(&set, pg_set_with(set, names[i], strlen(names[i]), PG_GUC_REPORT,
-                                                value, strlen(value)));
+            (void)vars_take(
+                &set, vars_with(set, names[i], strlen(names[i]), VAR_REPORT, value, strlen(value)));
     }
     return set;
 }
@@ -253,8 +253,8 @@ static bool adopt(void **dp, void *ps, int *fd, struct ssl_st **ssl)
     }
     s->magic = PG_SERVER_MAGIC;
     s->status = 'I';
-    s->applied = pg_set_empty();
-    s->login = pg_set_get(s->report);
+    s->applied = vars_empty();
+    s->login = vars_get(s->report);
     hang_up(dp);
     return true;
 }
@@ -301,12 +301,12 @@ static void cancel_free(void **cancel)
 
 static void *server_report(void *ps)
 {
-    return pg_set_get(((struct pg_server *)ps)->login);
+    return vars_get(((struct pg_server *)ps)->login);
 }
 
 static void *report_get(void *report)
 {
-    return pg_set_get(report);
+    return vars_get(report);
 }
 
 static bool last_words(const void *ps, char *text, size_t room, char code[6])
@@ -321,8 +321,8 @@ static bool last_words(const void *ps, char *text, size_t room, char code[6])
 
 static void report_put(void **report)
 {
-    struct pg_guc_set *set = *report;
-    pg_set_put(&set);
+    struct var_set *set = *report;
+    vars_put(&set);
     *report = NULL;
 }
 
@@ -349,8 +349,8 @@ static int64_t remote_pid(const void *ps)
 
 static const char *version(const void *report)
 {
-    struct pg_guc_entry e;
-    if (report == NULL || !pg_guc_find(report, "server_version", 14, &e))
+    struct var_entry e;
+    if (report == NULL || !var_set_find(report, "server_version", 14, &e))
         return "";
     return e.value;
 }

@@ -9,7 +9,7 @@
 #include "proto/pg/pg_dial_raw.h"
 #include "proto/pg/pg_dial_tls.h"
 #include "proto/pg/pg_scram_client.h"
-#include "proto/pg/pg_set.h"
+#include "proto/vars/vars.h"
 #include "proto/pg/pg_wire.h"
 
 #include <stdarg.h>
@@ -51,7 +51,7 @@ struct pg_raw {
     bool has_key;
     bool connect_query_sent;
     uint32_t pid, key;
-    struct pg_guc_set *report;
+    struct var_set *report;
     size_t bytes; /* of messages so far */
     unsigned messages;
     /* a question */

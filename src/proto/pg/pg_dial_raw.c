@@ -119,7 +119,7 @@ static void close_socket(struct pg_raw *r)
     buf_release(&r->out);
     if (r->scram != NULL)
         pg_scram_client_destroy(&r->scram);
-    pg_set_put(&r->report);
+    vars_put(&r->report);
     r->proven = r->sasl_sent = r->has_key = false;
     r->pid = r->key = 0;
 }
@@ -191,7 +191,7 @@ static void socket_options(const struct pg_raw *r)
 static enum dial_step start_socket(struct pg_raw *r)
 {
     close_socket(r);
-    r->report = pg_set_empty();
+    r->report = vars_empty();
     r->addr_n = host_address(r, &r->addr);
     if (r->addr_n == 0)
         return pg_raw_fail(r, DIAL_FAIL_REACH, "08006", "the host has no usable address");
@@ -501,7 +501,7 @@ struct pg_raw_link {
     struct pg_cancel_target cancel;
 };
 
-struct pg_raw_link *pg_raw_adopt(struct pg_raw **rp, struct pg_guc_set **report)
+struct pg_raw_link *pg_raw_adopt(struct pg_raw **rp, struct var_set **report)
 {
     struct pg_raw *r = *rp;
     struct pg_raw_link *l = calloc(1, sizeof *l);

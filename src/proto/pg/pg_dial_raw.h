@@ -41,7 +41,7 @@ bool pg_raw_ask(struct pg_raw *r, const char *sql, const char *param);
 bool pg_raw_answer(const struct pg_raw *r, unsigned *rows, const char **columns, struct err *e);
 
 /* After DONE: the connection changes hands. NULL: out of memory, nothing changed. */
-struct pg_raw_link *pg_raw_adopt(struct pg_raw **r, struct pg_guc_set **report);
+struct pg_raw_link *pg_raw_adopt(struct pg_raw **r, struct var_set **report);
 int pg_raw_link_fd(const struct pg_raw_link *l);
 struct ssl_st *pg_raw_link_ssl(const struct pg_raw_link *l);
 int64_t pg_raw_link_pid(const struct pg_raw_link *l);

@@ -276,15 +276,15 @@ static enum dial_step on_parameter(struct pg_raw *r, const uint8_t *p, size_t n)
     if (value == (size_t)-1 || name + value + 2 != n)
         return violation(r, "malformed ParameterStatus");
     /* One that is out of bounds is left out, as it can't be one that matters. */
-    (void)pg_set_take(&r->report, pg_set_with(r->report, (const char *)p, name, PG_GUC_REPORT,
-                                              (const char *)p + name + 1, value));
+    (void)vars_take(&r->report, vars_with(r->report, (const char *)p, name, VAR_REPORT,
+                                          (const char *)p + name + 1, value));
     return DIAL_READ;
 }
 
 static bool reported(const struct pg_raw *r, const char *name, const char *value)
 {
-    struct pg_guc_entry e;
-    return pg_guc_find(r->report, name, strlen(name), &e) && strcmp(e.value, value) == 0;
+    struct var_entry e;
+    return var_set_find(r->report, name, strlen(name), &e) && strcmp(e.value, value) == 0;
 }
 
 /* target_session_attrs, by what servers from 14 on report. NULL: it fits. */

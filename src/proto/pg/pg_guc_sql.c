@@ -11,13 +11,14 @@
  */
 #include "config.h"
 
-#include "proto/pg/pg_guc_priv.h"
+#include "proto/pg/pg_guc.h"
+#include "proto/vars/var_set_priv.h"
 
 #include <string.h>
 
 struct writer {
     struct buf *sql;
-    const struct pg_guc_set *have, *want, *base;
+    const struct var_set *have, *want, *base;
     struct pg_guc_diff *out;
     size_t start; /* of what was written, in sql */
     bool failed;
@@ -56,18 +57,18 @@ static void put_literal(struct writer *w, const char *value, size_t len)
     put_string(w, "'");
 }
 
-static bool named(const struct guc_value *v, const char *name)
+static bool named(const struct var_value *v, const char *name)
 {
-    return guc_name_compare(guc_name(v), v->name_len, name, strlen(name)) == 0;
+    return var_name_compare(var_name(v), v->name_len, name, strlen(name)) == 0;
 }
 
-static bool is_rights(const struct guc_value *v)
+static bool is_rights(const struct var_value *v)
 {
     return named(v, "role") || named(v, "session_authorization");
 }
 
 /* Lists of identifiers: SET takes a quoted string for one identifier, set_config() for the list. */
-static bool is_identifier_list(const struct guc_value *v)
+static bool is_identifier_list(const struct var_value *v)
 {
     static const char *const lists[] = {
         "search_path",
@@ -84,19 +85,19 @@ static bool is_identifier_list(const struct guc_value *v)
 }
 
 /* Never written: it ends with the transaction, or was never set by a client. */
-static bool ignored(const struct guc_value *v)
+static bool ignored(const struct var_value *v)
 {
-    return guc_form(v) == PG_GUC_REPORT ||
-           (v->name_len > 12 && guc_name_compare(guc_name(v), 12, "transaction_", 12) == 0);
+    return var_form(v) == VAR_REPORT ||
+           (v->name_len > 12 && var_name_compare(var_name(v), 12, "transaction_", 12) == 0);
 }
 
-static const struct guc_value *find(const struct pg_guc_set *set, const struct guc_value *name)
+static const struct var_value *find(const struct var_set *set, const struct var_value *name)
 {
     uint32_t low = 0, high = set != NULL ? set->count : 0;
     while (low < high) {
         uint32_t mid = low + (high - low) / 2;
-        const struct guc_value *v = set->values[mid];
-        int d = guc_name_compare(guc_name(v), v->name_len, guc_name(name), name->name_len);
+        const struct var_value *v = set->values[mid];
+        int d = var_name_compare(var_name(v), v->name_len, var_name(name), name->name_len);
         if (d == 0)
             return v;
         if (d < 0)
@@ -108,9 +109,9 @@ static const struct guc_value *find(const struct pg_guc_set *set, const struct g
 }
 
 /* "a"."b": as one identifier a long name would be cut. */
-static void put_name(struct writer *w, const struct guc_value *v)
+static void put_name(struct writer *w, const struct var_value *v)
 {
-    const char *name = guc_name(v), *end = name + v->name_len, *dot;
+    const char *name = var_name(v), *end = name + v->name_len, *dot;
     put_string(w, "\"");
     for (; (dot = memchr(name, '.', (size_t)(end - name))) != NULL; name = dot + 1) {
         put(w, name, (size_t)(dot - name));
@@ -120,7 +121,7 @@ static void put_name(struct writer *w, const struct guc_value *v)
     put_string(w, "\"");
 }
 
-static void put_reset(struct writer *w, const struct guc_value *v)
+static void put_reset(struct writer *w, const struct var_value *v)
 {
     next_statement(w);
     if (named(v, "session_authorization")) {
@@ -131,41 +132,41 @@ static void put_reset(struct writer *w, const struct guc_value *v)
     put_name(w, v);
 }
 
-static void put_set(struct writer *w, const struct guc_value *v)
+static void put_set(struct writer *w, const struct var_value *v)
 {
     next_statement(w);
     w->out->proven &= v->proven;
-    if (guc_form(v) == PG_GUC_PLAIN && is_identifier_list(v)) {
+    if (var_form(v) == VAR_PLAIN && is_identifier_list(v)) {
         put_string(w, "SELECT pg_catalog.set_config('");
-        put(w, guc_name(v), v->name_len);
+        put(w, var_name(v), v->name_len);
         put_string(w, "',");
-        put_literal(w, guc_string(v), v->value_len);
+        put_literal(w, var_string(v), v->value_len);
         put_string(w, ",false)");
         return;
     }
     put_string(w, "SET ");
     put_name(w, v);
     put_string(w, " TO ");
-    if (guc_form(v) == PG_GUC_PLAIN)
-        put_literal(w, guc_string(v), v->value_len);
+    if (var_form(v) == VAR_PLAIN)
+        put_literal(w, var_string(v), v->value_len);
     else
-        put(w, guc_string(v), v->value_len);
+        put(w, var_string(v), v->value_len);
 }
 
 /* Bring one setting, of which `want` or `have` may be NULL, where it shall be. */
-static void put_change(struct writer *w, const struct guc_value *have, const struct guc_value *want)
+static void put_change(struct writer *w, const struct var_value *have, const struct var_value *want)
 {
-    const struct guc_value *base = find(w->base, want != NULL ? want : have);
+    const struct var_value *base = find(w->base, want != NULL ? want : have);
     if (want == NULL || (want == base && have != NULL))
         put_reset(w, have);
     else
         put_set(w, want);
 }
 
-static bool differs(const struct writer *w, const struct guc_value *have,
-                    const struct guc_value *want)
+static bool differs(const struct writer *w, const struct var_value *have,
+                    const struct var_value *want)
 {
-    const struct guc_value *any = want != NULL ? want : have;
+    const struct var_value *any = want != NULL ? want : have;
     if (ignored(any))
         return false;
     if (have == NULL)
@@ -174,17 +175,17 @@ static bool differs(const struct writer *w, const struct guc_value *have,
 }
 
 /* Walk the two sets side by side; `visit` gets each name at which they differ. */
-static void each_change(struct writer *w, void (*visit)(struct writer *, const struct guc_value *,
-                                                        const struct guc_value *))
+static void each_change(struct writer *w, void (*visit)(struct writer *, const struct var_value *,
+                                                        const struct var_value *))
 {
     uint32_t i = 0, j = 0;
     while (i < w->have->count || j < w->want->count) {
-        const struct guc_value *have = i < w->have->count ? w->have->values[i] : NULL;
-        const struct guc_value *want = j < w->want->count ? w->want->values[j] : NULL;
+        const struct var_value *have = i < w->have->count ? w->have->values[i] : NULL;
+        const struct var_value *want = j < w->want->count ? w->want->values[j] : NULL;
         int order = have == NULL   ? 1
                     : want == NULL ? -1
-                                   : guc_name_compare(guc_name(have), have->name_len,
-                                                      guc_name(want), want->name_len);
+                                   : var_name_compare(var_name(have), have->name_len,
+                                                      var_name(want), want->name_len);
         if (order > 0)
             have = NULL;
         if (order < 0)
@@ -215,43 +216,43 @@ static void split_at(struct writer *w, size_t at)
 /* ---- the passes -------------------------------------------------------------------------------
  */
 
-static void visit_count(struct writer *w, const struct guc_value *have,
-                        const struct guc_value *want)
+static void visit_count(struct writer *w, const struct var_value *have,
+                        const struct var_value *want)
 {
     (void)have, (void)want;
     w->out->changes++;
 }
 
-static void visit_encoding(struct writer *w, const struct guc_value *have,
-                           const struct guc_value *want)
+static void visit_encoding(struct writer *w, const struct var_value *have,
+                           const struct var_value *want)
 {
     if (named(want != NULL ? want : have, "client_encoding"))
         put_change(w, have, want);
 }
 
-static void visit_others(struct writer *w, const struct guc_value *have,
-                         const struct guc_value *want)
+static void visit_others(struct writer *w, const struct var_value *have,
+                         const struct var_value *want)
 {
-    const struct guc_value *any = want != NULL ? want : have;
+    const struct var_value *any = want != NULL ? want : have;
     if (!is_rights(any) && !named(any, "client_encoding"))
         put_change(w, have, want);
 }
 
 /* All rights of this set, taken back or granted. session_authorization first. */
-static void put_rights(struct writer *w, const struct pg_guc_set *set,
-                       void (*statement)(struct writer *, const struct guc_value *))
+static void put_rights(struct writer *w, const struct var_set *set,
+                       void (*statement)(struct writer *, const struct var_value *))
 {
     static const char *const order[] = {"session_authorization", "role"};
     for (size_t o = 0; o < 2; o++)
         for (uint32_t i = 0; set != NULL && i < set->count; i++)
-            if (named(set->values[i], order[o]) && guc_form(set->values[i]) != PG_GUC_REPORT) {
+            if (named(set->values[i], order[o]) && var_form(set->values[i]) != VAR_REPORT) {
                 statement(w, set->values[i]);
                 w->out->privileged = true;
             }
 }
 
-bool pg_guc_diff(const struct pg_guc_set *have, const struct pg_guc_set *want,
-                 const struct pg_guc_set *base, struct buf *sql, struct pg_guc_diff *out)
+bool pg_guc_diff(const struct var_set *have, const struct var_set *want, const struct var_set *base,
+                 struct buf *sql, struct pg_guc_diff *out)
 {
     struct writer w = {.sql = sql, .have = have, .want = want, .base = base, .out = out};
     *out = (struct pg_guc_diff){.proven = true};

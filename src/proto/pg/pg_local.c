@@ -225,7 +225,7 @@ static bool whole_text(struct pg_client *c, const struct pg_in *m, struct proto_
         m->p[m->total - 1] != 0 || memchr(sql, 0, m->total - PG_HEAD_BYTES) != m->p + m->total - 1)
         return false;
     /* Startup settings that no server has judged yet: the first statement must reach one. */
-    if (!c->started && pg_guc_count(c->startup) != 0)
+    if (!c->started && var_set_count(c->startup) != 0)
         return false;
     /* What it changes may be reported: only the server knows how. */
     if (c->current != c->startup)
@@ -240,11 +240,11 @@ static bool whole_text(struct pg_client *c, const struct pg_in *m, struct proto_
         return false;
     case PG_WHOLE_DISCARD_ALL:
         pg_names_clear(&c->names);
-        pg_set_assign(&c->current, c->startup);
+        vars_assign(&c->current, c->startup);
         put_tag(out, "DISCARD ALL");
         break;
     case PG_WHOLE_RESET_ALL:
-        pg_set_assign(&c->current, c->startup);
+        vars_assign(&c->current, c->startup);
         put_tag(out, "RESET");
         break;
     case PG_WHOLE_DEALLOCATE_ALL:
@@ -252,7 +252,7 @@ static bool whole_text(struct pg_client *c, const struct pg_in *m, struct proto_
         put_tag(out, "DEALLOCATE ALL");
         break;
     case PG_WHOLE_ASYNCPG_RESET:
-        pg_set_assign(&c->current, c->startup);
+        vars_assign(&c->current, c->startup);
         answer_asyncpg_reset(out);
         break;
     }

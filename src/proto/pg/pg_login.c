@@ -27,8 +27,8 @@ struct pg_login {
     struct login_policy policy;
     struct login_asked asked;
     struct pg_auth *auth;
-    struct pg_guc_set *settings; /* the startup settings */
-    char *secret;                /* copy, wiped */
+    struct var_set *settings; /* the startup settings */
+    char *secret;             /* copy, wiped */
     char *refuse;
     char refuse_code[6];
     char *names; /* one block: user, role, function, database, application_name */
@@ -52,7 +52,7 @@ static void *login_create(const struct login_policy *policy)
     if (l == NULL)
         return NULL;
     l->policy = *policy;
-    l->settings = pg_set_empty();
+    l->settings = vars_empty();
     l->asked.application_name = "";
     return l;
 }
@@ -64,7 +64,7 @@ static void login_destroy(void **lp)
         return;
     *lp = NULL;
     pg_auth_destroy(&l->auth);
-    pg_set_put(&l->settings);
+    vars_put(&l->settings);
     if (l->secret != NULL)
         pg_crypto_wipe(l->secret, strlen(l->secret));
     free(l->secret);
@@ -104,16 +104,16 @@ static bool take_setting(void *arg, const struct pg_setting *st)
         }
         return true;
     }
-    return pg_set_take(&l->settings, pg_set_with(l->settings, st->name.p, st->name.n, PG_GUC_PLAIN,
-                                                 st->value.p, st->value.n));
+    return vars_take(&l->settings, vars_with(l->settings, st->name.p, st->name.n, VAR_PLAIN,
+                                             st->value.p, st->value.n));
 }
 
 static bool keep_names(struct pg_login *l, const struct pg_startup *st)
 {
     struct pg_view role, function;
     pg_startup_split_user(st->user, &role, &function);
-    struct pg_guc_entry app;
-    bool has_app = pg_guc_find(l->settings, "application_name", 16, &app);
+    struct var_entry app;
+    bool has_app = var_set_find(l->settings, "application_name", 16, &app);
     size_t app_n = has_app ? app.value_len : 0;
     size_t total = st->user.n + role.n + function.n + st->database.n + app_n + 5;
     char *p = l->names = calloc(1, total);
@@ -315,28 +315,28 @@ static bool login_proof(const void *login, uint8_t key[32])
 
 /* What the client will see reported: the server's defaults with its own startup values over them,
  * in the form in which PostgreSQL would report them. */
-static bool overlay(struct pg_guc_set **report, struct pg_guc_set *settings)
+static bool overlay(struct var_set **report, struct var_set *settings)
 {
-    struct pg_guc_entry e, had;
+    struct var_entry e, had;
     struct pg_canon_server server = {0};
     char out[512];
-    if (pg_guc_find(*report, "server_version", 14, &e))
+    if (var_set_find(*report, "server_version", 14, &e))
         server.version_num = pg_canon_version(e.value);
-    struct pg_guc_entry style, zone;
-    if (pg_guc_find(*report, "DateStyle", 9, &style))
+    struct var_entry style, zone;
+    if (var_set_find(*report, "DateStyle", 9, &style))
         server.datestyle = style.value;
-    if (pg_guc_find(*report, "TimeZone", 8, &zone))
+    if (var_set_find(*report, "TimeZone", 8, &zone))
         server.timezone = zone.value;
-    for (uint32_t i = 0; i < pg_guc_count(settings); i++) {
-        e = pg_guc_at(settings, i);
-        for (uint32_t j = 0; j < pg_guc_count(*report); j++) {
-            had = pg_guc_at(*report, j);
+    for (uint32_t i = 0; i < var_set_count(settings); i++) {
+        e = var_set_at(settings, i);
+        for (uint32_t j = 0; j < var_set_count(*report); j++) {
+            had = var_set_at(*report, j);
             if (strcasecmp(had.name, e.name) != 0)
                 continue;
             if (pg_canon_value(&server, had.name, e.value, e.value_len, out, sizeof out) ==
                     PG_CANON_OK &&
-                !pg_set_take(report, pg_set_with(*report, had.name, had.name_len, PG_GUC_REPORT,
-                                                 out, strlen(out))))
+                !vars_take(report, vars_with(*report, had.name, had.name_len, VAR_REPORT, out,
+                                             strlen(out))))
                 return false;
             break;
         }
@@ -347,8 +347,8 @@ static bool overlay(struct pg_guc_set **report, struct pg_guc_set *settings)
 static bool greet(struct pg_client *c, const struct login_welcome *w, struct buf *out)
 {
     bool ok = true;
-    for (uint32_t i = 0; ok && i < pg_guc_count(c->report); i++) {
-        struct pg_guc_entry e = pg_guc_at(c->report, i);
+    for (uint32_t i = 0; ok && i < var_set_count(c->report); i++) {
+        struct var_entry e = var_set_at(c->report, i);
         ok = pg_msg_parameter_status(out, e.name, e.value);
     }
     uint8_t key[4];
@@ -365,22 +365,21 @@ static bool login_finish(void *login, void *pc, const struct login_welcome *w, s
     c->statement_max_bytes = w->statement_max_bytes;
     c->pool_mode = (uint8_t)w->pool_mode;
     c->replication = l->asked.replication != 0;
-    c->startup = pg_set_get(l->settings);
-    c->current = pg_set_get(l->settings);
-    c->report = w->report != NULL ? pg_set_get(w->report) : pg_login_default_report(l->asked.role);
+    c->startup = vars_get(l->settings);
+    c->current = vars_get(l->settings);
+    c->report = w->report != NULL ? vars_get(w->report) : pg_login_default_report(l->asked.role);
     if (w->report != NULL && !w->own_report)
-        (void)pg_set_take(&c->report, pg_set_with(c->report, "session_authorization", 21,
-                                                  PG_GUC_REPORT, w->user, strlen(w->user)));
+        (void)vars_take(&c->report, vars_with(c->report, "session_authorization", 21, VAR_REPORT,
+                                              w->user, strlen(w->user)));
     if (w->report != NULL && !w->own_report)
-        (void)pg_set_take(&c->report,
-                          pg_set_with(c->report, "is_superuser", 12, PG_GUC_REPORT, "off", 3));
-    c->started = pg_guc_count(c->startup) == 0;
+        (void)vars_take(&c->report, vars_with(c->report, "is_superuser", 12, VAR_REPORT, "off", 3));
+    c->started = var_set_count(c->startup) == 0;
     return c->report != NULL && overlay(&c->report, l->settings) && greet(c, w, out);
 }
 
 /* Before any server was seen: what every PostgreSQL of today says. What turns out to differ is
  * corrected by ParameterStatus with the first loan. */
-struct pg_guc_set *pg_login_default_report(const char *user)
+struct var_set *pg_login_default_report(const char *user)
 {
     static const char *const rows[][2] = {
         {"client_encoding", "UTF8"},
@@ -396,12 +395,12 @@ struct pg_guc_set *pg_login_default_report(const char *user)
         {"default_transaction_read_only", "off"},
         {"in_hot_standby", "off"},
     };
-    struct pg_guc_set *set = pg_set_empty();
+    struct var_set *set = vars_empty();
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        (void)pg_set_take(&set, pg_set_with(set, rows[i][0], strlen(rows[i][0]), PG_GUC_REPORT,
-                                            rows[i][1], strlen(rows[i][1])));
-    (void)pg_set_take(
-        &set, pg_set_with(set, "session_authorization", 21, PG_GUC_REPORT, user, strlen(user)));
+        (void)vars_take(&set, vars_with(set, rows[i][0], strlen(rows[i][0]), VAR_REPORT, rows[i][1],
+                                        strlen(rows[i][1])));
+    (void)vars_take(&set,
+                    vars_with(set, "session_authorization", 21, VAR_REPORT, user, strlen(user)));
     return set;
 }
 
@@ -410,7 +409,7 @@ bool pg_login_init(struct err *e)
     if (!pg_crypto_init(e))
         return false;
     verifiers = pg_verifiers_create(65536);
-    if (verifiers == NULL || !pg_set_init()) {
+    if (verifiers == NULL || !vars_init()) {
         err_set(e, "out of memory");
         return false;
     }

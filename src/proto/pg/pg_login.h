@@ -17,7 +17,7 @@ bool pg_login_init(struct err *e) __attribute__((warn_unused_result));
 /* Derive the verifier of a plain password now, so that no login on a worker pays for PBKDF2. */
 void pg_login_prepare_secret(const char *user, const char *secret, uint32_t iterations);
 
-struct pg_guc_set;
-struct pg_guc_set *pg_login_default_report(const char *user);
+struct var_set;
+struct var_set *pg_login_default_report(const char *user);
 
 #endif

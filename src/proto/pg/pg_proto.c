@@ -15,20 +15,20 @@ static void facts(const void *pc, const void *ps, struct proto_facts *out)
 {
     const struct pg_client *c = pc;
     const struct pg_server *s = ps;
-    struct pg_guc_entry e;
+    struct var_entry e;
     memset(out, 0, sizeof *out);
     out->application_name = "";
     out->pin_reason = out->pin_statement = "";
     out->tx = 'I';
     if (c != NULL && c->current != NULL) {
-        if (pg_guc_find(c->report, "application_name", 16, &e))
+        if (var_set_find(c->report, "application_name", 16, &e))
             out->application_name = e.value;
         out->prepared = pg_names_count(c->names);
     }
     if (s == NULL)
         return;
     if (c == NULL) {
-        if (s->report != NULL && pg_guc_find(s->report, "application_name", 16, &e))
+        if (s->report != NULL && var_set_find(s->report, "application_name", 16, &e))
             out->application_name = e.value;
         out->prepared = pg_cache_count(s->cache);
     }
@@ -45,9 +45,9 @@ static void client_fini(void *pc)
     struct pg_client *c = pc;
     pg_names_clear(&c->names);
     pg_stmt_put(&c->unnamed);
-    pg_set_put(&c->startup);
-    pg_set_put(&c->current);
-    pg_set_put(&c->report);
+    vars_put(&c->startup);
+    vars_put(&c->current);
+    vars_put(&c->report);
     free(c->lost_text);
     memset(c, 0, sizeof *c);
 }
@@ -60,13 +60,13 @@ static void server_fini(void *ps)
     pg_change_free(&s->change);
     pg_cache_clear(&s->cache);
     pg_stmt_put(&s->unnamed);
-    pg_set_put(&s->applied);
-    pg_set_put(&s->before);
-    pg_set_put(&s->restore);
-    pg_set_put(&s->report);
-    pg_set_put(&s->login);
-    pg_set_put(&s->custom);
-    pg_set_put(&s->truth);
+    vars_put(&s->applied);
+    vars_put(&s->before);
+    vars_put(&s->restore);
+    vars_put(&s->report);
+    vars_put(&s->login);
+    vars_put(&s->custom);
+    vars_put(&s->truth);
     free(s->reset_query);
     buf_release(&s->sql);
     pg_heal_fini(&s->heal);

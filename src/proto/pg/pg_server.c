@@ -211,12 +211,11 @@ static enum pass on_parameter(struct pg_client *c, struct pg_server *s, const ui
     size_t value = name == (size_t)-1 ? name : pg_strlen(body + name + 1, n - name - 1);
     if (value == (size_t)-1 || name + value + 2 != n)
         return BROKEN;
-    (void)pg_set_take(&s->report, pg_set_with(s->report, (const char *)body, name, PG_GUC_REPORT,
-                                              (const char *)body + name + 1, value));
+    (void)vars_take(&s->report, vars_with(s->report, (const char *)body, name, VAR_REPORT,
+                                          (const char *)body + name + 1, value));
     if (verdict == PASS)
-        (void)pg_set_take(&c->report,
-                          pg_set_with(c->report, (const char *)body, name, PG_GUC_REPORT,
-                                      (const char *)body + name + 1, value));
+        (void)vars_take(&c->report, vars_with(c->report, (const char *)body, name, VAR_REPORT,
+                                              (const char *)body + name + 1, value));
     return verdict;
 }
 

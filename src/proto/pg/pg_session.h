@@ -17,7 +17,7 @@
 #define WEIR_PROTO_PG_SESSION_H
 
 #include "base/buf.h"
-#include "proto/pg/pg_set.h"
+#include "proto/vars/vars.h"
 #include "proto/pg/pg_msg.h"
 #include "proto/pg/pg_heal.h"
 #include "proto/pg/pg_stmt.h"
@@ -41,10 +41,10 @@ enum pg_lost {
 
 struct pg_client {
     uint32_t magic;
-    uint32_t prepared_limit;    /* max_prepared_statements: of one server connection */
-    struct pg_guc_set *startup; /* what RESET goes back to, beyond the server's own defaults */
-    struct pg_guc_set *current; /* what the session has set; never NULL */
-    struct pg_guc_set *report;  /* ParameterStatus as the client knows them */
+    uint32_t prepared_limit; /* max_prepared_statements: of one server connection */
+    struct var_set *startup; /* what RESET goes back to, beyond the server's own defaults */
+    struct var_set *current; /* what the session has set; never NULL */
+    struct var_set *report;  /* ParameterStatus as the client knows them */
     struct pg_stmt *unnamed;
     struct pg_names *names;
     uint64_t skip;   /* bytes of a large message that are still to be passed through */
@@ -141,27 +141,26 @@ struct pg_server {
     struct pg_conn *conn;         /* libpq's, owner of the socket; or NULL and ... */
     struct pg_raw_link *raw_link; /* ... the owner is this, of a login without libpq */
     uint32_t magic;
-    uint32_t dirt; /* enum pg_dirt */
-    uint32_t pins; /* enum pg_pin */
-    struct pg_guc_set
-        *applied; /* session settings in force beyond the connection's own; not NULL */
-    struct pg_guc_set *report;
-    struct pg_guc_set *login;  /* what it reported when it was opened */
-    struct pg_guc_set *custom; /* names of custom settings that this loan may have changed */
-    struct pg_guc_set *truth;  /* being collected in PG_PH_TRUTH */
+    uint32_t dirt;           /* enum pg_dirt */
+    uint32_t pins;           /* enum pg_pin */
+    struct var_set *applied; /* session settings in force beyond the connection's own; not NULL */
+    struct var_set *report;
+    struct var_set *login;  /* what it reported when it was opened */
+    struct var_set *custom; /* names of custom settings that this loan may have changed */
+    struct var_set *truth;  /* being collected in PG_PH_TRUTH */
     struct pg_cache *cache;
     struct pg_stmt *unnamed; /* what its unnamed statement is, NULL: none or unknown */
     struct pg_expect *ring;
-    struct pg_change *change;   /* owned */
-    char *reset_query;          /* server_reset_query; owned */
-    bool reset_always;          /* after each loan */
-    bool in_session;            /* lent for a whole session */
-    bool scrub;                 /* a custom setting of unknown name may be in force */
-    bool reset_own;             /* the reset under way is reset_query */
-    bool reset_done;            /* since this loan's end began */
-    bool change_done;           /* its CommandComplete came */
-    struct pg_guc_set *restore; /* startup values to be set again in this transaction, or NULL */
-    struct pg_guc_set *before;  /* applied, should the batch of SET under way fail */
+    struct pg_change *change; /* owned */
+    char *reset_query;        /* server_reset_query; owned */
+    bool reset_always;        /* after each loan */
+    bool in_session;          /* lent for a whole session */
+    bool scrub;               /* a custom setting of unknown name may be in force */
+    bool reset_own;           /* the reset under way is reset_query */
+    bool reset_done;          /* since this loan's end began */
+    bool change_done;         /* its CommandComplete came */
+    struct var_set *restore;  /* startup values to be set again in this transaction, or NULL */
+    struct var_set *before;   /* applied, should the batch of SET under way fail */
     struct pg_heal heal;
     struct buf sql;          /* text of weir's own query while it is being sent */
     uint64_t skip;           /* bytes of a large answer still to be passed on */

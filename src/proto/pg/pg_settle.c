@@ -66,11 +66,11 @@ const char *pg_pin_name(uint32_t mask)
     return "";
 }
 
-static bool ask_names(struct buf *b, const struct pg_guc_set *set)
+static bool ask_names(struct buf *b, const struct var_set *set)
 {
     bool ok = true;
-    for (uint32_t i = 0; ok && set != NULL && i < pg_guc_count(set); i++) {
-        struct pg_guc_entry e = pg_guc_at(set, i);
+    for (uint32_t i = 0; ok && set != NULL && i < var_set_count(set); i++) {
+        struct var_entry e = var_set_at(set, i);
         if (strchr(e.name, '.') == NULL || strpbrk(e.name, "'\\") != NULL)
             continue;
         ok = buf_printf(b,
@@ -84,8 +84,8 @@ static bool ask_names(struct buf *b, const struct pg_guc_set *set)
 /* The question, with the custom settings that the client has or this loan may have set. */
 static const char *compose_truth(struct pg_client *c, struct pg_server *s)
 {
-    if ((s->custom == NULL || pg_guc_count(s->custom) == 0) &&
-        (c == NULL || pg_guc_count(c->current) == 0))
+    if ((s->custom == NULL || var_set_count(s->custom) == 0) &&
+        (c == NULL || var_set_count(c->current) == 0))
         return truth_sql;
     buf_release(&s->sql);
     if (!buf_append(&s->sql, truth_sql, sizeof truth_sql - 1) || !ask_names(&s->sql, s->custom) ||
@@ -106,7 +106,7 @@ enum proto_loan pg_settle_start(struct pg_client *c, struct pg_server *s, enum p
         sql = compose_truth(c, s);
         if (sql == NULL)
             return LOAN_BROKEN;
-        (void)pg_set_take(&s->truth, pg_set_empty());
+        (void)vars_take(&s->truth, vars_empty());
         s->truth_pins = 0;
         break;
     case PG_PH_RESET:
@@ -181,12 +181,11 @@ void pg_settle_row(struct pg_server *s, const uint8_t *body, size_t n)
                 s->truth_pins |= pins[i].bit;
         return;
     }
-    struct pg_guc_entry e;
-    if (view_is(kind, "a") && pg_guc_find(s->login, "session_authorization", 21, &e) &&
+    struct var_entry e;
+    if (view_is(kind, "a") && var_set_find(s->login, "session_authorization", 21, &e) &&
         view_is(value, e.value))
         return; /* who logged in: nothing was changed */
-    if (!pg_set_take(&s->truth,
-                     pg_set_with(s->truth, name.p, name.n, PG_GUC_PLAIN, value.p, value.n)))
+    if (!vars_take(&s->truth, vars_with(s->truth, name.p, name.n, VAR_PLAIN, value.p, value.n)))
         s->truth_failed = true;
 }
 
@@ -194,15 +193,15 @@ void pg_settle_row(struct pg_server *s, const uint8_t *body, size_t n)
  * RESET, which for the client leads to its startup value. */
 static void adopt_truth(struct pg_client *c, struct pg_server *s)
 {
-    pg_set_assign(&s->applied, s->truth);
-    pg_set_mark_proven(s->applied);
-    pg_set_assign(&c->current, s->truth);
-    for (uint32_t i = 0; i < pg_guc_count(c->startup); i++) {
-        struct pg_guc_entry e = pg_guc_at(c->startup, i);
-        struct pg_guc_entry had;
-        if (!pg_guc_find(s->truth, e.name, e.name_len, &had))
-            (void)pg_set_take(&c->current, pg_set_with(c->current, e.name, e.name_len, e.form,
-                                                       e.value, e.value_len));
+    vars_assign(&s->applied, s->truth);
+    vars_mark_proven(s->applied);
+    vars_assign(&c->current, s->truth);
+    for (uint32_t i = 0; i < var_set_count(c->startup); i++) {
+        struct var_entry e = var_set_at(c->startup, i);
+        struct var_entry had;
+        if (!var_set_find(s->truth, e.name, e.name_len, &had))
+            (void)vars_take(&c->current, vars_with(c->current, e.name, e.name_len, e.form, e.value,
+                                                   e.value_len));
     }
 }
 
@@ -235,7 +234,7 @@ static void after_reset(struct pg_server *s)
     if (s->reset_own)
         pg_scan_text(s->reset_query, strlen(s->reset_query), PG_SCAN_OPT_SCS, &scan);
     if ((scan.flags & (PG_SCAN_DISCARD_ALL | PG_SCAN_RESET_ALL)) != 0)
-        (void)pg_set_take(&s->applied, pg_set_empty());
+        (void)vars_take(&s->applied, vars_empty());
     if ((scan.flags & (PG_SCAN_DISCARD_ALL | PG_SCAN_DEALLOCATE_ALL)) != 0)
         pg_cache_clear(&s->cache);
     s->reset_own = false;
@@ -253,7 +252,7 @@ void pg_settle_ready(struct pg_client *c, struct pg_server *s)
     case PG_PH_TRUTH:
         after_truth(c, s);
         buf_release(&s->sql);
-        pg_set_put(&s->custom);
+        vars_put(&s->custom);
         break;
     case PG_PH_RESET:
         after_reset(s);
@@ -268,5 +267,5 @@ void pg_settle_ready(struct pg_client *c, struct pg_server *s)
     case PG_PH_NONE:
         break;
     }
-    pg_set_put(&s->truth);
+    vars_put(&s->truth);
 }

@@ -16,6 +16,7 @@
 #include "config.h"
 
 #include "base/clock.h"
+#include "proto/pg/pg_guc.h"
 #include "proto/pg/pg_scan.h"
 #include "proto/pg/pg_session.h"
 
@@ -108,25 +109,24 @@ static bool change_is_simple(const struct pg_server *s, uint64_t flags)
 static void note_restore(struct pg_client *c, struct pg_server *s, uint64_t sets, const char *sql,
                          size_t n)
 {
-    if (s->status != 'T' || pg_guc_count(c->startup) == 0)
+    if (s->status != 'T' || var_set_count(c->startup) == 0)
         return;
     if (sets == PG_SCAN_RESET_ALL) {
-        pg_set_assign(&s->restore, c->startup);
+        vars_assign(&s->restore, c->startup);
         return;
     }
     if (sets != PG_SCAN_RESET_ONE)
         return;
     char name[PG_SETTING_MAX];
-    struct pg_guc_entry e;
+    struct var_entry e;
     struct pg_scan scan;
     pg_scan_text(sql, n, PG_SCAN_OPT_SCS, &scan);
     size_t len = pg_scan_setting(sql, &scan, name);
-    if (!pg_guc_find(c->startup, name, len, &e))
+    if (!var_set_find(c->startup, name, len, &e))
         return;
     if (s->restore == NULL)
-        s->restore = pg_set_empty();
-    (void)pg_set_take(&s->restore,
-                      pg_set_with(s->restore, name, len, e.form, e.value, e.value_len));
+        s->restore = vars_empty();
+    (void)vars_take(&s->restore, vars_with(s->restore, name, len, e.form, e.value, e.value_len));
 }
 
 /* An INSERT may call nextval() out of sight. Who has once asked for currval() or lastval() is
@@ -151,11 +151,10 @@ static void note_custom(struct pg_server *s, uint64_t flags, const char *sql, si
     pg_scan_text(sql, n, PG_SCAN_OPT_SCS, &scan);
     bool all = (flags & PG_SCAN_SET_UNNAMED) == 0 && scan.n_custom <= PG_SCAN_CUSTOM_MAX;
     if (s->custom == NULL)
-        s->custom = pg_set_empty();
+        s->custom = vars_empty();
     for (uint32_t i = 0; all && i < scan.n_custom; i++) {
         size_t len = pg_scan_custom(sql, scan.custom[i], name);
-        all = len != 0 &&
-              pg_set_take(&s->custom, pg_set_with(s->custom, name, len, PG_GUC_PLAIN, "", 0));
+        all = len != 0 && vars_take(&s->custom, vars_with(s->custom, name, len, VAR_PLAIN, "", 0));
     }
     /* Unknown: the connection is scrubbed before anybody else has it. */
     s->scrub = s->scrub || !all;
@@ -174,7 +173,7 @@ bool pg_note_parameters(struct pg_server *s, const uint8_t *p, size_t n)
     p += 2;
     n -= 2;
     if (s->custom == NULL)
-        s->custom = pg_set_empty();
+        s->custom = vars_empty();
     for (uint32_t i = 0; i < count; i++) {
         uint32_t len = n >= 4 ? pg_get32(p) : 0;
         if (n < 4 || (len != UINT32_MAX && len > n - 4))
@@ -185,9 +184,8 @@ bool pg_note_parameters(struct pg_server *s, const uint8_t *p, size_t n)
             continue;
         /* A custom setting has a dot in its name; what can't be one is no setting's name. */
         if (len < PG_SETTING_MAX && memchr(p, '.', len) != NULL && memchr(p, 0, len) == NULL) {
-            struct pg_guc_set *fresh =
-                pg_set_with(s->custom, (const char *)p, len, PG_GUC_PLAIN, "", 0);
-            if (fresh != NULL && (++named > 8 || !pg_set_take(&s->custom, fresh)))
+            struct var_set *fresh = vars_with(s->custom, (const char *)p, len, VAR_PLAIN, "", 0);
+            if (fresh != NULL && (++named > 8 || !vars_take(&s->custom, fresh)))
                 return false;
         }
         p += len;
@@ -252,13 +250,13 @@ void pg_on_tag(struct pg_client *c, struct pg_server *s, const char *tag, size_t
 static bool reset_one(struct pg_client *c, struct pg_server *s, const struct pg_change *ch)
 {
     size_t len = strlen(ch->name);
-    struct pg_guc_entry e;
-    bool ok = pg_set_take(&s->applied, pg_set_without(s->applied, ch->name, len));
-    if (pg_guc_find(c->startup, ch->name, len, &e))
-        return pg_set_take(&c->current,
-                           pg_set_with(c->current, ch->name, len, e.form, e.value, e.value_len)) &&
+    struct var_entry e;
+    bool ok = vars_take(&s->applied, vars_without(s->applied, ch->name, len));
+    if (var_set_find(c->startup, ch->name, len, &e))
+        return vars_take(&c->current,
+                         vars_with(c->current, ch->name, len, e.form, e.value, e.value_len)) &&
                ok;
-    return pg_set_take(&c->current, pg_set_without(c->current, ch->name, len)) && ok;
+    return vars_take(&c->current, vars_without(c->current, ch->name, len)) && ok;
 }
 
 void pg_change_end(struct pg_client *c, struct pg_server *s)
@@ -273,20 +271,20 @@ void pg_change_end(struct pg_client *c, struct pg_server *s)
         size_t len = strlen(ch->name);
         switch (ch->kind) {
         case PG_CH_SET:
-            ok = pg_set_take(&c->current, pg_set_with(c->current, ch->name, len, PG_GUC_RAW,
-                                                      ch->value, ch->value_len));
+            ok = vars_take(&c->current,
+                           vars_with(c->current, ch->name, len, VAR_RAW, ch->value, ch->value_len));
             if (ok)
-                pg_set_assign(&s->applied, c->current);
+                vars_assign(&s->applied, c->current);
             if (ok)
-                pg_set_mark_proven(s->applied);
+                vars_mark_proven(s->applied);
             break;
         case PG_CH_RESET:
             ok = reset_one(c, s, ch);
             break;
         case PG_CH_RESET_ALL:
         case PG_CH_DISCARD_ALL:
-            pg_set_assign(&c->current, c->startup);
-            (void)pg_set_take(&s->applied, pg_set_empty());
+            vars_assign(&c->current, c->startup);
+            (void)vars_take(&s->applied, vars_empty());
             break;
         }
     } else {
@@ -317,7 +315,7 @@ bool pg_sync_settings(struct pg_client *c, struct pg_server *s, struct proto_out
     struct pg_guc_diff diff;
     s->sql.off = s->sql.len = 0;
     if (!pg_guc_diff(s->applied, c->current, NULL, &s->sql, &diff) || diff.changes == 0) {
-        pg_set_assign(&s->applied, c->current);
+        vars_assign(&s->applied, c->current);
         pg_sync_report(c, s, out);
         return false;
     }
@@ -329,8 +327,8 @@ bool pg_sync_settings(struct pg_client *c, struct pg_server *s, struct proto_out
     }
     if (s->unnamed != NULL)
         pg_stmt_put(&s->unnamed);
-    pg_set_assign(&s->before, s->applied);
-    pg_set_assign(&s->applied, c->current);
+    vars_assign(&s->before, s->applied);
+    vars_assign(&s->applied, c->current);
     s->set_failed = false;
     s->hold = !diff.proven || diff.privileged;
     return s->hold;
@@ -339,7 +337,7 @@ bool pg_sync_settings(struct pg_client *c, struct pg_server *s, struct proto_out
 void pg_restore_startup(struct pg_server *s, struct proto_out *out)
 {
     struct pg_guc_diff diff;
-    struct pg_guc_set *none = pg_set_empty();
+    struct var_set *none = vars_empty();
     s->sql.off = s->sql.len = 0;
     if (s->status == 'T' && pg_guc_diff(none, s->restore, NULL, &s->sql, &diff) &&
         diff.changes != 0) {
@@ -348,11 +346,11 @@ void pg_restore_startup(struct pg_server *s, struct proto_out *out)
         if (!put_set_query(s, out, 0, split) || (split < n && !put_set_query(s, out, split, n)))
             s->dying = true;
         pg_stmt_put(&s->unnamed);
-        pg_set_assign(&s->before, s->applied);
+        vars_assign(&s->before, s->applied);
         s->set_failed = false;
     }
-    pg_set_put(&none);
-    pg_set_put(&s->restore);
+    vars_put(&none);
+    vars_put(&s->restore);
 }
 
 bool pg_set_ready(struct pg_client *c, struct pg_server *s, struct proto_out *out)
@@ -363,8 +361,8 @@ bool pg_set_ready(struct pg_client *c, struct pg_server *s, struct proto_out *ou
     buf_release(&s->sql);
     if (!s->set_failed) {
         s->hold = false;
-        pg_set_put(&s->before);
-        pg_set_mark_proven(s->applied);
+        vars_put(&s->before);
+        vars_mark_proven(s->applied);
         if (c != NULL) {
             c->started = true;
             pg_sync_report(c, s, out);
@@ -372,8 +370,8 @@ bool pg_set_ready(struct pg_client *c, struct pg_server *s, struct proto_out *ou
         return true;
     }
     /* The batch was one transaction: nothing of it is in force. */
-    pg_set_assign(&s->applied, s->before);
-    pg_set_put(&s->before);
+    vars_assign(&s->applied, s->before);
+    vars_put(&s->before);
     if (c == NULL)
         return true;
     pg_put_error(out, "FATAL", s->set_code[0] != '\0' ? s->set_code : "22023", "%s", s->set_error);
@@ -385,7 +383,7 @@ struct report_arg {
     struct proto_out *out;
 };
 
-static void emit_report(void *arg, const struct pg_guc_entry *e)
+static void emit_report(void *arg, const struct var_entry *e)
 {
     struct proto_out *out = ((struct report_arg *)arg)->out;
     uint8_t head[PG_HEAD_BYTES] = {'S'};
@@ -403,8 +401,8 @@ void pg_sync_report(struct pg_client *c, struct pg_server *s, struct proto_out *
     if (c->report == s->report)
         return;
     struct report_arg arg = {.out = out};
-    pg_guc_each_difference(c->report, s->report, emit_report, &arg);
-    pg_set_assign(&c->report, s->report);
+    var_set_each_difference(c->report, s->report, emit_report, &arg);
+    vars_assign(&c->report, s->report);
 }
 
 enum proto_loan pg_begin(void *ps, void *pc, struct proto_out *out)
@@ -416,7 +414,7 @@ enum proto_loan pg_begin(void *ps, void *pc, struct proto_out *out)
     s->pin_statement[0] = '\0';
     s->drops_all = s->alone = s->bound = false;
     s->heal.state = PG_HEAL_OFF;
-    pg_set_put(&s->restore);
+    vars_put(&s->restore);
     s->raw = c->replication;
     s->in_session = c->pool_mode == PG_MODE_SESSION;
     s->reset_done = false;

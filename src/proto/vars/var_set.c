@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC
- * Interned settings: see pg_guc.h. The SQL between two sets is in pg_guc_sql.c.
+ * Interned settings: see var_set.h.
  *
  * Two hash tables: entries by (form, name, value), sets by their sorted array of entries. As equal
  * entries are one object, a set's identity is its array of pointers, and comparing two sets'
@@ -9,7 +9,7 @@
  */
 #include "config.h"
 
-#include "proto/pg/pg_guc_priv.h"
+#include "proto/vars/var_set_priv.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -21,23 +21,23 @@
 
 #define PART_MAX 63 /* NAMEDATALEN - 1 */
 
-struct pg_guc_table {
+struct var_table {
     uint32_t magic;
-#define PG_GUC_TABLE_MAGIC 0x70674755u
-    struct guc_value *values;
-    struct guc_node *nodes;
-    struct pg_guc_set *empty;
+#define VAR_TABLE_MAGIC 0x70674755u
+    struct var_value *values;
+    struct var_node *nodes;
+    struct var_set *empty;
 };
 
 /* uthash wants its handle inside the element. */
-struct guc_node {
+struct var_node {
     UT_hash_handle hh;
-    struct pg_guc_set set;
+    struct var_set set;
 };
 
-static struct guc_node *node_of(struct pg_guc_set *set)
+static struct var_node *node_of(struct var_set *set)
 {
-    return (struct guc_node *)((char *)set - offsetof(struct guc_node, set));
+    return (struct var_node *)((char *)set - offsetof(struct var_node, set));
 }
 
 static char lower(char c)
@@ -45,7 +45,7 @@ static char lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
 }
 
-int guc_name_compare(const char *a, size_t a_len, const char *b, size_t b_len)
+int var_name_compare(const char *a, size_t a_len, const char *b, size_t b_len)
 {
     for (size_t i = 0; i < a_len && i < b_len; i++) {
         int d = (uint8_t)lower(a[i]) - (uint8_t)lower(b[i]);
@@ -60,7 +60,7 @@ int guc_name_compare(const char *a, size_t a_len, const char *b, size_t b_len)
  * than an identifier would be cut when it is replayed. */
 static bool good_name(const char *name, size_t len)
 {
-    if (len == 0 || len > PG_GUC_NAME_MAX)
+    if (len == 0 || len > VAR_NAME_MAX)
         return false;
     for (size_t i = 0, part = 0; i <= len; i++, part++) {
         if (i == len || name[i] == '.') {
@@ -80,7 +80,7 @@ static bool good_name(const char *name, size_t len)
 /* ---- entries ----------------------------------------------------------------------------------
  */
 
-static void value_put(struct pg_guc_table *t, struct guc_value *v)
+static void value_put(struct var_table *t, struct var_value *v)
 {
     assert(v->refs > 0);
     if (--v->refs > 0)
@@ -90,18 +90,18 @@ static void value_put(struct pg_guc_table *t, struct guc_value *v)
 }
 
 /* The interned entry with one more reference. Its key is form, name, NUL, value. */
-static struct guc_value *value_get(struct pg_guc_table *t, const char *name, size_t name_len,
-                                   enum pg_guc_form form, const char *value, size_t len)
+static struct var_value *value_get(struct var_table *t, const char *name, size_t name_len,
+                                   enum var_form form, const char *value, size_t len)
 {
-    if (!good_name(name, name_len) || len > PG_GUC_VALUE_MAX || memchr(value, 0, len) != NULL)
+    if (!good_name(name, name_len) || len > VAR_VALUE_MAX || memchr(value, 0, len) != NULL)
         return NULL;
     size_t key_len = 1 + name_len + 1 + len;
-    struct guc_value *v = calloc(1, sizeof(*v) + key_len + 1), *known;
+    struct var_value *v = calloc(1, sizeof(*v) + key_len + 1), *known;
     if (v == NULL)
         return NULL;
     v->key[0] = (char)form;
     for (size_t i = 0; i < name_len; i++)
-        v->key[1 + i] = form == PG_GUC_REPORT ? name[i] : lower(name[i]);
+        v->key[1 + i] = form == VAR_REPORT ? name[i] : lower(name[i]);
     memcpy(v->key + 1 + name_len + 1, value, len);
     v->name_len = (uint32_t)name_len;
     v->value_len = (uint32_t)len;
@@ -123,7 +123,7 @@ static struct guc_value *value_get(struct pg_guc_table *t, const char *name, siz
 /* ---- sets -------------------------------------------------------------------------------------
  */
 
-static void node_free(struct pg_guc_table *t, struct guc_node *node)
+static void node_free(struct var_table *t, struct var_node *node)
 {
     HASH_DEL(t->nodes, node);
     for (uint32_t i = 0; i < node->set.count; i++)
@@ -131,12 +131,12 @@ static void node_free(struct pg_guc_table *t, struct guc_node *node)
     free(node);
 }
 
-static struct guc_node *node_create(struct pg_guc_table *t, uint32_t count)
+static struct var_node *node_create(struct var_table *t, uint32_t count)
 {
-    struct guc_node *node = calloc(1, sizeof(*node) + count * sizeof(node->set.values[0]));
+    struct var_node *node = calloc(1, sizeof(*node) + count * sizeof(node->set.values[0]));
     if (node == NULL)
         return NULL;
-    node->set.magic = PG_GUC_SET_MAGIC;
+    node->set.magic = VAR_SET_MAGIC;
     node->set.table = t;
     node->set.count = count;
     return node;
@@ -144,15 +144,15 @@ static struct guc_node *node_create(struct pg_guc_table *t, uint32_t count)
 
 /* Make this fresh node the set that it describes: an equal one if there is one. Takes the node and
  * the references of its entries. */
-static struct pg_guc_set *intern(struct guc_node *node)
+static struct var_set *intern(struct var_node *node)
 {
-    struct pg_guc_table *t = node->set.table;
+    struct var_table *t = node->set.table;
     size_t key_len = node->set.count * sizeof(node->set.values[0]);
-    struct guc_node *known = NULL;
+    struct var_node *known = NULL;
     uint32_t bytes = 0;
     for (uint32_t i = 0; i < node->set.count; i++)
         bytes += node->set.values[i]->name_len + node->set.values[i]->value_len;
-    if (bytes <= PG_GUC_SET_MAX) {
+    if (bytes <= VAR_SET_MAX) {
         HASH_FIND(hh, t->nodes, node->set.values, key_len, known);
         if (known == NULL) {
             node->set.refs = 1;
@@ -164,18 +164,18 @@ static struct pg_guc_set *intern(struct guc_node *node)
     for (uint32_t i = 0; i < node->set.count; i++)
         value_put(t, node->set.values[i]);
     free(node);
-    return known != NULL ? pg_guc_get(&known->set) : NULL;
+    return known != NULL ? var_set_get(&known->set) : NULL;
 }
 
 /* Where the name is, or would be. */
-static uint32_t position(const struct pg_guc_set *set, const char *name, size_t len, bool *found)
+static uint32_t position(const struct var_set *set, const char *name, size_t len, bool *found)
 {
     uint32_t low = 0, high = set->count;
     *found = false;
     while (low < high) {
         uint32_t mid = low + (high - low) / 2;
-        const struct guc_value *v = set->values[mid];
-        int d = guc_name_compare(guc_name(v), v->name_len, name, len);
+        const struct var_value *v = set->values[mid];
+        int d = var_name_compare(var_name(v), v->name_len, name, len);
         if (d == 0) {
             *found = true;
             return mid;
@@ -188,24 +188,24 @@ static uint32_t position(const struct pg_guc_set *set, const char *name, size_t 
     return low;
 }
 
-struct pg_guc_set *pg_guc_with(struct pg_guc_set *set, const char *name, size_t name_len,
-                               enum pg_guc_form form, const char *value, size_t value_len)
+struct var_set *var_set_with(struct var_set *set, const char *name, size_t name_len,
+                             enum var_form form, const char *value, size_t value_len)
 {
-    struct pg_guc_table *t = set->table;
+    struct var_table *t = set->table;
     bool found;
     uint32_t at = position(set, name, name_len, &found), rest = at + found;
     uint32_t count = set->count + !found;
-    assert(set->magic == PG_GUC_SET_MAGIC);
-    if (count > PG_GUC_ENTRIES_MAX)
+    assert(set->magic == VAR_SET_MAGIC);
+    if (count > VAR_ENTRIES_MAX)
         return NULL;
-    struct guc_value *v = value_get(t, name, name_len, form, value, value_len);
+    struct var_value *v = value_get(t, name, name_len, form, value, value_len);
     if (v == NULL)
         return NULL;
     if (found && set->values[at] == v) {
         value_put(t, v);
-        return pg_guc_get(set);
+        return var_set_get(set);
     }
-    struct guc_node *node = node_create(t, count);
+    struct var_node *node = node_create(t, count);
     if (node == NULL) {
         value_put(t, v);
         return NULL;
@@ -218,14 +218,14 @@ struct pg_guc_set *pg_guc_with(struct pg_guc_set *set, const char *name, size_t 
     return intern(node);
 }
 
-struct pg_guc_set *pg_guc_without(struct pg_guc_set *set, const char *name, size_t name_len)
+struct var_set *var_set_without(struct var_set *set, const char *name, size_t name_len)
 {
     bool found;
     uint32_t at = position(set, name, name_len, &found);
-    assert(set->magic == PG_GUC_SET_MAGIC);
+    assert(set->magic == VAR_SET_MAGIC);
     if (!found)
-        return pg_guc_get(set);
-    struct guc_node *node = node_create(set->table, set->count - 1);
+        return var_set_get(set);
+    struct var_node *node = node_create(set->table, set->count - 1);
     if (node == NULL)
         return NULL;
     memcpy(node->set.values, set->values, at * sizeof(set->values[0]));
@@ -236,36 +236,36 @@ struct pg_guc_set *pg_guc_without(struct pg_guc_set *set, const char *name, size
     return intern(node);
 }
 
-struct pg_guc_set *pg_guc_empty(struct pg_guc_table *table)
+struct var_set *var_set_empty(struct var_table *table)
 {
-    return pg_guc_get(table->empty);
+    return var_set_get(table->empty);
 }
 
-struct pg_guc_set *pg_guc_get(struct pg_guc_set *set)
+struct var_set *var_set_get(struct var_set *set)
 {
-    assert(set->magic == PG_GUC_SET_MAGIC && set->refs > 0);
+    assert(set->magic == VAR_SET_MAGIC && set->refs > 0);
     set->refs++;
     return set;
 }
 
-void pg_guc_put(struct pg_guc_set **set)
+void var_set_put(struct var_set **set)
 {
-    struct pg_guc_set *s = *set;
+    struct var_set *s = *set;
     *set = NULL;
     if (s == NULL)
         return;
-    assert(s->magic == PG_GUC_SET_MAGIC && s->refs > 0);
+    assert(s->magic == VAR_SET_MAGIC && s->refs > 0);
     if (--s->refs == 0)
         node_free(s->table, node_of(s));
 }
 
-struct pg_guc_table *pg_guc_table_create(void)
+struct var_table *var_table_create(void)
 {
-    struct pg_guc_table *t = calloc(1, sizeof(*t));
+    struct var_table *t = calloc(1, sizeof(*t));
     if (t == NULL)
         return NULL;
-    t->magic = PG_GUC_TABLE_MAGIC;
-    struct guc_node *node = node_create(t, 0);
+    t->magic = VAR_TABLE_MAGIC;
+    struct var_node *node = node_create(t, 0);
     t->empty = node != NULL ? intern(node) : NULL;
     if (t->empty == NULL) {
         free(t);
@@ -274,14 +274,14 @@ struct pg_guc_table *pg_guc_table_create(void)
     return t;
 }
 
-void pg_guc_table_destroy(struct pg_guc_table **table)
+void var_table_destroy(struct var_table **table)
 {
-    struct pg_guc_table *t = *table;
+    struct var_table *t = *table;
     *table = NULL;
     if (t == NULL)
         return;
-    assert(t->magic == PG_GUC_TABLE_MAGIC);
-    pg_guc_put(&t->empty);
+    assert(t->magic == VAR_TABLE_MAGIC);
+    var_set_put(&t->empty);
     assert(t->nodes == NULL && t->values == NULL);
     free(t);
 }
@@ -289,43 +289,43 @@ void pg_guc_table_destroy(struct pg_guc_table **table)
 /* ---- looking ----------------------------------------------------------------------------------
  */
 
-uint32_t pg_guc_count(const struct pg_guc_set *set)
+uint32_t var_set_count(const struct var_set *set)
 {
     return set->count;
 }
 
-struct pg_guc_entry pg_guc_at(const struct pg_guc_set *set, uint32_t i)
+struct var_entry var_set_at(const struct var_set *set, uint32_t i)
 {
-    assert(set->magic == PG_GUC_SET_MAGIC && i < set->count);
-    const struct guc_value *v = set->values[i];
-    return (struct pg_guc_entry){guc_name(v),  guc_string(v), v->name_len,
-                                 v->value_len, guc_form(v),   v->proven};
+    assert(set->magic == VAR_SET_MAGIC && i < set->count);
+    const struct var_value *v = set->values[i];
+    return (struct var_entry){var_name(v),  var_string(v), v->name_len,
+                              v->value_len, var_form(v),   v->proven};
 }
 
-bool pg_guc_find(const struct pg_guc_set *set, const char *name, size_t name_len,
-                 struct pg_guc_entry *out)
+bool var_set_find(const struct var_set *set, const char *name, size_t name_len,
+                  struct var_entry *out)
 {
     bool found;
     uint32_t at = position(set, name, name_len, &found);
     if (found)
-        *out = pg_guc_at(set, at);
+        *out = var_set_at(set, at);
     return found;
 }
 
-void pg_guc_mark_proven(struct pg_guc_set *set)
+void var_set_mark_proven(struct var_set *set)
 {
     for (uint32_t i = 0; i < set->count; i++)
         set->values[i]->proven = true;
 }
 
-void pg_guc_each_difference(const struct pg_guc_set *from, const struct pg_guc_set *to,
-                            void (*emit)(void *arg, const struct pg_guc_entry *entry), void *arg)
+void var_set_each_difference(const struct var_set *from, const struct var_set *to,
+                             void (*emit)(void *arg, const struct var_entry *entry), void *arg)
 {
     if (from == to)
         return;
     for (uint32_t i = 0; i < to->count; i++) {
-        struct pg_guc_entry now = pg_guc_at(to, i), before;
-        if (!pg_guc_find(from, now.name, now.name_len, &before) ||
+        struct var_entry now = var_set_at(to, i), before;
+        if (!var_set_find(from, now.name, now.name_len, &before) ||
             strcmp(now.value, before.value) != 0)
             emit(arg, &now);
     }
@@ -343,7 +343,7 @@ struct packed {
     uint8_t unused[2];
 };
 
-bool pg_guc_pack(const struct pg_guc_set *set, struct buf *out)
+bool var_set_pack(const struct var_set *set, struct buf *out)
 {
     size_t want = 0;
     for (uint32_t i = 0; i < set->count; i++)
@@ -352,7 +352,7 @@ bool pg_guc_pack(const struct pg_guc_set *set, struct buf *out)
     if (want != 0 && p == NULL)
         return false;
     for (uint32_t i = 0; i < set->count; i++) {
-        struct pg_guc_entry e = pg_guc_at(set, i);
+        struct var_entry e = var_set_at(set, i);
         struct packed head = {e.name_len, e.value_len, (uint8_t)e.form, e.proven, {0, 0}};
         memcpy(p, &head, sizeof(head));
         memcpy(p += sizeof(head), e.name, e.name_len);
@@ -365,7 +365,7 @@ bool pg_guc_pack(const struct pg_guc_set *set, struct buf *out)
 }
 
 /* One packed entry into the node; what it took of the bytes, or 0. */
-static size_t unpack_one(struct guc_node *node, const char *bytes, size_t len)
+static size_t unpack_one(struct var_node *node, const char *bytes, size_t len)
 {
     struct packed head;
     if (len < sizeof(head))
@@ -373,17 +373,16 @@ static size_t unpack_one(struct guc_node *node, const char *bytes, size_t len)
     memcpy(&head, bytes, sizeof(head));
     bytes += sizeof(head);
     len -= sizeof(head);
-    if (head.name_len > len || head.value_len > len - head.name_len || head.form > PG_GUC_REPORT)
+    if (head.name_len > len || head.value_len > len - head.name_len || head.form > VAR_REPORT)
         return 0;
-    struct guc_value *v =
-        value_get(node->set.table, bytes, head.name_len, (enum pg_guc_form)head.form,
-                  bytes + head.name_len, head.value_len);
+    struct var_value *v = value_get(node->set.table, bytes, head.name_len, (enum var_form)head.form,
+                                    bytes + head.name_len, head.value_len);
     if (v == NULL)
         return 0;
     uint32_t n = node->set.count;
     if (n > 0 &&
-        guc_name_compare(guc_name(node->set.values[n - 1]), node->set.values[n - 1]->name_len,
-                         guc_name(v), v->name_len) >= 0) {
+        var_name_compare(var_name(node->set.values[n - 1]), node->set.values[n - 1]->name_len,
+                         var_name(v), v->name_len) >= 0) {
         value_put(node->set.table, v);
         return 0;
     }
@@ -392,14 +391,14 @@ static size_t unpack_one(struct guc_node *node, const char *bytes, size_t len)
     return sizeof(head) + head.name_len + head.value_len;
 }
 
-struct pg_guc_set *pg_guc_unpack(struct pg_guc_table *table, const void *bytes, size_t len)
+struct var_set *var_set_unpack(struct var_table *table, const void *bytes, size_t len)
 {
     const char *p = bytes;
-    struct guc_node *node = node_create(table, PG_GUC_ENTRIES_MAX);
+    struct var_node *node = node_create(table, VAR_ENTRIES_MAX);
     if (node == NULL)
         return NULL;
     node->set.count = 0;
-    while (len > 0 && node->set.count < PG_GUC_ENTRIES_MAX) {
+    while (len > 0 && node->set.count < VAR_ENTRIES_MAX) {
         size_t used = unpack_one(node, p, len);
         if (used == 0)
             break;
@@ -408,7 +407,7 @@ struct pg_guc_set *pg_guc_unpack(struct pg_guc_table *table, const void *bytes, 
     }
     if (len == 0) {
         size_t size = sizeof(*node) + node->set.count * sizeof(node->set.values[0]);
-        struct guc_node *small = realloc(node, size);
+        struct var_node *small = realloc(node, size);
         return intern(small != NULL ? small : node);
     }
     for (uint32_t i = 0; i < node->set.count; i++)
