@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: ISC
+ * Numbers of the MySQL client/server protocol: capabilities, status flags, commands, errors.
+ * After "MySQL Source Code Documentation, Client/Server Protocol" and MariaDB's page of that name.
+ * Pure constants.
+ */
+#ifndef WEIR_PROTO_MYSQL_MY_CAPS_H
+#define WEIR_PROTO_MYSQL_MY_CAPS_H
+
+#include <stdint.h>
+
+#define MY_HEAD_BYTES  4u
+#define MY_PACKET_FULL 0xffffffu /* a payload of this length goes on in the next packet */
+#define MY_SALT_BYTES  20u
+
+/* ---- capabilities ---- */
+
+#define MY_CAP_LONG_PASSWORD     (1u << 0) /* also CLIENT_MYSQL: not a MariaDB with extensions */
+#define MY_CAP_FOUND_ROWS        (1u << 1)
+#define MY_CAP_LONG_FLAG         (1u << 2)
+#define MY_CAP_CONNECT_WITH_DB   (1u << 3)
+#define MY_CAP_LOCAL_FILES       (1u << 7)
+#define MY_CAP_IGNORE_SPACE      (1u << 8)
+#define MY_CAP_PROTOCOL_41       (1u << 9)
+#define MY_CAP_INTERACTIVE       (1u << 10)
+#define MY_CAP_SSL               (1u << 11)
+#define MY_CAP_TRANSACTIONS      (1u << 13)
+#define MY_CAP_SECURE_CONNECTION (1u << 15)
+#define MY_CAP_MULTI_STATEMENTS  (1u << 16)
+#define MY_CAP_MULTI_RESULTS     (1u << 17)
+#define MY_CAP_PS_MULTI_RESULTS  (1u << 18)
+#define MY_CAP_PLUGIN_AUTH       (1u << 19)
+#define MY_CAP_CONNECT_ATTRS     (1u << 20)
+#define MY_CAP_PLUGIN_LENENC     (1u << 21)
+#define MY_CAP_SESSION_TRACK     (1u << 23)
+
+/* What weir offers its clients (with SSL beside it where there is a certificate). Neither
+ * DEPRECATE_EOF nor SESSION_TRACK: docs/architecture.md says why one dialect serves everybody. */
+#define MY_CAPS_OFFERED                                                                            \
+    (MY_CAP_LONG_PASSWORD | MY_CAP_FOUND_ROWS | MY_CAP_LONG_FLAG | MY_CAP_CONNECT_WITH_DB |        \
+     MY_CAP_LOCAL_FILES | MY_CAP_IGNORE_SPACE | MY_CAP_PROTOCOL_41 | MY_CAP_INTERACTIVE |          \
+     MY_CAP_TRANSACTIONS | MY_CAP_SECURE_CONNECTION | MY_CAP_MULTI_STATEMENTS |                    \
+     MY_CAP_MULTI_RESULTS | MY_CAP_PS_MULTI_RESULTS | MY_CAP_PLUGIN_AUTH | MY_CAP_CONNECT_ATTRS |  \
+     MY_CAP_PLUGIN_LENENC)
+
+/* What weir asks of servers, as far as they have it. */
+#define MY_CAPS_WANTED                                                                             \
+    (MY_CAP_LONG_PASSWORD | MY_CAP_LONG_FLAG | MY_CAP_LOCAL_FILES | MY_CAP_PROTOCOL_41 |           \
+     MY_CAP_TRANSACTIONS | MY_CAP_SECURE_CONNECTION | MY_CAP_MULTI_STATEMENTS |                    \
+     MY_CAP_MULTI_RESULTS | MY_CAP_PS_MULTI_RESULTS | MY_CAP_PLUGIN_AUTH | MY_CAP_CONNECT_ATTRS |  \
+     MY_CAP_PLUGIN_LENENC | MY_CAP_SESSION_TRACK)
+
+/* ---- status flags ---- */
+
+#define MY_ST_IN_TRANS      0x0001u
+#define MY_ST_AUTOCOMMIT    0x0002u
+#define MY_ST_MORE_RESULTS  0x0008u
+#define MY_ST_CURSOR        0x0040u
+#define MY_ST_LAST_ROW      0x0080u
+#define MY_ST_NO_BACKSLASH  0x0200u
+#define MY_ST_STATE_CHANGED 0x4000u
+
+/* ---- commands ---- */
+
+enum my_command {
+    MY_COM_SLEEP = 0x00,
+    MY_COM_QUIT = 0x01,
+    MY_COM_INIT_DB = 0x02,
+    MY_COM_QUERY = 0x03,
+    MY_COM_FIELD_LIST = 0x04,
+    MY_COM_STATISTICS = 0x09,
+    MY_COM_PROCESS_INFO = 0x0a,
+    MY_COM_PROCESS_KILL = 0x0c,
+    MY_COM_DEBUG = 0x0d,
+    MY_COM_PING = 0x0e,
+    MY_COM_CHANGE_USER = 0x11,
+    MY_COM_BINLOG_DUMP = 0x12,
+    MY_COM_TABLE_DUMP = 0x13,
+    MY_COM_REGISTER_SLAVE = 0x15,
+    MY_COM_STMT_PREPARE = 0x16,
+    MY_COM_STMT_EXECUTE = 0x17,
+    MY_COM_STMT_SEND_LONG_DATA = 0x18,
+    MY_COM_STMT_CLOSE = 0x19,
+    MY_COM_STMT_RESET = 0x1a,
+    MY_COM_SET_OPTION = 0x1b,
+    MY_COM_STMT_FETCH = 0x1c,
+    MY_COM_BINLOG_DUMP_GTID = 0x1e,
+    MY_COM_RESET_CONNECTION = 0x1f,
+    MY_COM_STMT_BULK_EXECUTE = 0xfa,
+};
+
+/* ---- errors ---- */
+
+#define MY_ER_CON_COUNT          1040 /* 08004 */
+#define MY_ER_ACCESS_DENIED      1045 /* 28000 */
+#define MY_ER_NO_DB              1046 /* 3D000 */
+#define MY_ER_UNKNOWN_COM        1047 /* 08S01 */
+#define MY_ER_HANDSHAKE          1043 /* 08S01 */
+#define MY_ER_BAD_DB             1049 /* 42000 */
+#define MY_ER_SERVER_SHUTDOWN    1053 /* 08S01 */
+#define MY_ER_NO_SUCH_THREAD     1094 /* HY000 */
+#define MY_ER_PACKET_TOO_LARGE   1153 /* 08S01 */
+#define MY_ER_MALFORMED          1835 /* HY000 */
+#define MY_ER_LOCK_DEADLOCK      1213 /* 40001 */
+#define MY_ER_UNKNOWN_STMT       1243 /* HY000 */
+#define MY_ER_QUERY_INTERRUPTED  1317 /* 70100 */
+#define MY_ER_MAX_PREPARED       1461 /* 42000 */
+#define MY_ER_CLIENT_INTERACTION 4031 /* HY000 */
+#define MY_ER_OUT_OF_RESOURCES   1041 /* HY000 */
+#define MY_ER_UNKNOWN            1105 /* HY000 */
+#define MY_ER_LOCAL_INFILE       4166 /* HY000, MariaDB's number; MySQL's 3948 */
+#define MY_CR_CONN_HOST          2003
+#define MY_CR_SERVER_LOST        2013
+
+#endif

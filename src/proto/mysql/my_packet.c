@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: ISC
+ * See my_packet.h.
+ */
+#include "config.h"
+
+#include "proto/mysql/my_packet.h"
+
+#include <stdio.h>
+
+#define CHARSET_UTF8MB4 45u
+#define TYPE_LONGLONG   0x08u
+#define TYPE_VAR_STRING 0xfdu
+
+/* ---- reading ---- */
+
+uint64_t my_read_int(struct my_reader *r, unsigned bytes)
+{
+    uint64_t v = 0;
+    if (my_left(r) < bytes) {
+        r->bad = true;
+        return 0;
+    }
+    for (unsigned i = 0; i < bytes; i++)
+        v |= (uint64_t)r->p[i] << (8 * i);
+    r->p += bytes;
+    return v;
+}
+
+uint64_t my_read_lenenc(struct my_reader *r)
+{
+    uint64_t first = my_read_int(r, 1);
+    switch (first) {
+    case 0xfb:
+    case 0xff:
+        r->bad = true;
+        return 0;
+    case 0xfc:
+        return my_read_int(r, 2);
+    case 0xfd:
+        return my_read_int(r, 3);
+    case 0xfe:
+        return my_read_int(r, 8);
+    default:
+        return first;
+    }
+}
+
+struct my_view my_read_bytes(struct my_reader *r, size_t n)
+{
+    struct my_view v = {r->p, n};
+    if (my_left(r) < n) {
+        r->bad = true;
+        return (struct my_view){NULL, 0};
+    }
+    r->p += n;
+    return v;
+}
+
+struct my_view my_read_lenenc_bytes(struct my_reader *r)
+{
+    if (my_left(r) != 0 && *r->p == 0xfb) {
+        r->p++;
+        return (struct my_view){NULL, 0};
+    }
+    uint64_t n = my_read_lenenc(r);
+    if (r->bad || n > my_left(r)) {
+        r->bad = true;
+        return (struct my_view){NULL, 0};
+    }
+    return my_read_bytes(r, (size_t)n);
+}
+
+struct my_view my_read_nul(struct my_reader *r)
+{
+    const uint8_t *nul = my_left(r) != 0 ? memchr(r->p, 0, my_left(r)) : NULL;
+    if (nul == NULL) {
+        r->bad = true;
+        return (struct my_view){NULL, 0};
+    }
+    struct my_view v = {r->p, (size_t)(nul - r->p)};
+    r->p = nul + 1;
+    return v;
+}
+
+struct my_view my_read_rest(struct my_reader *r)
+{
+    return my_read_bytes(r, my_left(r));
+}
+
+bool my_read_ok(const uint8_t *payload, size_t n, bool session_track, struct my_ok *ok)
+{
+    struct my_reader r = my_reader_of(payload, n);
+    memset(ok, 0, sizeof *ok);
+    if (my_read_int(&r, 1) != 0)
+        return false;
+    ok->affected = my_read_lenenc(&r);
+    ok->insert_id = my_read_lenenc(&r);
+    ok->status = (uint16_t)my_read_int(&r, 2);
+    ok->warnings = (uint16_t)my_read_int(&r, 2);
+    if (r.bad)
+        return false;
+    if (!session_track) {
+        ok->info = my_read_rest(&r);
+        return true;
+    }
+    if (my_left(&r) == 0) /* left out altogether when there is neither text nor change */
+        return true;
+    ok->info = my_read_lenenc_bytes(&r);
+    if ((ok->status & MY_ST_STATE_CHANGED) != 0 && my_left(&r) != 0)
+        ok->state = my_read_lenenc_bytes(&r);
+    return !r.bad;
+}
+
+/* ---- writing ---- */
+
+size_t my_write_lenenc(uint8_t *to, uint64_t v)
+{
+    unsigned bytes = v < 0xfb ? 0 : v <= 0xffff ? 2 : v <= 0xffffff ? 3 : 8;
+    if (bytes == 0) {
+        to[0] = (uint8_t)v;
+        return 1;
+    }
+    to[0] = bytes == 2 ? 0xfc : bytes == 3 ? 0xfd : 0xfe;
+    for (unsigned i = 0; i < bytes; i++)
+        to[1 + i] = (uint8_t)(v >> (8 * i));
+    return 1 + bytes;
+}
+
+size_t my_write_ok(uint8_t *to, uint8_t seq, const struct my_ok *ok)
+{
+    size_t n = MY_HEAD_BYTES;
+    to[n++] = 0;
+    n += my_write_lenenc(to + n, ok->affected);
+    n += my_write_lenenc(to + n, ok->insert_id);
+    uint16_t status = (uint16_t)(ok->status & ~MY_ST_STATE_CHANGED);
+    to[n++] = (uint8_t)status;
+    to[n++] = (uint8_t)(status >> 8);
+    to[n++] = (uint8_t)ok->warnings;
+    to[n++] = (uint8_t)(ok->warnings >> 8);
+    if (ok->info.n != 0)
+        memcpy(to + n, ok->info.p, ok->info.n);
+    n += ok->info.n;
+    my_put_head(to, (uint32_t)(n - MY_HEAD_BYTES), seq);
+    return n;
+}
+
+size_t my_write_eof(uint8_t *to, uint8_t seq, uint16_t status, uint16_t warnings)
+{
+    my_put_head(to, 5, seq);
+    to[4] = 0xfe;
+    to[5] = (uint8_t)warnings;
+    to[6] = (uint8_t)(warnings >> 8);
+    to[7] = (uint8_t)status;
+    to[8] = (uint8_t)(status >> 8);
+    return 9;
+}
+
+size_t my_write_err(uint8_t *to, uint8_t seq, unsigned code, const char *state, const char *text)
+{
+    size_t n = MY_HEAD_BYTES;
+    to[n++] = 0xff;
+    to[n++] = (uint8_t)code;
+    to[n++] = (uint8_t)(code >> 8);
+    if (state != NULL) {
+        to[n++] = '#';
+        memcpy(to + n, state, 5);
+        n += 5;
+    }
+    size_t len = strlen(text);
+    if (len > MY_ERR_MAX - n)
+        len = MY_ERR_MAX - n;
+    memcpy(to + n, text, len);
+    n += len;
+    my_put_head(to, (uint32_t)(n - MY_HEAD_BYTES), seq);
+    return n;
+}
+
+bool my_put_packet(struct buf *out, uint8_t seq, const void *payload, size_t n)
+{
+    uint8_t *to = n < MY_PACKET_FULL ? buf_reserve(out, MY_HEAD_BYTES + n) : NULL;
+    if (to == NULL)
+        return false;
+    my_put_head(to, (uint32_t)n, seq);
+    if (n != 0)
+        memcpy(to + MY_HEAD_BYTES, payload, n);
+    buf_commit(out, MY_HEAD_BYTES + n);
+    return true;
+}
+
+bool my_put_err(struct buf *out, uint8_t seq, unsigned code, const char *state, const char *text)
+{
+    uint8_t packet[MY_ERR_MAX];
+    return buf_append(out, packet, my_write_err(packet, seq, code, state, text));
+}
+
+static bool put_lenenc_text(struct buf *b, const char *text)
+{
+    uint8_t head[9];
+    size_t n = strlen(text);
+    return buf_append(b, head, my_write_lenenc(head, n)) && buf_append(b, text, n);
+}
+
+/* Protocol::ColumnDefinition41 of a text column. */
+static bool put_column(struct buf *out, uint8_t seq, const char *name)
+{
+    static const uint8_t tail[] = {
+        0x0c, CHARSET_UTF8MB4, 0, 0, 4, 0, 0, TYPE_VAR_STRING, 0, 0, 0, 0, 0};
+    struct buf b = {0};
+    bool ok = put_lenenc_text(&b, "def") && put_lenenc_text(&b, "") && put_lenenc_text(&b, "") &&
+              put_lenenc_text(&b, "") && put_lenenc_text(&b, name) && put_lenenc_text(&b, "") &&
+              buf_append(&b, tail, sizeof tail) &&
+              my_put_packet(out, seq, buf_head(&b), buf_len(&b));
+    buf_release(&b);
+    return ok;
+}
+
+static bool put_row(struct buf *out, uint8_t seq, const char *const *cells, size_t n)
+{
+    static const uint8_t null = 0xfb;
+    struct buf b = {0};
+    bool ok = true;
+    for (size_t i = 0; ok && i < n; i++)
+        ok = cells[i] != NULL ? put_lenenc_text(&b, cells[i]) : buf_append(&b, &null, 1);
+    ok = ok && my_put_packet(out, seq, buf_head(&b), buf_len(&b));
+    buf_release(&b);
+    return ok;
+}
+
+bool my_put_answer(struct buf *out, uint8_t seq, const struct my_answer *a)
+{
+    uint8_t packet[16], count[9];
+    bool ok = my_put_packet(out, seq++, count, my_write_lenenc(count, a->n_columns));
+    for (size_t i = 0; ok && i < a->n_columns; i++)
+        ok = put_column(out, seq++, a->columns[i]);
+    ok = ok && buf_append(out, packet, my_write_eof(packet, seq++, a->status, 0));
+    for (size_t i = 0; ok && i < a->n_rows; i++)
+        ok = put_row(out, seq++, a->cells + i * a->n_columns, a->n_columns);
+    return ok && buf_append(out, packet, my_write_eof(packet, seq, a->status, a->warnings));
+}

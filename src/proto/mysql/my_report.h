@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: ISC
+ * What a server said of itself when a connection was opened: what clients are greeted with, and the
+ * values that a session begins with. Immutable and counted; any thread.
+ */
+#ifndef WEIR_PROTO_MYSQL_MY_REPORT_H
+#define WEIR_PROTO_MYSQL_MY_REPORT_H
+
+#include "proto/vars/vars.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct my_report {
+    _Atomic uint32_t refs;
+    char version[64];
+    uint8_t charset; /* the server's default collation, if it fits the greeting */
+    bool mariadb;
+    struct var_set *base; /* variables of a session that has set nothing; NULL: not known */
+};
+
+struct my_report *my_report_create(const char *version, uint8_t charset, bool mariadb);
+struct my_report *my_report_get(struct my_report *r);
+/* Gives the reference back and clears the pointer; NULL is fine. */
+void my_report_put(struct my_report **r);
+
+/* ---- collations: the number in a handshake and its names ---- */
+
+struct my_collation {
+    uint16_t id;
+    const char *charset, *collation;
+};
+/* NULL: not known. */
+const struct my_collation *my_collation_find(unsigned id);
+const struct my_collation *my_collation_named(const char *collation);
+
+/* Is the character set one whose second bytes can look like a quote or a backslash? */
+bool my_charset_is_unsafe(const char *charset);
+
+#endif

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: ISC
+ * See my_text.h.
+ */
+#include "config.h"
+
+#include "proto/mysql/my_text.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+/* ---- texts ---- */
+
+struct text_node {
+    UT_hash_handle hh;
+    struct my_text text;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct text_node *texts;
+
+static struct text_node *node_of(const struct my_text *t)
+{
+    return (struct text_node *)(uintptr_t)((const char *)t - offsetof(struct text_node, text));
+}
+
+struct my_text *my_text_intern(const char *context, const char *sql, size_t n, uint64_t flags)
+{
+    size_t at = strlen(context) + 1;
+    struct text_node *known, *fresh = calloc(1, sizeof *fresh + at + n + 1);
+    if (fresh == NULL)
+        return NULL;
+    struct my_text *t = &fresh->text;
+    memcpy(t->key, context, at);
+    memcpy(t->key + at, sql, n);
+    t->key_len = (uint32_t)(at + n);
+    t->text_at = (uint32_t)at;
+    t->text_len = (uint32_t)n;
+    t->flags = flags;
+    t->refs = 1;
+    pthread_mutex_lock(&lock);
+    HASH_FIND(hh, texts, t->key, t->key_len, known);
+    if (known != NULL) {
+        known->text.refs++;
+        t = &known->text;
+        free(fresh);
+    } else {
+        HASH_ADD(hh, texts, text.key, t->key_len, fresh);
+        if (fresh->hh.tbl == NULL) {
+            free(fresh);
+            t = NULL;
+        }
+    }
+    pthread_mutex_unlock(&lock);
+    return t;
+}
+
+struct my_text *my_text_get(struct my_text *t)
+{
+    pthread_mutex_lock(&lock);
+    t->refs++;
+    pthread_mutex_unlock(&lock);
+    return t;
+}
+
+void my_text_put(struct my_text **tp)
+{
+    struct my_text *t = *tp;
+    if (t == NULL)
+        return;
+    *tp = NULL;
+    pthread_mutex_lock(&lock);
+    if (--t->refs == 0) {
+        struct text_node *node = node_of(t);
+        HASH_DEL(texts, node);
+        free(node);
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+/* ---- a client's statements ---- */
+
+struct stmt_node {
+    UT_hash_handle hh;
+    struct my_stmt stmt;
+};
+
+struct my_stmts {
+    struct stmt_node *by_id;
+    uint32_t last;
+};
+
+static void stmt_free(struct my_stmts *all, struct stmt_node *node)
+{
+    HASH_DEL(all->by_id, node);
+    my_text_put(&node->stmt.text);
+    free(node->stmt.types);
+    buf_release(&node->stmt.longs);
+    free(node);
+}
+
+struct my_stmt *my_stmts_add(struct my_stmts **allp, struct my_text *text, uint16_t params,
+                             uint16_t columns)
+{
+    struct my_stmts *all = *allp;
+    if (all == NULL && (all = *allp = calloc(1, sizeof *all)) == NULL)
+        return NULL;
+    struct stmt_node *node = calloc(1, sizeof *node);
+    if (node == NULL)
+        return NULL;
+    do /* after four thousand millions of them */
+        if (++all->last == 0 || all->last == UINT32_MAX)
+            all->last = 1;
+    while (my_stmts_find(all, all->last) != NULL);
+    node->stmt.id = all->last;
+    node->stmt.params = params;
+    node->stmt.columns = columns;
+    HASH_ADD(hh, all->by_id, stmt.id, sizeof node->stmt.id, node);
+    if (node->hh.tbl == NULL) {
+        free(node);
+        return NULL;
+    }
+    node->stmt.text = my_text_get(text);
+    return &node->stmt;
+}
+
+struct my_stmt *my_stmts_find(const struct my_stmts *all, uint32_t id)
+{
+    struct stmt_node *node = NULL;
+    if (all != NULL)
+        HASH_FIND(hh, all->by_id, &id, sizeof id, node);
+    return node != NULL ? &node->stmt : NULL;
+}
+
+uint32_t my_stmts_last(const struct my_stmts *all)
+{
+    return all != NULL ? all->last : 0;
+}
+
+void my_stmts_remove(struct my_stmts **allp, uint32_t id)
+{
+    struct my_stmts *all = *allp;
+    struct stmt_node *node = NULL;
+    if (all != NULL)
+        HASH_FIND(hh, all->by_id, &id, sizeof id, node);
+    if (node != NULL)
+        stmt_free(all, node);
+}
+
+void my_stmts_clear(struct my_stmts **allp)
+{
+    struct my_stmts *all = *allp;
+    struct stmt_node *node, *next;
+    if (all == NULL)
+        return;
+    HASH_ITER(hh, all->by_id, node, next)
+    stmt_free(all, node);
+    free(all);
+    *allp = NULL;
+}
+
+uint32_t my_stmts_count(const struct my_stmts *all)
+{
+    return all != NULL ? HASH_COUNT(all->by_id) : 0;
+}
+
+bool my_stmt_set_types(struct my_stmt *s, const uint8_t *types)
+{
+    size_t n = 2u * s->params;
+    if (s->types != NULL && memcmp(s->types, types, n) == 0)
+        return true;
+    uint8_t *copy = realloc(s->types, n);
+    if (copy == NULL)
+        return false;
+    memcpy(copy, types, n);
+    s->types = copy;
+    /* A number for these types: a hash will do, for a wrong match needs two types of one statement
+     * that collide. FNV-1a. */
+    uint32_t h = 2166136261u;
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ types[i]) * 16777619u;
+    s->types_id = h != 0 ? h : 1;
+    return true;
+}
+
+/* ---- a server connection's ---- */
+
+struct cache_node {
+    UT_hash_handle hh;
+    TAILQ_ENTRY(cache_node) link; /* least recently used first */
+    struct my_text *text;         /* the key */
+    struct my_cached cached;
+};
+
+struct my_cache {
+    struct cache_node *by_text;
+    TAILQ_HEAD(, cache_node) used;
+};
+
+static struct cache_node *cache_node_of(struct my_cache *c, const struct my_text *text)
+{
+    struct cache_node *node = NULL;
+    if (c != NULL)
+        HASH_FIND_PTR(c->by_text, &text, node);
+    return node;
+}
+
+static void cache_free(struct my_cache *c, struct cache_node *node)
+{
+    HASH_DEL(c->by_text, node);
+    TAILQ_REMOVE(&c->used, node, link);
+    my_text_put(&node->text);
+    free(node);
+}
+
+struct my_cached *my_cache_find(struct my_cache **cp, const struct my_text *text)
+{
+    struct cache_node *node = cache_node_of(*cp, text);
+    if (node == NULL)
+        return NULL;
+    TAILQ_REMOVE(&(*cp)->used, node, link);
+    TAILQ_INSERT_TAIL(&(*cp)->used, node, link);
+    return &node->cached;
+}
+
+bool my_cache_add(struct my_cache **cp, struct my_text *text, uint32_t server_id, uint32_t limit,
+                  uint32_t close[2], unsigned *n_close)
+{
+    struct my_cache *c = *cp;
+    *n_close = 0;
+    if (c == NULL) {
+        if ((c = *cp = calloc(1, sizeof *c)) == NULL)
+            return false;
+        TAILQ_INIT(&c->used);
+    }
+    struct cache_node *node = cache_node_of(c, text);
+    if (node != NULL) {
+        close[(*n_close)++] = node->cached.server_id;
+        node->cached = (struct my_cached){.server_id = server_id};
+        (void)my_cache_find(cp, text);
+        return true;
+    }
+    if ((node = calloc(1, sizeof *node)) == NULL)
+        return false;
+    node->text = text;
+    node->cached.server_id = server_id;
+    HASH_ADD_PTR(c->by_text, text, node);
+    if (node->hh.tbl == NULL) {
+        free(node);
+        return false;
+    }
+    (void)my_text_get(text);
+    TAILQ_INSERT_TAIL(&c->used, node, link);
+    if (HASH_COUNT(c->by_text) > (limit != 0 ? limit : 1)) {
+        struct cache_node *old = TAILQ_FIRST(&c->used);
+        close[(*n_close)++] = old->cached.server_id;
+        cache_free(c, old);
+    }
+    return true;
+}
+
+void my_cache_clear(struct my_cache **cp)
+{
+    struct my_cache *c = *cp;
+    struct cache_node *node, *next;
+    if (c == NULL)
+        return;
+    HASH_ITER(hh, c->by_text, node, next)
+    cache_free(c, node);
+    free(c);
+    *cp = NULL;
+}
+
+uint32_t my_cache_count(const struct my_cache *c)
+{
+    return c != NULL ? HASH_COUNT(c->by_text) : 0;
+}

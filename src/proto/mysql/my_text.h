@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: ISC
+ * Prepared statements, apart from any one connection.
+ *
+ *   my_text    a statement's text with what it means (schema, SQL mode, character set), known once
+ *              to the whole process; immutable, counted
+ *   my_stmts   what one client has prepared: its own numbers -> my_text, and the parameter types
+ *              it sent with its first execution, which the protocol sends only once
+ *   my_cache   what one server connection has prepared: my_text -> the server's number, least
+ *              recently used first to go
+ *
+ * Threads: the table of texts has a lock; my_stmts belongs to the client's worker, my_cache to the
+ * worker that holds the server connection.
+ */
+#ifndef WEIR_PROTO_MYSQL_MY_TEXT_H
+#define WEIR_PROTO_MYSQL_MY_TEXT_H
+
+#include "base/buf.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct my_text {
+    uint64_t flags; /* MY_DO_* of the text */
+    uint32_t refs;
+    uint32_t key_len; /* context, NUL, text */
+    uint32_t text_at;
+    uint32_t text_len;
+    char key[];
+};
+
+static inline const char *my_text_sql(const struct my_text *t)
+{
+    return t->key + t->text_at;
+}
+
+/* The text in this context (a string that names schema, mode and character set); holds a
+ * reference. NULL: out of memory. */
+struct my_text *my_text_intern(const char *context, const char *sql, size_t n, uint64_t flags);
+struct my_text *my_text_get(struct my_text *t);
+void my_text_put(struct my_text **t); /* NULL is fine */
+
+/* ---- a client's statements ---- */
+
+#define MY_LONG_DATA_MAX (64u * 1024u * 1024u) /* of one statement, until it is executed */
+
+struct my_stmt {
+    uint32_t id;
+    uint16_t params, columns;
+    bool cursor; /* open on the server connection that it holds */
+    struct my_text *text;
+    uint8_t *types;    /* 2 * params bytes as the client sent them last, or NULL */
+    uint32_t types_id; /* names these types: equal ones have equal numbers, never 0 */
+    struct buf longs;  /* whole COM_STMT_SEND_LONG_DATA packets */
+};
+
+struct my_stmts;
+/* Add with the next free number. Takes its own reference on `text`. NULL: out of memory. */
+struct my_stmt *my_stmts_add(struct my_stmts **all, struct my_text *text, uint16_t params,
+                             uint16_t columns);
+struct my_stmt *my_stmts_find(const struct my_stmts *all, uint32_t id);
+/* The number that was given last; 0: none. (MariaDB: 0xffffffff means that one.) */
+uint32_t my_stmts_last(const struct my_stmts *all);
+void my_stmts_remove(struct my_stmts **all, uint32_t id);
+void my_stmts_clear(struct my_stmts **all);
+uint32_t my_stmts_count(const struct my_stmts *all);
+/* Remember the types of an execution; false: out of memory. */
+bool my_stmt_set_types(struct my_stmt *s, const uint8_t *types);
+
+/* ---- a server connection's ---- */
+
+struct my_cached {
+    uint32_t server_id;
+    uint32_t types_id; /* bound there last; 0: none */
+};
+
+struct my_cache;
+/* NULL: not there. Valid until the next call; counts as used just now. */
+struct my_cached *my_cache_find(struct my_cache **c, const struct my_text *text);
+/* It is prepared there under this number. What has to go (the number it had before, or the least
+ * recently used one beyond `limit`) is put into `close`, at most two. false: out of memory. */
+bool my_cache_add(struct my_cache **c, struct my_text *text, uint32_t server_id, uint32_t limit,
+                  uint32_t close[2], unsigned *n_close);
+void my_cache_clear(struct my_cache **c);
+uint32_t my_cache_count(const struct my_cache *c);
+
+#endif
