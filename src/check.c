@@ -5,40 +5,16 @@
 
 #include "check.h"
 
-#include "base/buf.h"
 #include "conf/conf.h"
 #include "conf/userlist.h"
-#include "proto/pg/pg_ask.h"
+#include "worker/params.h"
+#include "worker/protocols.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static bool put(struct buf *b, const char *key, const char *value)
-{
-    if (value == NULL || value[0] == '\0')
-        return true;
-    if (!buf_printf(b, "%s='", key))
-        return false;
-    for (; *value != '\0'; value++)
-        if (((*value == '\'' || *value == '\\') && !buf_append(b, "\\", 1)) ||
-            !buf_append(b, value, 1))
-            return false;
-    return buf_append(b, "' ", 2);
-}
-
-static bool conninfo(const struct conf_database *db, const char *user, const char *password,
-                     struct buf *b)
-{
-    bool ok = true;
-    for (size_t i = 0; ok && i < db->n_params; i++)
-        ok = put(b, db->params[i].key, db->params[i].value);
-    return ok && put(b, "dbname", db->dbname != NULL ? db->dbname : db->name) &&
-           put(b, "user", user) && put(b, "password", password) &&
-           buf_append(b, "connect_timeout=5", 18);
-}
-
 static unsigned bound_of(const struct conf *conf, const struct conf_database *db,
-                         const struct pg_facts *f)
+                         const struct server_facts *f)
 {
     const struct conf_server *s = conf_server_find(conf, db->server);
     struct conf_bound bound =
@@ -52,35 +28,52 @@ static unsigned bound_of(const struct conf *conf, const struct conf_database *db
     return n;
 }
 
+/* As whom the database is asked; false: why not is in `e`. */
+static bool ask(const struct conf *conf, const struct conf_database *db, const char **user,
+                const struct userlist *users, struct server_facts *f, struct err *e)
+{
+    const struct server_ops *ops = protocol_of(db->proto)->server;
+    struct server_keys keys = {.k[0].name = ""};
+    if (db->user == NULL && users != NULL && userlist_count(users) != 0)
+        *user = userlist_at(users, 0)->name;
+    else
+        *user = db->user != NULL ? db->user : "";
+    struct dial_as as = {.user = *user, .database = db->name, .password = db->password};
+    const struct userlist_user *u = users != NULL ? userlist_find(users, *user) : NULL;
+    if (as.password == NULL && u != NULL && u->secret[0] != '\0') {
+        enum keys_kind kind = ops->keys(u->secret, NULL, &keys);
+        as.password = kind == KEYS_PASSWORD ? u->secret : NULL;
+        as.keys = kind == KEYS_FOUND ? &keys : NULL;
+    }
+    struct params_kept *ps = params_keep(conf, db, &as);
+    explicit_bzero(&keys, sizeof keys);
+    if (ps == NULL) {
+        err_set(e, "out of memory");
+        return false;
+    }
+    bool ok = ops->ask_facts(ps->p, ps->n, f, e);
+    params_forget(&ps);
+    return ok;
+}
+
 static bool check_database(const struct conf *conf, const struct conf_database *db,
                            const struct userlist *users, struct conf_report *report, FILE *to)
 {
-    const char *user = db->user;
-    const char *password = db->password;
-    struct buf b = {0};
+    const char *user;
     struct err e = {""};
-    struct pg_facts f;
-    if (db->proto != CONF_PROTO_POSTGRES) {
+    struct server_facts f;
+    if (protocol_of(db->proto) == NULL) {
         fprintf(to, "%-16s %-28s MySQL is not served yet\n", db->name, db->server);
         conf_report_add(report, CONF_ERROR, NULL, 0,
                         "%s: MySQL and MariaDB databases are not served yet; use a postgres:// URL",
                         db->name);
         return false;
     }
-    if (user == NULL && users != NULL && userlist_count(users) != 0)
-        user = userlist_at(users, 0)->name;
-    const struct userlist_user *u =
-        users != NULL && user != NULL ? userlist_find(users, user) : NULL;
-    if (password == NULL && u != NULL && u->kind == USERLIST_PLAIN)
-        password = u->secret;
-    bool ok = conninfo(db, user, password, &b) && pg_ask_facts((const char *)buf_head(&b), &f, &e);
-    if (buf_len(&b) != 0)
-        explicit_bzero(buf_head(&b), buf_len(&b));
-    buf_release(&b);
+    bool ok = ask(conf, db, &user, users, &f, &e);
     if (!ok) {
         fprintf(to, "%-16s %-28s %s\n", db->name, db->server, "can't connect");
         conf_report_add(report, CONF_ERROR, NULL, 0, "%s: can't connect to %s as \"%s\": %s",
-                        db->name, db->server, user != NULL ? user : "", e.text);
+                        db->name, db->server, user, e.text);
         return false;
     }
     unsigned bound = bound_of(conf, db, &f);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC
  * The seam between the worker, which moves bytes and holds loans, and a protocol, which knows what
- * the bytes mean. PostgreSQL fills it in today (proto/pg), MySQL next; the worker never learns
- * which of them it serves.
+ * the bytes mean. proto/pg and proto/mysql fill it in; the worker never learns which of them
+ * it serves.
  *
  * A protocol keeps one object for each client and one for each server connection, embedded behind
  * the worker's own. Functions take bytes and return what is to be sent: spans that point into those
@@ -37,6 +37,18 @@ struct proto_out {
     size_t arena_used, arena_size;
     unsigned queries;  /* of the client's that were answered */
     bool close_client; /* what the client was sent can't be ended in order: close it */
+    /* from_client: the client, to whom nothing is owed, wants another of weir's clients (its id as
+     * in login_welcome) stopped; the message is used, the verdict is PROTO_WAIT. say() with
+     * PROTO_EV_KILL_DONE or PROTO_EV_KILL_UNKNOWN follows, with no bytes at `in`, and is to answer
+     * it; until then from_client isn't called. */
+    uint32_t kill_id;
+    uint8_t kill; /* enum proto_kill */
+};
+
+enum proto_kill {
+    PROTO_KILL_NONE,
+    PROTO_KILL_QUERY,   /* its statement */
+    PROTO_KILL_SESSION, /* its session, too */
 };
 
 /* Room that must be left for a call to go on: one step writes at most this much. */
@@ -101,6 +113,8 @@ enum proto_event {
     PROTO_EV_KILLED,        /* by the administrator: closed */
     PROTO_EV_NO_MEMORY,     /* closed */
     PROTO_EV_BAD_SETTING,   /* the server refused the client's startup settings: closed */
+    PROTO_EV_KILL_DONE,     /* answer to proto_out.kill: kept */
+    PROTO_EV_KILL_UNKNOWN,  /* there is no such client, or none of this user's: kept */
 };
 
 /* For SHOW. */

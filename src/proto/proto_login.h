@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "proto/proto.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,6 +29,14 @@ enum login_step {
     LOGIN_REFUSED, /* send `out` and close; reason() is for the log */
 };
 
+/* Where the server speaks first: what the first packet says. */
+struct login_greeting {
+    uint32_t id;  /* the connection's, as it will be welcomed with */
+    void *report; /* what a server of this protocol reported (see server_ops.report), or NULL */
+    bool local;   /* came by a Unix socket */
+    bool tls;     /* TLS is configured */
+};
+
 /* What a client said of itself. Strings live as long as the login. */
 struct login_asked {
     const char *user;     /* as written */
@@ -37,11 +46,23 @@ struct login_asked {
     const char *application_name;   /* "" when not given */
     int replication;                /* 0: no, 1: physical, 2: logical */
     uint32_t cancel_id, cancel_key; /* LOGIN_CANCEL */
+    uint32_t pool_flags; /* fixed when a server connection logs in: clients that differ in them
+                            never share one (MySQL: CLIENT_FOUND_ROWS); 0 where there is none */
+};
+
+/* The setting auth_type. What a protocol has no such exchange for it asks for in its own way. */
+enum login_auth {
+    LOGIN_AUTH_TRUST,
+    LOGIN_AUTH_PLAIN,
+    LOGIN_AUTH_MD5,
+    LOGIN_AUTH_SCRAM,
+    LOGIN_AUTH_CERT,
+    LOGIN_AUTH_ANY
 };
 
 struct login_policy {
-    int auth_type; /* the protocol's own enum, from the setting */
-    int tls_mode;  /* 0 off, 1 offered, 2 required */
+    enum login_auth auth_type;
+    int tls_mode; /* 0 off, 1 offered, 2 required */
     uint32_t scram_iterations;
     bool mock_scram; /* unknown users are asked as if their secret were a SCRAM one */
 };
@@ -65,9 +86,24 @@ struct login_welcome {
     bool console;
 };
 
+/* What a login revealed that server logins can use where the password isn't known: PostgreSQL 32
+ * bytes (SCRAM ClientKey), MySQL 20 (SHA1(password)) or 32 (SHA256(password)). To be wiped. */
+struct login_proof {
+    uint8_t key[32];
+    uint8_t n;
+};
+
 struct login_ops {
+    /* Once, before any thread. */
+    bool (*init)(struct err *e);
+    /* Do now what a login by this secret costs once, so that no worker pays for it; or NULL. */
+    void (*prepare_secret)(const char *user, const char *secret, const struct login_policy *policy);
+
     void *(*create)(const struct login_policy *policy); /* NULL: out of memory */
     void (*destroy)(void **login);
+    /* The server's first words, right after create; NULL where the client speaks first. false: out
+     * of memory. */
+    bool (*greet)(void *login, const struct login_greeting *g, struct buf *out);
     enum login_step (*feed)(void *login, const uint8_t *in, size_t n, size_t *used,
                             struct buf *out);
     /* TLS stands. cn: of the verified certificate or NULL; binding: tls-server-end-point. */
@@ -77,8 +113,14 @@ struct login_ops {
     const char *(*reason)(const void *login);
     /* Fill the client object `pc` (zeroed) and append the greeting. false: out of memory. */
     bool (*finish)(void *login, void *pc, const struct login_welcome *w, struct buf *out);
-    /* A key for server logins that the proof revealed (SCRAM ClientKey, 32 bytes). */
-    bool (*proof)(const void *login, uint8_t key[32]);
+    /* Words of weir's own to a client that is not logged in and will be closed: to be appended.
+     * NULL: proto_ops' say() with its zeroed object knows them as well. */
+    void (*say)(void *login, enum proto_event ev, const char *text, struct buf *out);
+    /* A key for server logins that the client's proof revealed; false: none. */
+    bool (*proof)(const void *login, struct login_proof *out);
+    /* The password itself, where the exchange gave it away (MySQL's full and clear ones); lives as
+     * long as the login; NULL: it didn't. The member is NULL where no exchange does. */
+    const char *(*password)(const void *login);
 };
 
 /* ---- servers -----------------------------------------------------------------------------------
@@ -86,6 +128,31 @@ struct login_ops {
 
 struct dsn_param {
     const char *key, *value;
+};
+
+/* What a stored secret, with or without a client's proof, gives for logging in to a server where
+ * the password isn't known: parameters for dial() and the questions below. Unused ones have name
+ * "". Secret, to be wiped. */
+#define SERVER_KEYS 3
+struct server_keys {
+    struct {
+        char name[24];
+        char value[136];
+    } k[SERVER_KEYS];
+};
+
+enum keys_kind {
+    KEYS_NONE,     /* nothing to log in with; a client's proof may bring it */
+    KEYS_PASSWORD, /* the secret is a password */
+    KEYS_FOUND,    /* `out` is filled in */
+};
+
+/* For --check. */
+struct server_facts {
+    char version[64];
+    bool replica;
+    uint32_t max_connections; /* as it holds for this user and database */
+    uint32_t reserved, used;
 };
 
 enum dial_step { DIAL_READ, DIAL_WRITE, DIAL_DONE, DIAL_FAILED };
@@ -109,6 +176,22 @@ struct server_ops {
     void *(*cancel_make)(void *ps);
     bool (*cancel_run)(void *cancel, struct err *e);
     void (*cancel_free)(void **cancel);
+
+    /* `proof`: of the login that the secret let in, or NULL. */
+    enum keys_kind (*keys)(const char *secret, const struct login_proof *proof,
+                           struct server_keys *out);
+
+    /* Questions of the control plane, each on a connection of its own to the server that the
+     * parameters (as for dial(), but hosts may be names) lead to. They block, with connect_timeout,
+     * and belong on a thread that may. */
+    /* How many connections the server gives, and how many of them are reserved. */
+    bool (*ask_limits)(const struct dsn_param *params, size_t n, uint32_t *max, uint32_t *reserved,
+                       struct err *e);
+    /* auth_query for `user`: the secret, malloc'ed, to be wiped; NULL with true: no such user. */
+    bool (*ask_secret)(const struct dsn_param *params, size_t n, const char *query,
+                       const char *user, char **secret, struct err *e);
+    bool (*ask_facts)(const struct dsn_param *params, size_t n, struct server_facts *out,
+                      struct err *e);
 
     /* Settings of the connection itself: what cleans it after a session ("": nothing), and whether
      * that runs after each loan. */

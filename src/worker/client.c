@@ -91,25 +91,26 @@ void client_on_accept(int fd, unsigned door, const struct sockaddr_storage *peer
                       void *arg)
 {
     struct worker *w = arg;
+    const struct protocol *protocol = protocol_at(door);
     (void)len;
-    (void)door;
     w->now_us = clock_now_us();
-    struct client *c = slab_get(&w->clients);
+    struct client *c = protocol != NULL ? slab_get(&w->clients[door]) : NULL;
     struct client_login *l = calloc(1, sizeof *l);
     if (c == NULL || l == NULL || !slot_take(w, c)) {
         if (c != NULL)
-            slab_put(&w->clients, c);
+            slab_put(&w->clients[door], c);
         free(l);
         close(fd);
         return;
     }
     c->magic = CLIENT_MAGIC;
     c->worker = w;
+    c->door = (uint8_t)door;
     c->u.login = l;
     c->connected_us = c->since_us = w->now_us;
     keep_address(c, peer);
     (void)!getrandom(&c->key, sizeof c->key, 0);
-    l->login = w->settings->login->create(&w->settings->policy);
+    l->login = protocol->login->create(&w->settings->policy);
     l->deadline_us = w->now_us + w->settings->login_us;
     c->state = CLIENT_LOGIN;
     w->counts[CLIENT_LOGIN]++;
@@ -119,6 +120,8 @@ void client_on_accept(int fd, unsigned door, const struct sockaddr_storage *peer
         c->stream.fd = -1;
         close(fd);
         client_destroy(c);
+    } else if (protocol->login->greet != NULL) {
+        client_login_greet(c);
     }
     worker_tick_need(w);
     worker_drain(w);
@@ -279,8 +282,10 @@ void client_say(struct client *c, enum proto_event ev, const char *code, const c
         client_name(c, who, sizeof who);
         log_info(who, "%s", text);
     }
-    const struct proto_ops *ops =
-        c->route != NULL ? c->route->proto : c->worker->settings->default_proto;
-    (void)ops->say(c->proto, NULL, ev, text, code, NULL, 0, &used, &c->out);
+    const struct protocol *protocol = client_protocol(c);
+    if (c->state == CLIENT_LOGIN && protocol->login->say != NULL)
+        protocol->login->say(c->u.login->login, ev, text, &c->out);
+    else
+        (void)protocol->relay->say(c->proto, NULL, ev, text, code, NULL, 0, &used, &c->out);
     client_finish(c);
 }

@@ -21,6 +21,11 @@
 
 static void on_step(struct client *c, enum login_step step);
 
+static const struct login_ops *login_ops(const struct client *c)
+{
+    return client_protocol(c)->login;
+}
+
 static void wipe(char **text)
 {
     if (*text != NULL)
@@ -36,7 +41,7 @@ void client_login_end(struct client *c)
         return;
     c->u.login = NULL;
     if (l->login != NULL)
-        c->worker->settings->login->destroy(&l->login);
+        login_ops(c)->destroy(&l->login);
     wipe(&l->secret);
     free(l);
 }
@@ -44,7 +49,7 @@ void client_login_end(struct client *c)
 /* Feed what has come; true: more may be read. */
 static void feed_login(struct client *c)
 {
-    const struct login_ops *ops = c->worker->settings->login;
+    const struct login_ops *ops = login_ops(c);
     while (c->state == CLIENT_LOGIN && buf_len(&c->in) != 0 && !c->u.login->looking_up &&
            !c->u.login->handshaking) {
         size_t used = 0;
@@ -95,20 +100,26 @@ static const char *find_secret(struct client *c, const struct login_asked *a,
     return u != NULL && u->secret[0] != '\0' ? u->secret : NULL;
 }
 
-/* The entry a client asks for. A physical standby asks for no database at all (libpq writes
- * "replication"): any entry leads to the server. */
+/* A physical standby asks for none (libpq writes "replication"), a MySQL client may. */
+static bool names_no_database(const struct login_asked *a)
+{
+    return a->replication == 1 || a->database[0] == '\0';
+}
+
+/* The entry a client asks for; who names none is led to the first. */
 static const struct conf_database *find_database(struct client *c, const struct login_asked *a)
 {
     const struct conf *conf = c->worker->settings->conf;
+    enum conf_proto proto = client_protocol(c)->conf;
     const struct conf_database *db = conf_database_find(conf, a->database);
-    for (size_t i = 0; db == NULL && a->replication == 1; i++) {
+    for (size_t i = 0; db == NULL && names_no_database(a); i++) {
         db = conf_database_at(conf, i);
         if (db == NULL)
             return NULL;
-        if (strcmp(db->name, "*") == 0 || db->proto != CONF_PROTO_POSTGRES)
+        if (strcmp(db->name, "*") == 0 || db->proto != proto)
             db = NULL;
     }
-    return db != NULL && db->proto == CONF_PROTO_POSTGRES ? db : NULL;
+    return db != NULL && db->proto == proto ? db : NULL;
 }
 
 static bool is_console_name(const char *database)
@@ -156,8 +167,13 @@ static void find_route(struct client *c, const struct login_asked *a,
         return;
     }
     const char *user = db->user != NULL ? db->user : a->role;
-    const char *name = a->replication == 1 && strcmp(db->name, "*") != 0 ? db->name : a->database;
-    c->route = routes_get(w->world->routes, w->settings, db, name, user, a->replication);
+    const struct route_ask ask = {
+        .database = names_no_database(a) && strcmp(db->name, "*") != 0 ? db->name : a->database,
+        .user = user,
+        .replication = a->replication,
+        .pool_flags = a->pool_flags,
+    };
+    c->route = routes_get(w->world->routes, w->settings, db, &ask);
     if (c->route == NULL) {
         found->refuse = "weir: out of memory";
         found->refuse_code = "53200";
@@ -198,7 +214,7 @@ static bool ask_query(struct client *c, const struct login_asked *a)
 static void look_up(struct client *c)
 {
     struct worker *w = c->worker;
-    const struct login_asked *a = w->settings->login->asked(c->u.login->login);
+    const struct login_asked *a = login_ops(c)->asked(c->u.login->login);
     const struct conf_settings *cs = conf_settings(w->settings->conf);
     if (atomic_load(&w->world->clients) > (uint32_t)cs->max_client_conn &&
         !is_console_name(a->database)) {
@@ -223,7 +239,7 @@ void client_login_secret(struct client *c, const char *secret)
 {
     struct worker *w = c->worker;
     const struct conf_settings *cs = conf_settings(w->settings->conf);
-    const struct login_asked *a = w->settings->login->asked(c->u.login->login);
+    const struct login_asked *a = login_ops(c)->asked(c->u.login->login);
     const struct conf_database *db = find_database(c, a);
     char text[200];
     struct login_found found = {.secret = secret};
@@ -239,14 +255,14 @@ void client_login_secret(struct client *c, const char *secret)
         c->u.login->secret = strdup(secret);
     c->u.login->looking_up = false;
     stream_resume(&c->stream, PAUSE_LOGIN);
-    on_step(c, w->settings->login->on_secret(c->u.login->login, &found, &c->out));
+    on_step(c, login_ops(c)->on_secret(c->u.login->login, &found, &c->out));
     feed_login(c);
 }
 
 static void cancel_request(struct client *c)
 {
     struct worker *w = c->worker;
-    const struct login_asked *a = w->settings->login->asked(c->u.login->login);
+    const struct login_asked *a = login_ops(c)->asked(c->u.login->login);
     uint32_t index = a->cancel_id >> 24, slot = (a->cancel_id & 0xffffffu) - 1, key = a->cancel_key;
     struct cancel_mail *m = index < w->world->n_workers ? calloc(1, sizeof *m) : NULL;
     if (m == NULL) {
@@ -267,19 +283,25 @@ static void prove(struct client *c)
 {
     struct worker *w = c->worker;
     struct client_login *l = c->u.login;
-    const struct login_ops *ops = w->settings->login;
-    uint8_t key[32];
+    const struct login_ops *ops = login_ops(c);
+    struct login_proof proof = {.n = 0};
     if (!route_takes_proof(c->route, w->settings, ops->asked(l->login)->role))
         return;
-    bool has_key = ops->proof(l->login, key);
-    routes_prove(w->world->routes, w->settings, c->route, l->secret, has_key ? key : NULL);
-    explicit_bzero(key, sizeof key);
+    const char *password = ops->password != NULL ? ops->password(l->login) : NULL;
+    bool has_key = ops->proof(l->login, &proof);
+    const struct route_proof shown = {
+        .secret = l->secret,
+        .password = l->secret != NULL ? password : NULL,
+        .proof = has_key ? &proof : NULL,
+    };
+    routes_prove(w->world->routes, w->settings, c->route, &shown);
+    explicit_bzero(&proof, sizeof proof);
 }
 
 static void logged_in(struct client *c)
 {
     struct worker *w = c->worker;
-    const struct login_ops *ops = w->settings->login;
+    const struct login_ops *ops = login_ops(c);
     const struct conf_settings *cs = conf_settings(w->settings->conf);
     struct client_login *l = c->u.login;
     if (c->is_console) {
@@ -293,8 +315,9 @@ static void logged_in(struct client *c)
         return;
     }
     prove(c);
+    c->is_admin = conf_list_has(cs->admin_users, ops->asked(l->login)->role);
     struct login_welcome welcome = {
-        .id = (uint32_t)w->index << 24 | (c->slot + 1),
+        .id = client_id(c),
         .key = c->key,
         .user = c->route->user,
         .prepared_limit = (uint32_t)cs->max_prepared_statements,
@@ -336,7 +359,7 @@ static void on_step(struct client *c, enum login_step step)
     case LOGIN_REFUSED: {
         static struct log_limit limit;
         uint32_t dropped;
-        const struct login_ops *ops = c->worker->settings->login;
+        const struct login_ops *ops = login_ops(c);
         const char *why = ops->reason(c->u.login->login);
         const struct login_asked *a = ops->asked(c->u.login->login);
         if (c->u.login->by_query)
@@ -352,6 +375,25 @@ static void on_step(struct client *c, enum login_step step)
     }
 }
 
+void client_login_greet(struct client *c)
+{
+    struct worker *w = c->worker;
+    const struct protocol *p = client_protocol(c);
+    struct login_greeting g = {
+        .id = client_id(c),
+        .report = routes_greeting(w->world->routes, p),
+        .local = c->family == 0,
+        .tls = w->settings->tls != NULL,
+    };
+    bool ok = p->login->greet(c->u.login->login, &g, &c->out);
+    if (g.report != NULL)
+        p->server->report_put(&g.report);
+    if (ok)
+        (void)client_flush(c);
+    else
+        client_destroy(c);
+}
+
 static void handshake(struct client *c)
 {
     struct client_login *l = c->u.login;
@@ -365,11 +407,21 @@ static void handshake(struct client *c)
     }
     char cn[128];
     uint8_t binding[64];
+    const char *alpn = client_protocol(c)->alpn;
     size_t n = tls_server_end_point(&c->stream, binding, sizeof binding);
     bool has_cn = tls_peer_cn(&c->stream, cn, sizeof cn);
-    c->worker->settings->login->on_tls(l->login, has_cn ? cn : NULL, binding, n,
-                                       tls_alpn_is(&c->stream, "postgresql"));
+    login_ops(c)->on_tls(l->login, has_cn ? cn : NULL, binding, n,
+                         alpn != NULL && tls_alpn_is(&c->stream, alpn));
     l->handshaking = false;
+}
+
+/* How much of it may be taken at once: see protocols.h. */
+static size_t may_read(const struct client *c)
+{
+    size_t head = client_protocol(c)->tls_request_bytes;
+    if (c->stream.ssl != NULL || c->worker->settings->tls == NULL || buf_len(&c->in) >= head)
+        return LOGIN_READ;
+    return head - buf_len(&c->in);
 }
 
 void client_login_io(struct client *c, unsigned what)
@@ -385,11 +437,11 @@ void client_login_io(struct client *c, unsigned what)
         handshake(c);
         if (c->state != CLIENT_LOGIN || l->handshaking)
             return;
-    } else if (c->worker->settings->tls != NULL && c->stream.ssl == NULL && buf_len(&c->in) == 0 &&
-               stream_peek(&c->stream) == 0x16) {
+    } else if (c->worker->settings->tls != NULL && client_protocol(c)->alpn != NULL &&
+               c->stream.ssl == NULL && buf_len(&c->in) == 0 && stream_peek(&c->stream) == 0x16) {
         static const uint8_t hello[] = {0x16};
         size_t used;
-        on_step(c, c->worker->settings->login->feed(l->login, hello, 1, &used, &c->out));
+        on_step(c, login_ops(c)->feed(l->login, hello, 1, &used, &c->out));
         if (c->state == CLIENT_LOGIN && l->handshaking)
             handshake(c);
         return;
@@ -397,7 +449,7 @@ void client_login_io(struct client *c, unsigned what)
     if (l->looking_up || c->stream.pause != 0)
         return;
     size_t got = 0;
-    enum io_result r = stream_read(&c->stream, c->worker->scratch, LOGIN_READ, &got);
+    enum io_result r = stream_read(&c->stream, c->worker->scratch, may_read(c), &got);
     if (r == IO_AGAIN)
         return;
     if (r != IO_OK || !buf_append(&c->in, c->worker->scratch, got)) {

@@ -18,7 +18,6 @@
 #include <string.h>
 
 #define ADDRS_A_HOST 4
-#define PARAMS_MAX   96
 
 struct dial {
     LIST_ENTRY(dial) link;
@@ -101,7 +100,7 @@ static void dial_done(struct dial *d)
     r->server_ops->configure(b->proto, cs->server_reset_query, cs->server_reset_query_always);
     b->fd = b->export.fd;
     b->id = atomic_fetch_add(&c->world->backend_ids, 1) + 1;
-    route_learn(r, r->server_ops->report(b->proto));
+    route_learn(c->world->routes, r, r->server_ops->report(b->proto));
     atomic_store(&r->server->reachable, true);
     atomic_store(&c->world->reachable, true);
     dial_free(d);
@@ -144,75 +143,19 @@ static void dial_poll(bool ready, void *arg)
     }
 }
 
-/* ---- parameters
- * ---------------------------------------------------------------------------------- */
-
-struct params {
-    struct dsn_param p[PARAMS_MAX];
-    size_t n;
-    char options[512];
-};
-
-static void put(struct params *ps, const char *key, const char *value)
-{
-    if (value == NULL || value[0] == '\0' || ps->n >= PARAMS_MAX - 1)
-        return;
-    for (size_t i = 0; i < ps->n; i++)
-        if (strcmp(ps->p[i].key, key) == 0)
-            return; /* the entry's own word holds */
-    ps->p[ps->n++] = (struct dsn_param){.key = key, .value = value};
-}
-
-static const char *sslmode_name(enum conf_sslmode mode)
-{
-    static const char *const names[] = {"disable", "allow",     "prefer",
-                                        "require", "verify-ca", "verify-full"};
-    return names[mode];
-}
-
-/* All but the hosts. The strings belong to the settings, to `as` and to `ps`. */
-static void collect(struct params *ps, const struct settings *set, const struct conf_database *db,
-                    const struct dial_as *as)
-{
-    const struct conf_settings *cs = conf_settings(set->conf);
-    for (size_t i = 0; i < db->n_params; i++) {
-        const char *key = db->params[i].key;
-        if (strcmp(key, "host") != 0 && strcmp(key, "hostaddr") != 0 && strcmp(key, "port") != 0)
-            put(ps, key, db->params[i].value);
-    }
-    size_t at = 0;
-    for (size_t i = 0; i < db->n_startup; i++) {
-        if (strcmp(db->startup[i].key, "client_encoding") == 0)
-            put(ps, "client_encoding", db->startup[i].value);
-        else
-            at += (size_t)snprintf(ps->options + at, sizeof ps->options - at, "%s-c %s=%s",
-                                   at != 0 ? " " : "", db->startup[i].key, db->startup[i].value);
-        if (at >= sizeof ps->options)
-            at = sizeof ps->options - 1;
-    }
-    put(ps, "options", ps->options);
-    put(ps, "dbname", db->dbname != NULL || db->service ? db->dbname : as->database);
-    put(ps, "user", as->user);
-    put(ps, "password", as->password);
-    put(ps, "sslmode", sslmode_name(cs->server_tls_sslmode));
-    put(ps, "sslrootcert", cs->server_tls_ca_file);
-    put(ps, "sslkey", cs->server_tls_key_file);
-    put(ps, "sslcert", cs->server_tls_cert_file);
-}
-
 /* As this route's user; its lock is held while `ps` is in use. */
 static void collect_route(struct params *ps, const struct route *r, const struct settings *set,
                           const struct conf_database *db)
 {
-    const struct dial_as as = {.user = r->user, .database = r->database, .password = r->password};
-    collect(ps, set, db, &as);
-    put(ps, "scram_client_key", r->keys.client_key);
-    put(ps, "scram_server_key", r->keys.server_key);
-    put(ps, "md5_secret", r->keys.md5_secret);
+    const struct dial_as as = {
+        .user = r->user, .database = r->database, .password = r->password, .keys = &r->keys};
+    params_collect(ps, set->conf, db, &as);
+    if (r->pool_flags != 0) /* the one that there is */
+        params_put(ps, "client_found_rows", "1");
     if (r->replication == 0) /* a walsender may not be able to */
-        put(ps, "connect_query", db->connect_query);
+        params_put(ps, "connect_query", db->connect_query);
     if (r->replication != 0)
-        put(ps, "replication", r->replication == 1 ? "true" : "database");
+        params_put(ps, "replication", r->replication == 1 ? "true" : "database");
 }
 
 static void dial_start(struct dial *d)
@@ -225,9 +168,9 @@ static void dial_start(struct dial *d)
     pthread_mutex_lock(&r->lock);
     collect_route(&ps, r, d->settings, d->db);
     if (d->db->n_hosts != 0) {
-        put(&ps, "host", (const char *)buf_head(&d->hosts));
-        put(&ps, "hostaddr", (const char *)buf_head(&d->addrs));
-        put(&ps, "port", (const char *)buf_head(&d->ports));
+        params_put(&ps, "host", (const char *)buf_head(&d->hosts));
+        params_put(&ps, "hostaddr", (const char *)buf_head(&d->addrs));
+        params_put(&ps, "port", (const char *)buf_head(&d->ports));
     }
     d->handle = r->server_ops->dial(ps.p, ps.n);
     pthread_mutex_unlock(&r->lock);
@@ -406,37 +349,4 @@ void dial_stop_all(struct control *c)
                          clock_now_us());
         dial_free(d);
     }
-}
-
-static bool put_quoted(struct buf *b, const char *key, const char *value)
-{
-    if (!buf_printf(b, "%s='", key))
-        return false;
-    for (; *value != '\0'; value++)
-        if (((*value == '\'' || *value == '\\') && !buf_append(b, "\\", 1)) ||
-            !buf_append(b, value, 1))
-            return false;
-    return buf_append(b, "' ", 2);
-}
-
-char *dial_conninfo(const struct settings *set, const struct conf_database *db,
-                    const struct dial_as *as)
-{
-    struct params ps = {.n = 0};
-    struct buf b = {0};
-    collect(&ps, set, db, as);
-    bool ok = true;
-    for (size_t i = 0; ok && i < ps.n; i++)
-        ok = put_quoted(&b, ps.p[i].key, ps.p[i].value);
-    for (size_t i = 0; ok && i < db->n_params; i++) {
-        const char *key = db->params[i].key;
-        if (strcmp(key, "host") == 0 || strcmp(key, "hostaddr") == 0 || strcmp(key, "port") == 0)
-            ok = put_quoted(&b, key, db->params[i].value);
-    }
-    ok = ok && buf_append(&b, "connect_timeout=5", 18);
-    char *text = ok ? strdup((const char *)buf_head(&b)) : NULL;
-    if (buf_len(&b) != 0)
-        explicit_bzero(buf_head(&b), buf_len(&b));
-    buf_release(&b);
-    return text;
 }

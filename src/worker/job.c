@@ -10,8 +10,6 @@
 #include "worker/route.h"
 #include "worker/world.h"
 
-#include "proto/pg/pg_ask.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,8 +65,7 @@ void job_free(struct job **jp)
     free(j->user);
     free(j->query);
     wipe(&j->secret);
-    wipe(&j->conninfo);
-    explicit_bzero(&j->keys, sizeof j->keys);
+    params_forget(&j->params);
     free(j->command);
     free(j);
 }
@@ -118,7 +115,7 @@ static void auth_key(const char *user, const char *database, char key[512])
     snprintf(key, 512, "%.240s\n%.240s", user, database);
 }
 
-/* How auth_user logs in; it never comes as a client, so its keys can only be an md5 hash. */
+/* How auth_user logs in; it never comes as a client, so no proof of its secret is known. */
 static bool connect_as(struct job *j, const struct settings *set, const struct conf_database *db,
                        const char *user, const char *database)
 {
@@ -126,12 +123,15 @@ static bool connect_as(struct job *j, const struct settings *set, const struct c
     const struct userlist_user *u = set->users != NULL ? userlist_find(set->users, user) : NULL;
     if (db->user != NULL && strcmp(db->user, user) == 0)
         as.password = db->password;
-    if (as.password == NULL && u != NULL && u->kind == USERLIST_PLAIN)
-        as.password = u->secret;
-    if (as.password == NULL && u != NULL && u->kind == USERLIST_MD5)
-        (void)pg_keys_of(u->secret, NULL, &j->keys);
-    j->conninfo = dial_conninfo(set, db, &as);
-    return j->conninfo != NULL;
+    struct server_keys keys;
+    if (as.password == NULL && u != NULL) {
+        enum keys_kind kind = j->ops->keys(u->secret, NULL, &keys);
+        as.password = kind == KEYS_PASSWORD ? u->secret : NULL;
+        as.keys = kind == KEYS_FOUND ? &keys : NULL;
+    }
+    j->params = params_keep(set->conf, db, &as);
+    explicit_bzero(&keys, sizeof keys);
+    return j->params != NULL;
 }
 
 static struct job *make_auth_query(struct client *c, const char *user, const char *database,
@@ -142,7 +142,8 @@ static struct job *make_auth_query(struct client *c, const char *user, const cha
     const struct conf_settings *cs = conf_settings(set->conf);
     const struct conf_database *asked = conf_database_find(set->conf, database);
     const struct conf_database *db = ask_database(set, database);
-    if (asked == NULL || db == NULL || db->proto != CONF_PROTO_POSTGRES)
+    const struct protocol *protocol = db != NULL ? protocol_of(db->proto) : NULL;
+    if (asked == NULL || protocol == NULL || protocol->server->ask_secret == NULL)
         return NULL;
     const char *as = asked->auth_user != NULL ? asked->auth_user : cs->auth_user;
     const char *query = asked->auth_query != NULL ? asked->auth_query : cs->auth_query;
@@ -152,6 +153,7 @@ static struct job *make_auth_query(struct client *c, const char *user, const cha
     if (j == NULL)
         return NULL;
     j->mail.kind = MAIL_SECRET;
+    j->ops = protocol->server;
     j->world = w->world;
     j->slot = c->slot;
     j->key = c->key;
@@ -222,27 +224,29 @@ struct job *job_probe(struct world *world, struct bound_server *s, struct route 
     struct settings *set = world_settings(world);
     const struct conf_database *db = conf_database_find(set->conf, r->database);
     pthread_mutex_lock(&r->lock);
-    const struct dial_as as = {.user = r->user, .database = r->database, .password = r->password};
-    j->conninfo = db != NULL ? dial_conninfo(set, db, &as) : NULL;
-    j->keys = r->keys;
+    const struct dial_as as = {
+        .user = r->user, .database = r->database, .password = r->password, .keys = &r->keys};
+    j->ops = r->server_ops;
+    j->params = db != NULL ? params_keep(set->conf, db, &as) : NULL;
     pthread_mutex_unlock(&r->lock);
     settings_put(&set);
-    if (j->conninfo == NULL)
+    if (j->params == NULL)
         job_free(&j);
     return j;
 }
 
 static void job_run(struct job *j)
 {
+    const struct params_kept *ps = j->params;
     switch (j->kind) {
     case JOB_CANCEL:
         j->ok = j->ops->cancel_run(j->cancel, &j->err);
         break;
     case JOB_PROBE:
-        j->ok = pg_ask_limits(j->conninfo, &j->keys, &j->max_connections, &j->reserved, &j->err);
+        j->ok = j->ops->ask_limits(ps->p, ps->n, &j->max_connections, &j->reserved, &j->err);
         break;
     case JOB_AUTH_QUERY:
-        j->ok = pg_ask_secret(j->conninfo, &j->keys, j->query, j->user, &j->secret, &j->err);
+        j->ok = j->ops->ask_secret(ps->p, ps->n, j->query, j->user, &j->secret, &j->err);
         end_flight(j);
         break;
     case JOB_PASSWORD:

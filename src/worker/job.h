@@ -10,7 +10,7 @@
 #ifndef WEIR_WORKER_JOB_H
 #define WEIR_WORKER_JOB_H
 
-#include "proto/pg/pg_dial_keys.h"
+#include "worker/params.h"
 #include "worker/worker_priv.h"
 
 enum job_kind { JOB_CANCEL, JOB_PROBE, JOB_AUTH_QUERY, JOB_PASSWORD };
@@ -25,10 +25,10 @@ struct job {
     bool ok;
     uint64_t made_us;
     struct core_server *core; /* whose bound its connection counts in */
-    uint16_t worker;          /* where it goes back to */
+    const struct server_ops *ops;
+    uint16_t worker; /* where it goes back to */
     /* CANCEL */
     struct backend *backend;
-    const struct server_ops *ops;
     void *cancel;
     int ack_fd; /* the requester's socket, closed with the job; -1 */
     /* PROBE */
@@ -45,8 +45,7 @@ struct job {
     struct route *route;
     char *command;
     /* PROBE, AUTH_QUERY: how to connect; wiped */
-    char *conninfo;
-    struct pg_keys keys;
+    struct params_kept *params;
     struct err err;
 };
 

@@ -532,6 +532,7 @@ void loan_on_mail(struct worker *w, struct mail *m)
     case MAIL_CANCELLED:
         on_cancelled(w, container_of(m, struct job, mail));
         break;
+    case MAIL_KILL:
     case MAIL_CANCEL:
     case MAIL_SECRET:
     case MAIL_CONFIG:

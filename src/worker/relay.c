@@ -26,6 +26,7 @@ static void out_reset(struct worker *w)
     o->arena_used = 0;
     o->queries = 0;
     o->close_client = false;
+    o->kill = PROTO_KILL_NONE;
 }
 
 /* Send a lane, keeping the rest. false: the socket is broken or memory is out. */
@@ -134,6 +135,11 @@ static enum fed feed(struct client *c, const uint8_t *in, size_t n, size_t *used
             client_finish(c);
             return FED_GONE;
         }
+        if (w->out.kill != PROTO_KILL_NONE &&
+            !kill_ask(c, w->out.kill_id, (enum proto_kill)w->out.kill)) {
+            client_say(c, PROTO_EV_NO_MEMORY, NULL, "weir: out of memory");
+            return FED_GONE;
+        }
         *want = v == PROTO_LOAN;
         c->stalled = v == PROTO_WAIT;
         fed = on_verdict(c, v);
@@ -153,6 +159,11 @@ static bool keep(struct client *c, const uint8_t *data, size_t n)
 /* Bytes that just came, or (data NULL) those kept in c->in. */
 static void feed_client(struct client *c, const uint8_t *data, size_t n)
 {
+    if (c->killing) { /* the answer to that comes first */
+        if (data != NULL)
+            (void)keep(c, data, n);
+        return;
+    }
     for (;;) {
         bool kept = data == NULL;
         size_t used;
@@ -220,7 +231,8 @@ static void client_readable(struct client *c)
             }
             if (!c->stalled || c->loan == NULL)
                 feed_client(c, NULL, 0);
-            if (c->stalled && c->state == CLIENT_ACTIVE && buf_len(&c->in) > WAIT_BYTES)
+            bool stuck = c->killing || (c->stalled && c->state == CLIENT_ACTIVE);
+            if (stuck && buf_len(&c->in) > WAIT_BYTES)
                 stream_pause(&c->stream, PAUSE_LEASE);
             return;
         }

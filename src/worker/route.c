@@ -8,7 +8,6 @@
 #include "worker/world.h"
 
 #include "base/log.h"
-#include "proto/pg/pg_login.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +30,10 @@ struct routes {
     struct item *by_key;
     struct route *first;
     struct bound_server *first_server;
+    struct { /* by protocol, under the lock */
+        const struct bound_server *server;
+        void *report;
+    } greeting[PROTOCOLS];
 };
 
 struct routes *routes_create(struct world *world)
@@ -156,18 +159,16 @@ static void route_configure(struct route *r, const struct settings *set,
         lim->min_conns = 0;
 }
 
-/* The secret will come with a client's login. */
-static bool proof_will_come(const struct route *r, const struct settings *set,
-                            const struct conf_database *db)
+/* The secret will come with a client's login. `kind`: what the auth_file has for it. */
+static bool proof_will_come(const struct settings *set, const struct conf_database *db,
+                            bool in_file, enum keys_kind kind)
 {
     const struct conf_settings *cs = conf_settings(set->conf);
-    const struct userlist_user *u = set->users != NULL ? userlist_find(set->users, r->user) : NULL;
     bool asks = cs->auth_type != CONF_AUTH_TRUST && cs->auth_type != CONF_AUTH_ANY &&
                 cs->auth_type != CONF_AUTH_CERT;
     if (!asks || db->password_command != NULL || db->service)
         return false;
-    return u != NULL ? u->kind == USERLIST_SCRAM
-                     : db->auth_user != NULL || cs->auth_user[0] != '\0';
+    return in_file ? kind == KEYS_NONE : db->auth_user != NULL || cs->auth_user[0] != '\0';
 }
 
 static void set_password_locked(struct route *r, const char *password)
@@ -180,27 +181,28 @@ static void set_password_locked(struct route *r, const char *password)
     r->password = password != NULL ? strdup(password) : NULL;
 }
 
-static bool has_keys(const struct route *r)
-{
-    return r->keys.client_key[0] != '\0' || r->keys.md5_secret[0] != '\0';
-}
-
 /* What the settings say of the password; what a client has proven stays as long as they don't. */
 static void choose_password(struct route *r, const struct settings *set,
                             const struct conf_database *db)
 {
     const char *password = db->password;
     const struct userlist_user *u = set->users != NULL ? userlist_find(set->users, r->user) : NULL;
-    if (password == NULL && u != NULL && u->kind == USERLIST_PLAIN && u->secret[0] != '\0')
+    struct server_keys keys = {.k[0].name = ""};
+    enum keys_kind kind = KEYS_PASSWORD;
+    if (u != NULL && u->secret[0] != '\0')
+        kind = r->server_ops->keys(u->secret, NULL, &keys);
+    if (password == NULL && kind == KEYS_PASSWORD && u != NULL && u->secret[0] != '\0')
         password = u->secret;
     pthread_mutex_lock(&r->lock);
     if (password != NULL || r->password_fixed)
         set_password_locked(r, password);
     r->password_fixed = password != NULL;
-    if (password == NULL && u != NULL && u->kind == USERLIST_MD5)
-        (void)pg_keys_of(u->secret, NULL, &r->keys);
-    r->awaits_proof = r->password == NULL && !has_keys(r) && proof_will_come(r, set, db);
+    if (password == NULL && kind == KEYS_FOUND)
+        r->keys = keys;
+    r->awaits_proof = r->password == NULL && r->keys.k[0].name[0] == '\0' &&
+                      proof_will_come(set, db, u != NULL, kind);
     pthread_mutex_unlock(&r->lock);
+    explicit_bzero(&keys, sizeof keys);
 }
 
 void route_set_password(struct route *r, const char *password)
@@ -219,20 +221,28 @@ bool route_takes_proof(const struct route *r, const struct settings *set, const 
 }
 
 /* Returns whether there is something new to log in with. */
-static bool take_proof(struct route *r, const char *secret, const uint8_t *client_key)
+static bool take_proof(struct route *r, const struct route_proof *shown)
 {
-    struct pg_keys keys;
-    bool fresh = r->awaits_proof;
+    struct server_keys keys;
+    const char *password = shown->password;
+    enum keys_kind kind = KEYS_NONE;
+    if (password != NULL) {
+        kind = KEYS_PASSWORD;
+    } else if (shown->secret != NULL) {
+        password = shown->secret;
+        kind = r->server_ops->keys(shown->secret, shown->proof, &keys);
+    }
     pthread_mutex_lock(&r->lock);
+    bool fresh = r->awaits_proof;
     r->awaits_proof = false;
-    switch (secret != NULL ? pg_keys_of(secret, client_key, &keys) : PG_KEYS_NONE) {
-    case PG_KEYS_NONE:
+    switch (kind) {
+    case KEYS_NONE:
         break;
-    case PG_KEYS_PASSWORD:
-        fresh |= r->password == NULL || strcmp(r->password, secret) != 0;
-        set_password_locked(r, secret);
+    case KEYS_PASSWORD:
+        fresh |= r->password == NULL || strcmp(r->password, password) != 0;
+        set_password_locked(r, password);
         break;
-    case PG_KEYS_FOUND:
+    case KEYS_FOUND:
         fresh |= r->password != NULL || memcmp(&r->keys, &keys, sizeof keys) != 0;
         set_password_locked(r, NULL);
         r->keys = keys;
@@ -243,10 +253,10 @@ static bool take_proof(struct route *r, const char *secret, const uint8_t *clien
     return fresh;
 }
 
-void routes_prove(struct routes *rs, struct settings *set, struct route *r, const char *secret,
-                  const uint8_t *client_key)
+void routes_prove(struct routes *rs, struct settings *set, struct route *r,
+                  const struct route_proof *shown)
 {
-    if (!take_proof(r, secret, client_key))
+    if (!take_proof(r, shown))
         return;
     const struct conf_database *db = conf_database_find(set->conf, r->database);
     struct core_pool_limits lim;
@@ -269,20 +279,24 @@ struct bound_server *routes_server(struct routes *rs, struct settings *set,
 }
 
 static struct route *route_create(struct routes *rs, struct settings *set,
-                                  const struct conf_database *db, const char *database,
-                                  const char *user, int replication, const char *key)
+                                  const struct conf_database *db, const struct route_ask *ask,
+                                  const char *key)
 {
     size_t n = rs->world->n_workers;
+    const struct protocol *protocol = protocol_of(db->proto);
+    if (protocol == NULL)
+        return NULL;
     struct route *r = calloc(1, sizeof *r + n * sizeof r->stats[0]);
     if (r == NULL)
         return NULL;
     pthread_mutex_init(&r->lock, NULL);
-    r->proto = &pg_proto_ops;
-    r->server_ops = &pg_server_ops;
-    r->database = strdup(database);
-    r->user = strdup(user);
+    r->proto = protocol->relay;
+    r->server_ops = protocol->server;
+    r->database = strdup(ask->database);
+    r->user = strdup(ask->user);
     r->key = strdup(key);
-    r->replication = replication;
+    r->replication = ask->replication;
+    r->pool_flags = ask->pool_flags;
     r->server = server_get(rs, set, db->server);
     if (r->database == NULL || r->user == NULL || r->key == NULL || r->server == NULL)
         return NULL;
@@ -290,16 +304,18 @@ static struct route *route_create(struct routes *rs, struct settings *set,
     choose_password(r, set, db);
     route_configure(r, set, db, &lim);
     char name[200];
-    snprintf(name, sizeof name, "%s/%s%s", database, user, replication ? " (replication)" : "");
+    snprintf(name, sizeof name, "%s/%s%s", ask->database, ask->user,
+             ask->replication ? " (replication)" : "");
     r->pool = core_pool_create(r->server->core, name, &lim, r);
     return r->pool != NULL ? r : NULL;
 }
 
 struct route *routes_get(struct routes *rs, struct settings *set, const struct conf_database *db,
-                         const char *database, const char *user, int replication)
+                         const struct route_ask *ask)
 {
     char key[600];
-    int len = snprintf(key, sizeof key, "%s\n%s\n%d", database, user, replication);
+    int len = snprintf(key, sizeof key, "%s\n%s\n%d %u", ask->database, ask->user, ask->replication,
+                       (unsigned)ask->pool_flags);
     if (len < 0 || (size_t)len >= sizeof key)
         return NULL;
     struct item *it = NULL;
@@ -309,7 +325,7 @@ struct route *routes_get(struct routes *rs, struct settings *set, const struct c
     if (it != NULL) {
         r = it->route;
     } else if ((it = calloc(1, sizeof *it)) != NULL) {
-        r = route_create(rs, set, db, database, user, replication, key);
+        r = route_create(rs, set, db, ask, key);
         if (r != NULL) {
             it->route = r;
             HASH_ADD_KEYPTR(hh, rs->by_key, r->key, (size_t)len, it);
@@ -420,8 +436,38 @@ void *route_report(struct routes *rs, struct route *r, bool *own)
     return ref;
 }
 
-void route_learn(struct route *r, void *report)
+void *routes_greeting(struct routes *rs, const struct protocol *p)
 {
+    void *ref = NULL;
+    pthread_mutex_lock(&rs->lock);
+    if (rs->greeting[p->conf].report != NULL)
+        ref = p->server->report_get(rs->greeting[p->conf].report);
+    pthread_mutex_unlock(&rs->lock);
+    return ref;
+}
+
+/* The greeting doesn't change with each server of the protocol that is reached. */
+static void learn_greeting(struct routes *rs, const struct route *r, void *report)
+{
+    void *old = NULL;
+    unsigned door = 0;
+    while (protocol_at(door) == NULL || protocol_at(door)->relay != r->proto)
+        door++;
+    pthread_mutex_lock(&rs->lock);
+    if (rs->greeting[door].server == NULL || rs->greeting[door].server == r->server) {
+        old = rs->greeting[door].report;
+        rs->greeting[door].report = r->server_ops->report_get(report);
+        rs->greeting[door].server = r->server;
+    }
+    pthread_mutex_unlock(&rs->lock);
+    if (old != NULL)
+        r->server_ops->report_put(&old);
+}
+
+void route_learn(struct routes *rs, struct route *r, void *report)
+{
+    if (report != NULL)
+        learn_greeting(rs, r, report);
     pthread_mutex_lock(&r->lock);
     void *old = r->report;
     r->report = report;

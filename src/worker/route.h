@@ -8,7 +8,7 @@
 #ifndef WEIR_WORKER_ROUTE_H
 #define WEIR_WORKER_ROUTE_H
 
-#include "proto/pg/pg_dial_keys.h"
+#include "worker/params.h"
 #include "worker/worker_priv.h"
 
 struct bound_server; /* one database server: its core_server and what is known of it */
@@ -21,9 +21,10 @@ struct route {
     char *database; /* as clients ask for it */
     char *user;     /* on the server */
     char *key;
-    int replication; /* as login_asked.replication */
-    bool relaxed;    /* control plane */
-    bool guessed;    /* made to try the server, for no client yet */
+    int replication;     /* as login_asked.replication */
+    uint32_t pool_flags; /* as login_asked.pool_flags */
+    bool relaxed;        /* control plane */
+    bool guessed;        /* made to try the server, for no client yet */
     int pool_mode;
     uint64_t query_wait_us, query_timeout_us, tx_timeout_us, idle_tx_timeout_us, idle_us;
     _Atomic uint32_t clients;
@@ -33,9 +34,9 @@ struct route {
     char *password;              /* configured, or found by auth_query; wiped */
     _Atomic bool password_fixed; /* it was configured */
     _Atomic bool
-        awaits_proof;    /* nothing to log in with before a client has shown it: no login on spec */
-    struct pg_keys keys; /* where there is no password; wiped */
-    uint64_t password_us; /* when password_command gave it, 0: never */
+        awaits_proof; /* nothing to log in with before a client has shown it: no login on spec */
+    struct server_keys keys; /* where there is no password; wiped */
+    uint64_t password_us;    /* when password_command gave it, 0: never */
     char version[64];
     char last_error[256];
     struct route *next;           /* of the same table; the list only grows */
@@ -51,10 +52,17 @@ static inline void route_count(struct route *r, const struct worker *w, enum sta
 
 struct routes *routes_create(struct world *world);
 void routes_destroy(struct routes **r);
-/* The route for this database entry and user; made when it is asked for first. NULL: out of
- * memory. `database` is the name asked for. */
+/* What tells one route from another. */
+struct route_ask {
+    const char *database; /* the name asked for */
+    const char *user;     /* on the server */
+    int replication;
+    uint32_t pool_flags;
+};
+/* The route of this database entry; made when it is asked for first. NULL: out of memory, or the
+ * entry's protocol is not served. */
 struct route *routes_get(struct routes *rs, struct settings *set, const struct conf_database *db,
-                         const char *database, const char *user, int replication);
+                         const struct route_ask *ask);
 /* Waiters of a worker whose time is up. Returns soon when nothing is due. */
 void routes_expire(struct routes *rs, uint16_t worker, uint64_t now_us,
                    struct core_waiter_list *out);
@@ -62,10 +70,15 @@ void routes_expire(struct routes *rs, uint16_t worker, uint64_t now_us,
 void routes_reload(struct routes *rs, struct settings *set);
 /* The first login of a route has taught what there was to learn. */
 void routes_relax(struct routes *rs, struct settings *set, struct route *r);
-/* A client has logged in to this route as its server user, by this secret (NULL: unasked) and, with
- * SCRAM, this ClientKey: what server logins may use from now on. Any thread. */
-void routes_prove(struct routes *rs, struct settings *set, struct route *r, const char *secret,
-                  const uint8_t *client_key);
+/* A client has logged in to this route as its server user: what server logins may use from now on.
+ * Any thread. */
+struct route_proof {
+    const char *secret;              /* by which it was let in; NULL: unasked */
+    const char *password;            /* which it gave, or NULL */
+    const struct login_proof *proof; /* which its answer revealed, or NULL */
+};
+void routes_prove(struct routes *rs, struct settings *set, struct route *r,
+                  const struct route_proof *shown);
 /* The user of server logins is the one who logs in here by this role, and nothing was configured.
  */
 bool route_takes_proof(const struct route *r, const struct settings *set, const char *role);
@@ -75,16 +88,6 @@ void route_set_password(struct route *r, const char *password);
 struct bound_server *routes_server(struct routes *rs, struct settings *set,
                                    const struct conf_database *db);
 
-/* Who logs in, for dialling; strings are borrowed. */
-struct dial_as {
-    const char *user, *database; /* database: as asked for, where the entry has no own */
-    const char *password;        /* or NULL */
-    const struct pg_keys *keys;  /* or NULL */
-};
-/* libpq's connection string for the job threads; malloc'ed, holds the password. NULL: memory is
- * out. (dial.c) */
-char *dial_conninfo(const struct settings *set, const struct conf_database *db,
-                    const struct dial_as *as);
 /* Walk: the first route, then route->next; the first server, then bound_server_next(). */
 struct route *routes_first(struct routes *rs);
 
@@ -116,6 +119,9 @@ void route_client_left(struct route *r);
 void route_last_words(struct backend *b, char *text, size_t room, char code[6]);
 /* A reference to what clients are to be greeted with, or NULL; *own: it is this very user's. */
 void *route_report(struct routes *rs, struct route *r, bool *own);
-void route_learn(struct route *r, void *report); /* takes the reference */
+void route_learn(struct routes *rs, struct route *r, void *report); /* takes the reference */
+/* A reference to what a client is to be greeted with that hasn't said yet where it wants to go, or
+ * NULL: what the server said that was the first of its protocol to be reached. */
+void *routes_greeting(struct routes *rs, const struct protocol *p);
 
 #endif

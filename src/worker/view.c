@@ -231,18 +231,24 @@ size_t world_functions(struct world *w, struct view_function **rows)
 
 size_t world_mem(struct world *w, struct view_mem **rows)
 {
-    struct view_mem *m = *rows = calloc(1, sizeof **rows);
-    if (m == NULL)
-        return 0;
-    copy(m->name, sizeof m->name, "client");
-    for (uint32_t k = 0; k < w->n_workers; k++) {
-        const struct slab *s = &w->workers[k]->clients; /* a torn read only shows an old number */
-        m->size_bytes = s->size;
-        m->used += s->used;
-        m->total_bytes += (uint64_t)s->blocks * 65536u;
+    size_t n = 0;
+    *rows = calloc(PROTOCOLS, sizeof **rows);
+    for (unsigned door = 0; *rows != NULL && door < PROTOCOLS; door++) {
+        struct view_mem *m = &(*rows)[n];
+        if (protocol_at(door) == NULL)
+            continue;
+        snprintf(m->name, sizeof m->name, "client%s%s", door != 0 ? "_" : "",
+                 door != 0 ? protocol_at(door)->relay->name : "");
+        for (uint32_t k = 0; k < w->n_workers; k++) {
+            const struct slab *s = &w->workers[k]->clients[door]; /* a torn read: an old number */
+            m->size_bytes = s->size;
+            m->used += s->used;
+            m->total_bytes += (uint64_t)s->blocks * 65536u;
+        }
+        m->free = m->size_bytes != 0 ? m->total_bytes / m->size_bytes - m->used : 0;
+        n++;
     }
-    m->free = m->size_bytes != 0 ? m->total_bytes / m->size_bytes - m->used : 0;
-    return 1;
+    return n;
 }
 
 void world_overview(struct world *w, struct view_overview *out)

@@ -45,7 +45,7 @@ void worker_drain(struct worker *w)
     while ((c = TAILQ_FIRST(&w->dead_clients)) != NULL) {
         TAILQ_REMOVE(&w->dead_clients, c, link);
         c->magic = 0;
-        slab_put(&w->clients, c);
+        slab_put(&w->clients[c->door], c);
     }
     struct backend *b;
     while ((b = TAILQ_FIRST(&w->dead_backends)) != NULL) {
@@ -233,6 +233,9 @@ static void on_mail(struct mail *m, void *arg)
     case MAIL_CANCEL:
         on_cancel(w, container_of(m, struct cancel_mail, mail));
         break;
+    case MAIL_KILL:
+        kill_on_mail(w, m);
+        break;
     case MAIL_SECRET:
         on_secret(w, container_of(m, struct job, mail));
         break;
@@ -287,7 +290,10 @@ struct worker *worker_create(struct world *world, uint16_t index)
     w->scratch = malloc(SCRATCH_BYTES);
     w->out.arena = malloc(ARENA_BYTES);
     w->out.arena_size = ARENA_BYTES;
-    slab_init(&w->clients, sizeof(struct client) + w->settings->default_proto->client_bytes);
+    for (unsigned door = 0; door < PROTOCOLS; door++)
+        if (protocol_at(door) != NULL)
+            slab_init(&w->clients[door],
+                      sizeof(struct client) + protocol_at(door)->relay->client_bytes);
     for (int i = 0; i < CLIENT_STATES; i++)
         TAILQ_INIT(&w->states[i]);
     for (int i = 0; i < BACKEND_LISTS; i++)

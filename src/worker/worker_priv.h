@@ -38,6 +38,7 @@
 #include "proto/proto_login.h"
 #include "stat/counter.h"
 #include "stat/histogram.h"
+#include "worker/protocols.h"
 #include "worker/worker.h"
 
 #include <pthread.h>
@@ -127,6 +128,9 @@ struct client {
     bool stalled;                /* its bytes wait for what its server has to say first */
     bool cancelled;              /* asked for while its connection was already on its way */
     uint8_t refusal;             /* enum core_answer: why it got no loan */
+    uint8_t door;                /* by which it came in: its protocol, protocol_at() */
+    bool killing;                /* it wants another client stopped and is owed the answer */
+    bool is_admin;               /* logged in as one of admin_users */
     _Alignas(8) uint8_t proto[]; /* the protocol's client object */
 };
 TAILQ_HEAD(client_list, client);
@@ -168,6 +172,7 @@ enum mail_kind {
     MAIL_CLOSE,     /* backend.order: the core wants it closed */
     MAIL_FAILED,    /* client.mail: the server can't be reached */
     MAIL_CANCEL,    /* struct cancel_mail: a CancelRequest for a client here */
+    MAIL_KILL,      /* struct kill_mail: a client's wish to stop another one, or its answer */
     MAIL_CANCELLED, /* struct job: the cancel of a statement here is done */
     MAIL_SECRET,    /* struct job: auth_query has answered */
     MAIL_CONFIG,    /* struct config_mail */
@@ -191,8 +196,6 @@ struct settings {
     struct userlist *users; /* may be NULL */
     struct tls_ctx *tls;    /* may be NULL */
     /* What the data path asks for, taken out of conf. */
-    const struct login_ops *login;
-    const struct proto_ops *default_proto;
     struct login_policy policy;
     uint64_t login_us, gone_us;
     uint64_t spool_bytes;
@@ -213,7 +216,7 @@ struct worker {
     pthread_t thread;
     uint16_t index;
     struct settings *settings;
-    struct slab clients; /* sized for the larger protocol object */
+    struct slab clients[PROTOCOLS]; /* by door: their objects differ in size */
     struct client_list states[CLIENT_STATES];
     struct client_list ready; /* have a loan, their bytes are still to be fed */
     uint32_t counts[CLIENT_STATES];
@@ -247,8 +250,19 @@ void client_name(const struct client *c, char *to, size_t room);
 bool client_flush(struct client *c); /* false: the client is gone */
 void client_logged_in(struct client *c);
 struct client *worker_client(struct worker *w, uint32_t slot);
+/* Whose words it speaks. */
+static inline const struct protocol *client_protocol(const struct client *c)
+{
+    return protocol_at(c->door);
+}
+/* By this the others know it: for cancels and KILL. */
+static inline uint32_t client_id(const struct client *c)
+{
+    return (uint32_t)c->worker->index << 24 | (c->slot + 1);
+}
 
 /* ---- client_login.c ---- */
+void client_login_greet(struct client *c); /* where the server speaks first */
 void client_login_io(struct client *c, unsigned what);
 void client_login_secret(struct client *c, const char *secret);
 void client_login_end(struct client *c);
@@ -284,6 +298,11 @@ void loan_expire(struct worker *w);
 void loan_cancel_client(struct client *c, int ack_fd);
 void loan_cancel(struct backend *b, int ack_fd);
 void loan_on_mail(struct worker *w, struct mail *m);
+
+/* ---- kill.c ---- */
+/* The client wants another one stopped; the answer comes by mail. false: out of memory. */
+bool kill_ask(struct client *c, uint32_t id, enum proto_kill kill);
+void kill_on_mail(struct worker *w, struct mail *m);
 
 /* ---- backend.c ---- */
 struct backend *backend_create(struct route *r);

@@ -10,7 +10,6 @@
 #include "worker/route.h"
 
 #include "base/log.h"
-#include "proto/pg/pg_login.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,23 +50,23 @@ struct settings *world_settings(struct world *w)
     return s;
 }
 
-static int auth_type(enum conf_auth_type t)
+static enum login_auth auth_type(enum conf_auth_type t)
 {
     switch (t) {
     case CONF_AUTH_SCRAM_SHA_256:
-        return 3; /* enum pg_auth_type's order: trust, plain, md5, scram, cert, any */
+        break;
     case CONF_AUTH_MD5:
-        return 2;
+        return LOGIN_AUTH_MD5;
     case CONF_AUTH_PLAIN:
-        return 1;
+        return LOGIN_AUTH_PLAIN;
     case CONF_AUTH_CERT:
-        return 4;
+        return LOGIN_AUTH_CERT;
     case CONF_AUTH_TRUST:
-        return 0;
+        return LOGIN_AUTH_TRUST;
     case CONF_AUTH_ANY:
-        return 5;
+        return LOGIN_AUTH_ANY;
     }
-    return 3;
+    return LOGIN_AUTH_SCRAM;
 }
 
 static bool make_tls(struct settings *s, const struct conf_settings *cs, struct err *e)
@@ -92,21 +91,25 @@ static bool make_tls(struct settings *s, const struct conf_settings *cs, struct 
     return s->tls != NULL;
 }
 
-static void prepare_secrets(const struct settings *s, const struct conf_settings *cs)
+static void prepare_secret(const struct settings *s, const struct protocol *p, const char *user,
+                           const char *secret)
 {
-    if (cs->auth_type != CONF_AUTH_SCRAM_SHA_256)
-        return;
-    uint32_t iterations = (uint32_t)cs->scram_iterations;
+    if (p->login->prepare_secret != NULL)
+        p->login->prepare_secret(user, secret, &s->policy);
+}
+
+static void prepare_secrets(const struct settings *s, const struct protocol *p)
+{
     for (size_t i = 0; s->users != NULL && i < userlist_count(s->users) && i < PREPARED_USERS;
          i++) {
         const struct userlist_user *u = userlist_at(s->users, i);
         if (u->kind == USERLIST_PLAIN && u->secret[0] != '\0')
-            pg_login_prepare_secret(u->name, u->secret, iterations);
+            prepare_secret(s, p, u->name, u->secret);
     }
     const struct conf_database *db;
     for (size_t i = 0; (db = conf_database_at(s->conf, i)) != NULL; i++)
-        if (db->from_url && db->user != NULL && db->password != NULL)
-            pg_login_prepare_secret(db->user, db->password, iterations);
+        if (db->proto == p->conf && db->from_url && db->user != NULL && db->password != NULL)
+            prepare_secret(s, p, db->user, db->password);
 }
 
 /* Are most secrets SCRAM ones? Unknown users must be asked what most known ones are asked. */
@@ -139,8 +142,6 @@ static struct settings *settings_create(struct conf *conf, struct conf_report *r
     }
     atomic_init(&s->refs, 1);
     s->conf = conf;
-    s->login = &pg_login_ops;
-    s->default_proto = &pg_proto_ops;
     s->policy.auth_type = auth_type(cs->auth_type);
     s->policy.scram_iterations = (uint32_t)cs->scram_iterations;
     s->login_us = cs->client_login_timeout_us != 0 ? cs->client_login_timeout_us : UINT64_MAX / 2;
@@ -158,8 +159,9 @@ static struct settings *settings_create(struct conf *conf, struct conf_report *r
     s->policy.mock_scram = most_are_scram(s->users);
     if (report->errors != before)
         settings_put(&s);
-    else
-        prepare_secrets(s, cs);
+    for (unsigned door = 0; s != NULL && door < PROTOCOLS; door++)
+        if (protocol_at(door) != NULL)
+            prepare_secrets(s, protocol_at(door));
     return s;
 }
 
@@ -200,22 +202,31 @@ static void raise_descriptors(struct world *w)
     listen_set_ceiling(w->listen, (int)(lim.rlim_cur - (aside < most ? aside : most)));
 }
 
-static bool open_listeners(struct world *w, struct err *e)
+static bool open_door(struct world *w, unsigned door, struct err *e)
 {
     const struct conf_settings *cs = conf_settings(w->settings->conf);
-    if (cs->listen_port == 0)
+    const struct protocol *p = protocol_at(door);
+    int port = p != NULL ? protocol_port(p, cs) : 0;
+    if (port == 0)
         return true;
     struct listen_spec spec = {
         .addr = cs->listen_addr[0] != '\0' ? cs->listen_addr : NULL,
-        .port = (uint16_t)cs->listen_port,
-        .unix_name = ".s.PGSQL.",
+        .port = (uint16_t)port,
+        .unix_name = p->unix_name,
         .unix_dir = cs->unix_socket_dir,
         .unix_mode = (unsigned)cs->unix_socket_mode,
         .backlog = cs->listen_backlog,
-        .door = 0,
+        .door = door,
     };
-    if (!listen_set_add(w->listen, &spec, e))
-        return false;
+    return listen_set_add(w->listen, &spec, e);
+}
+
+static bool open_listeners(struct world *w, struct err *e)
+{
+    const struct conf_settings *cs = conf_settings(w->settings->conf);
+    for (unsigned door = 0; door < PROTOCOLS; door++)
+        if (!open_door(w, door, e))
+            return false;
     struct tcp_options tcp = {
         .keepalive = cs->tcp_keepalive,
         .keepidle_s = (unsigned)(cs->tcp_keepidle_us / US_PER_S),
@@ -255,15 +266,24 @@ static void make_known_routes(struct world *w)
     const struct conf_database *db;
     for (size_t i = 0; (db = conf_database_at(w->settings->conf, i)) != NULL; i++) {
         const char *user = db->user != NULL ? db->user : some_user(w->settings);
-        if (user != NULL && strcmp(db->name, "*") != 0 && db->proto == CONF_PROTO_POSTGRES)
-            guess(routes_get(w->routes, w->settings, db, db->name, user, 0), db->user == NULL);
+        const struct route_ask ask = {.database = db->name, .user = user};
+        if (user != NULL && strcmp(db->name, "*") != 0)
+            guess(routes_get(w->routes, w->settings, db, &ask), db->user == NULL);
     }
+}
+
+static bool init_protocols(struct err *e)
+{
+    for (unsigned door = 0; door < PROTOCOLS; door++)
+        if (protocol_at(door) != NULL && !protocol_at(door)->login->init(e))
+            return false;
+    return true;
 }
 
 struct world *world_create(struct conf *conf, struct conf_report *report, struct err *e)
 {
     struct world *w = calloc(1, sizeof *w);
-    if (w == NULL || !pg_login_init(e)) {
+    if (w == NULL || !init_protocols(e)) {
         conf_free(&conf);
         free(w);
         return NULL;

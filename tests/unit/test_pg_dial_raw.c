@@ -178,16 +178,17 @@ static void keys_of_secrets(void **state)
 {
     struct pg_scram_secret s;
     char text[PG_SCRAM_SECRET_TEXT_BYTES];
-    uint8_t other[32] = {1};
-    struct pg_keys keys;
+    const struct login_proof other = {.key = {1}, .n = 32};
+    struct server_keys keys;
     (void)state;
     assert_true(pg_secret_make_scram(pg_view_of("secret"), 4096, &s));
     pg_secret_print_scram(&s, text);
-    assert_int_equal(pg_keys_of("word", NULL, &keys), PG_KEYS_PASSWORD);
-    assert_int_equal(pg_keys_of(text, NULL, &keys), PG_KEYS_NONE);
-    assert_int_equal(pg_keys_of(text, other, &keys), PG_KEYS_NONE);
-    assert_int_equal(pg_keys_of("md5d41d8cd98f00b204e9800998ecf8427e", NULL, &keys), PG_KEYS_FOUND);
-    assert_string_equal(keys.md5_secret, "md5d41d8cd98f00b204e9800998ecf8427e");
+    assert_int_equal(pg_dial_keys("word", NULL, &keys), KEYS_PASSWORD);
+    assert_int_equal(pg_dial_keys(text, NULL, &keys), KEYS_NONE);
+    assert_int_equal(pg_dial_keys(text, &other, &keys), KEYS_NONE);
+    assert_int_equal(pg_dial_keys("md5d41d8cd98f00b204e9800998ecf8427e", NULL, &keys), KEYS_FOUND);
+    assert_string_equal(keys.k[0].name, "md5_secret");
+    assert_string_equal(keys.k[0].value, "md5d41d8cd98f00b204e9800998ecf8427e");
 }
 
 int main(void)

@@ -50,10 +50,24 @@ static bool libpq_failed(const char *why, struct err *e)
     return false;
 }
 
-static bool ask_libpq(struct ask *a, const char *conninfo, const char *sql, const char *param,
-                      struct err *e)
+static PGconn *connect_libpq(const struct dsn_param *params, size_t n)
 {
-    a->conn = PQconnectdb(conninfo);
+    const char *keys[PARAMS_MAX + 1], *values[PARAMS_MAX + 1];
+    size_t at = 0;
+    for (size_t i = 0; i < n && at < PARAMS_MAX; i++) {
+        if (!pg_dial_is_libpqs(params[i].key))
+            continue;
+        keys[at] = params[i].key;
+        values[at++] = params[i].value;
+    }
+    keys[at] = values[at] = NULL;
+    return PQconnectdbParams(keys, values, 0);
+}
+
+static bool ask_libpq(struct ask *a, const struct dsn_param *params, size_t n, const char *sql,
+                      const char *param, struct err *e)
+{
+    a->conn = connect_libpq(params, n);
     if (a->conn == NULL || PQstatus(a->conn) != CONNECTION_OK)
         return libpq_failed(a->conn != NULL ? PQerrorMessage(a->conn) : "out of memory", e);
     a->res = param != NULL ? PQexecParams(a->conn, sql, 1, NULL, &param, NULL, NULL, 0)
@@ -137,48 +151,31 @@ static bool ask_raw(struct ask *a, struct params *ps, const char *sql, const cha
     return raw_wait(a->raw, until_us, e) && pg_raw_answer(a->raw, &a->rows, a->columns, e);
 }
 
-static bool ask_keys(struct ask *a, const char *conninfo, const struct pg_keys *keys,
-                     const char *sql, const char *param, struct err *e)
+static bool ask_keys(struct ask *a, const struct dsn_param *params, size_t n, const char *sql,
+                     const char *param, struct err *e)
 {
     struct params ps = {.n = 0};
     const char *hosts = "", *hostaddr = "";
-    PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
-    for (PQconninfoOption *o = options; o != NULL && o->keyword != NULL; o++) {
-        put(&ps, o->keyword, o->val);
-        if (strcmp(o->keyword, "host") == 0 && o->val != NULL)
-            hosts = o->val;
-        if (strcmp(o->keyword, "hostaddr") == 0 && o->val != NULL)
-            hostaddr = o->val;
+    for (size_t i = 0; i < n; i++) {
+        put(&ps, params[i].key, params[i].value);
+        if (strcmp(params[i].key, "host") == 0)
+            hosts = params[i].value;
+        if (strcmp(params[i].key, "hostaddr") == 0)
+            hostaddr = params[i].value;
     }
-    put(&ps, "scram_client_key", keys->client_key);
-    put(&ps, "scram_server_key", keys->server_key);
-    put(&ps, "md5_secret", keys->md5_secret);
-    bool ok = options != NULL && (hostaddr[0] != '\0' || resolve(&ps, hosts));
+    bool ok = hostaddr[0] != '\0' || resolve(&ps, hosts);
     if (ok && buf_len(&ps.addresses) != 0)
         put(&ps, "hostaddr", (const char *)buf_head(&ps.addresses));
     ok = ok ? ask_raw(a, &ps, sql, param, e) : libpq_failed("out of memory", e);
     buf_release(&ps.addresses);
-    PQconninfoFree(options);
     return ok;
 }
 
-static bool has_password(const char *conninfo)
-{
-    bool has = false;
-    PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
-    for (PQconninfoOption *o = options; o != NULL && o->keyword != NULL; o++)
-        has |= o->val != NULL && o->val[0] != '\0' &&
-               (strcmp(o->keyword, "password") == 0 || strcmp(o->keyword, "service") == 0);
-    PQconninfoFree(options);
-    return has;
-}
-
-static bool ask(struct ask *a, const char *conninfo, const struct pg_keys *keys, const char *sql,
+static bool ask(struct ask *a, const struct dsn_param *params, size_t n, const char *sql,
                 const char *param, struct err *e)
 {
-    bool usable = keys != NULL && (keys->client_key[0] != '\0' || keys->md5_secret[0] != '\0');
-    return usable && !has_password(conninfo) ? ask_keys(a, conninfo, keys, sql, param, e)
-                                             : ask_libpq(a, conninfo, sql, param, e);
+    return pg_raw_wanted(params, n) ? ask_keys(a, params, n, sql, param, e)
+                                    : ask_libpq(a, params, n, sql, param, e);
 }
 
 /* ---- the questions
@@ -190,8 +187,7 @@ static uint32_t number(const char *text)
     return n < 1000000 ? (uint32_t)n : 1000000;
 }
 
-static bool ask_facts(const char *conninfo, const struct pg_keys *keys, struct pg_facts *out,
-                      struct err *e)
+bool pg_ask_facts(const struct dsn_param *params, size_t n, struct server_facts *out, struct err *e)
 {
     /* What a role or database may have is the smallest of the three limits; -1 stands for none. */
     static const char sql[] =
@@ -205,7 +201,7 @@ static bool ask_facts(const char *conninfo, const struct pg_keys *keys, struct p
         " (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE datid IS NOT NULL) - 1,"
         " current_setting('server_version')";
     struct ask a = {.rows = 0};
-    bool ok = ask(&a, conninfo, keys, sql, NULL, e);
+    bool ok = ask(&a, params, n, sql, NULL, e);
     if (ok && a.rows != 1)
         ok = libpq_failed("the server doesn't tell its limits", e);
     if (ok) {
@@ -220,28 +216,23 @@ static bool ask_facts(const char *conninfo, const struct pg_keys *keys, struct p
     return ok;
 }
 
-bool pg_ask_facts(const char *conninfo, struct pg_facts *out, struct err *e)
-{
-    return ask_facts(conninfo, NULL, out, e);
-}
-
-bool pg_ask_limits(const char *conninfo, const struct pg_keys *keys, uint32_t *max_connections,
+bool pg_ask_limits(const struct dsn_param *params, size_t n, uint32_t *max_connections,
                    uint32_t *reserved, struct err *e)
 {
-    struct pg_facts f;
-    if (!ask_facts(conninfo, keys, &f, e))
+    struct server_facts f;
+    if (!pg_ask_facts(params, n, &f, e))
         return false;
     *max_connections = f.max_connections;
     *reserved = f.reserved;
     return true;
 }
 
-bool pg_ask_secret(const char *conninfo, const struct pg_keys *keys, const char *query,
-                   const char *user, char **secret, struct err *e)
+bool pg_ask_secret(const struct dsn_param *params, size_t n, const char *query, const char *user,
+                   char **secret, struct err *e)
 {
     struct ask a = {.rows = 0};
     *secret = NULL;
-    bool ok = ask(&a, conninfo, keys, query, user, e);
+    bool ok = ask(&a, params, n, query, user, e);
     if (ok && a.rows == 1 && a.columns[0] != NULL && a.columns[1] != NULL &&
         strcmp(a.columns[0], user) == 0)
         *secret = strdup(a.columns[1]);

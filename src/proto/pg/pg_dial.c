@@ -11,7 +11,9 @@
 #include "proto/pg/pg_login.h"
 
 #include "base/log.h"
+#include "proto/pg/pg_ask.h"
 #include "proto/pg/pg_dial_cancel.h"
+#include "proto/pg/pg_dial_keys.h"
 #include "proto/pg/pg_dial_raw.h"
 #include "proto/pg/pg_session.h"
 
@@ -50,13 +52,6 @@ static void dial_free(struct pg_dial *d)
     free(d);
 }
 
-/* Those of pg_dial_raw.h that libpq doesn't know, or not yet. */
-static bool is_libpqs(const char *key)
-{
-    return strcmp(key, "connect_query") != 0 && strcmp(key, "md5_secret") != 0 &&
-           strcmp(key, "scram_client_key") != 0 && strcmp(key, "scram_server_key") != 0;
-}
-
 static bool start_libpq(struct pg_dial *d, const struct dsn_param *params, size_t n)
 {
     const char **keys = calloc(n + 1, sizeof *keys);
@@ -65,7 +60,7 @@ static bool start_libpq(struct pg_dial *d, const struct dsn_param *params, size_
     for (size_t i = 0; keys != NULL && values != NULL && i < n; i++) {
         if (strcmp(params[i].key, "connect_query") == 0)
             d->connect_query = strdup(params[i].value);
-        if (!is_libpqs(params[i].key))
+        if (!pg_dial_is_libpqs(params[i].key))
             continue;
         keys[at] = params[i].key;
         values[at++] = params[i].value;
@@ -365,6 +360,10 @@ const struct server_ops pg_server_ops = {
     .cancel_make = cancel_make,
     .cancel_run = cancel_run,
     .cancel_free = cancel_free,
+    .keys = pg_dial_keys,
+    .ask_limits = pg_ask_limits,
+    .ask_secret = pg_ask_secret,
+    .ask_facts = pg_ask_facts,
     .report = server_report,
     .report_get = report_get,
     .report_put = report_put,

@@ -7,21 +7,13 @@
 #ifndef WEIR_PROTO_PG_DIAL_KEYS_H
 #define WEIR_PROTO_PG_DIAL_KEYS_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "proto/proto_login.h"
 
-struct pg_keys {
-    char client_key[48], server_key[48]; /* base64, or "" */
-    char md5_secret[36];                 /* "md5...", or "" */
-};
-
-enum pg_keys_from {
-    PG_KEYS_NONE,     /* a SCRAM secret without the key that belongs to it */
-    PG_KEYS_PASSWORD, /* the secret is a password */
-    PG_KEYS_FOUND,    /* `out` is filled in */
-};
-
-/* `client_key`: 32 bytes, or NULL. */
-enum pg_keys_from pg_keys_of(const char *secret, const uint8_t *client_key, struct pg_keys *out);
+/* struct server_ops' keys: {"scram_client_key", "scram_server_key"} as base64, or {"md5_secret"}. A
+ * proof that isn't of this secret's is none. */
+enum keys_kind pg_dial_keys(const char *secret, const struct login_proof *proof,
+                            struct server_keys *out);
+/* Whether libpq itself is to be given this parameter: it is none of pg_dial_raw.h's own. */
+bool pg_dial_is_libpqs(const char *key);
 
 #endif

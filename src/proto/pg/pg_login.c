@@ -268,12 +268,31 @@ static void login_on_tls(void *login, const char *cn, const uint8_t *binding, si
         l->stage = STAGE_DONE;
 }
 
+static enum pg_auth_type auth_type(enum login_auth t)
+{
+    switch (t) {
+    case LOGIN_AUTH_TRUST:
+        return PG_AUTH_TRUST;
+    case LOGIN_AUTH_PLAIN:
+        return PG_AUTH_PLAIN;
+    case LOGIN_AUTH_MD5:
+        return PG_AUTH_MD5;
+    case LOGIN_AUTH_SCRAM:
+        break;
+    case LOGIN_AUTH_CERT:
+        return PG_AUTH_CERT;
+    case LOGIN_AUTH_ANY:
+        return PG_AUTH_ANY;
+    }
+    return PG_AUTH_SCRAM;
+}
+
 static enum login_step login_on_secret(void *login, const struct login_found *found,
                                        struct buf *out)
 {
     struct pg_login *l = login;
     struct pg_auth_facts facts = {
-        .type = found->trust ? PG_AUTH_TRUST : (enum pg_auth_type)l->policy.auth_type,
+        .type = found->trust ? PG_AUTH_TRUST : auth_type(l->policy.auth_type),
         .login_user = l->asked.user,
         .role = l->asked.role,
         .tls = l->tls,
@@ -307,10 +326,12 @@ static const char *login_reason(const void *login)
     return ((const struct pg_login *)login)->reason;
 }
 
-static bool login_proof(const void *login, uint8_t key[32])
+/* SCRAM's ClientKey. */
+static bool login_proof(const void *login, struct login_proof *out)
 {
     const struct pg_login *l = login;
-    return l->auth != NULL && pg_auth_client_key(l->auth, key);
+    out->n = sizeof out->key;
+    return l->auth != NULL && pg_auth_client_key(l->auth, out->key);
 }
 
 /* What the client will see reported: the server's defaults with its own startup values over them,
@@ -404,7 +425,7 @@ struct var_set *pg_login_default_report(const char *user)
     return set;
 }
 
-bool pg_login_init(struct err *e)
+static bool login_init(struct err *e)
 {
     if (!pg_crypto_init(e))
         return false;
@@ -416,14 +437,19 @@ bool pg_login_init(struct err *e)
     return true;
 }
 
-void pg_login_prepare_secret(const char *user, const char *secret, uint32_t iterations)
+/* The verifier of a plain password: PBKDF2 takes a few ms. */
+static void login_prepare_secret(const char *user, const char *secret,
+                                 const struct login_policy *policy)
 {
     struct pg_scram_secret ignored;
-    if (pg_secret_kind_of(secret) == PG_SECRET_PLAIN)
-        (void)!pg_verifiers_get(verifiers, user, pg_view_of(secret), iterations, &ignored);
+    if (policy->auth_type == LOGIN_AUTH_SCRAM && pg_secret_kind_of(secret) == PG_SECRET_PLAIN)
+        (void)!pg_verifiers_get(verifiers, user, pg_view_of(secret), policy->scram_iterations,
+                                &ignored);
 }
 
 const struct login_ops pg_login_ops = {
+    .init = login_init,
+    .prepare_secret = login_prepare_secret,
     .create = login_create,
     .destroy = login_destroy,
     .feed = login_feed,

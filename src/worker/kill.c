@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: ISC
+ * One client stops another (MySQL's KILL): the wish travels to the worker of the client that is
+ * meant, which may be the same one, and back with what came of it. Clients are known by the id that
+ * they were greeted with. Whoever logs in to the same server as the same user may, and admin_users.
+ *
+ * While the answer is out the client that asked is fed nothing (client.killing).
+ * Thread: the worker's.
+ */
+#include "config.h"
+
+#include "worker/route.h"
+#include "worker/worker_priv.h"
+#include "worker/world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct kill_mail {
+    struct mail mail;
+    uint32_t target;        /* client_id() of whom is meant */
+    uint32_t asker, key;    /* client_id() of who asked, and its key */
+    const struct route *by; /* its route */
+    enum proto_kill kill;
+    bool is_admin;
+    bool done, found;
+};
+
+bool kill_ask(struct client *c, uint32_t id, enum proto_kill kill)
+{
+    struct world *world = c->worker->world;
+    struct kill_mail *m = calloc(1, sizeof *m);
+    if (m == NULL)
+        return false;
+    m->mail.kind = MAIL_KILL;
+    m->target = id;
+    m->asker = client_id(c);
+    m->key = c->key;
+    m->by = c->route;
+    m->kill = kill;
+    m->is_admin = c->is_admin;
+    c->killing = true;
+    /* Nobody has such an id: its own worker will say so. */
+    uint32_t index = id >> 24 < world->n_workers ? id >> 24 : c->worker->index;
+    worker_post(world, (uint16_t)index, &m->mail);
+    return true;
+}
+
+static struct client *find(struct worker *w, const struct kill_mail *m)
+{
+    struct client *c =
+        m->target >> 24 == w->index ? worker_client(w, (m->target & 0xffffffu) - 1) : NULL;
+    bool there =
+        c != NULL && !c->is_console &&
+        (c->state == CLIENT_IDLE || c->state == CLIENT_WAITING || c->state == CLIENT_ACTIVE);
+    if (!there)
+        return NULL;
+    bool own = c->route->server == m->by->server && strcmp(c->route->user, m->by->user) == 0;
+    return own || m->is_admin ? c : NULL;
+}
+
+static void carry_out(struct worker *w, struct kill_mail *m)
+{
+    struct client *c = find(w, m);
+    m->done = true;
+    m->found = c != NULL;
+    if (c != NULL && m->kill == PROTO_KILL_QUERY)
+        loan_cancel_client(c, -1);
+    else if (c != NULL)
+        client_say(c, PROTO_EV_KILLED, NULL, "weir: the session was killed");
+    worker_post(w->world, (uint16_t)(m->asker >> 24), &m->mail);
+}
+
+static void answer(struct worker *w, const struct kill_mail *m)
+{
+    struct client *c = worker_client(w, (m->asker & 0xffffffu) - 1);
+    char text[64];
+    size_t used;
+    if (c == NULL || c->key != m->key || !c->killing ||
+        (c->state != CLIENT_IDLE && c->state != CLIENT_ACTIVE))
+        return;
+    c->killing = c->stalled = false;
+    snprintf(text, sizeof text, "Unknown thread id: %u", (unsigned)m->target);
+    if (!c->route->proto->say(c->proto, NULL, m->found ? PROTO_EV_KILL_DONE : PROTO_EV_KILL_UNKNOWN,
+                              text, NULL, NULL, 0, &used, &c->out))
+        client_finish(c);
+    else if (client_flush(c))
+        relay_resume(c);
+}
+
+void kill_on_mail(struct worker *w, struct mail *mail)
+{
+    struct kill_mail *m = container_of(mail, struct kill_mail, mail);
+    if (!m->done) {
+        carry_out(w, m);
+        return;
+    }
+    answer(w, m);
+    free(m);
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: ISC
+ * See params.h.
+ */
+#include "config.h"
+
+#include "worker/params.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONNECT_TIMEOUT_S "5" /* of what blocks a job thread */
+
+void params_put(struct params *ps, const char *key, const char *value)
+{
+    if (value == NULL || value[0] == '\0' || ps->n >= PARAMS_MAX - 1)
+        return;
+    for (size_t i = 0; i < ps->n; i++)
+        if (strcmp(ps->p[i].key, key) == 0)
+            return; /* the entry's own word holds */
+    ps->p[ps->n++] = (struct dsn_param){.key = key, .value = value};
+}
+
+static const char *sslmode_name(enum conf_sslmode mode)
+{
+    static const char *const names[] = {"disable", "allow",     "prefer",
+                                        "require", "verify-ca", "verify-full"};
+    return names[mode];
+}
+
+static bool leads_to_server(const char *key)
+{
+    return strcmp(key, "host") == 0 || strcmp(key, "hostaddr") == 0 || strcmp(key, "port") == 0;
+}
+
+/* Settings that a PostgreSQL server is to start a session with. */
+static void put_startup(struct params *ps, const struct conf_database *db)
+{
+    size_t at = 0;
+    ps->options[0] = '\0';
+    for (size_t i = 0; i < db->n_startup; i++) {
+        if (strcmp(db->startup[i].key, "client_encoding") == 0)
+            params_put(ps, "client_encoding", db->startup[i].value);
+        else
+            at += (size_t)snprintf(ps->options + at, sizeof ps->options - at, "%s-c %s=%s",
+                                   at != 0 ? " " : "", db->startup[i].key, db->startup[i].value);
+        if (at >= sizeof ps->options)
+            at = sizeof ps->options - 1;
+    }
+    params_put(ps, "options", ps->options);
+}
+
+void params_collect(struct params *ps, const struct conf *conf, const struct conf_database *db,
+                    const struct dial_as *as)
+{
+    const struct conf_settings *cs = conf_settings(conf);
+    for (size_t i = 0; i < db->n_params; i++)
+        if (!leads_to_server(db->params[i].key))
+            params_put(ps, db->params[i].key, db->params[i].value);
+    put_startup(ps, db);
+    params_put(ps, "dbname", db->dbname != NULL || db->service ? db->dbname : as->database);
+    params_put(ps, "user", as->user);
+    params_put(ps, "password", as->password);
+    for (size_t i = 0; as->keys != NULL && i < SERVER_KEYS && as->keys->k[i].name[0] != '\0'; i++)
+        params_put(ps, as->keys->k[i].name, as->keys->k[i].value);
+    params_put(ps, "sslmode", sslmode_name(cs->server_tls_sslmode));
+    params_put(ps, "sslrootcert", cs->server_tls_ca_file);
+    params_put(ps, "sslkey", cs->server_tls_key_file);
+    params_put(ps, "sslcert", cs->server_tls_cert_file);
+}
+
+struct params_kept *params_keep(const struct conf *conf, const struct conf_database *db,
+                                const struct dial_as *as)
+{
+    struct params ps = {.n = 0};
+    struct params_kept *kept = calloc(1, sizeof *kept);
+    if (kept == NULL)
+        return NULL;
+    params_collect(&ps, conf, db, as);
+    for (size_t i = 0; i < db->n_params; i++)
+        if (leads_to_server(db->params[i].key))
+            params_put(&ps, db->params[i].key, db->params[i].value);
+    params_put(&ps, "connect_timeout", CONNECT_TIMEOUT_S);
+    for (; kept->n < ps.n; kept->n++) {
+        struct dsn_param *p = &kept->p[kept->n];
+        p->key = strdup(ps.p[kept->n].key);
+        p->value = strdup(ps.p[kept->n].value);
+        if (p->key == NULL || p->value == NULL) {
+            kept->n++;
+            params_forget(&kept);
+            return NULL;
+        }
+    }
+    return kept;
+}
+
+void params_forget(struct params_kept **kp)
+{
+    struct params_kept *kept = *kp;
+    *kp = NULL;
+    for (size_t i = 0; kept != NULL && i < kept->n; i++) {
+        char *value = (char *)(uintptr_t)kept->p[i].value;
+        if (value != NULL)
+            explicit_bzero(value, strlen(value));
+        free(value);
+        free((char *)(uintptr_t)kept->p[i].key);
+    }
+    free(kept);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: ISC
+ * See protocols.h.
+ */
+#include "config.h"
+
+#include "worker/protocols.h"
+
+#include "proto/pg/pg_login.h"
+
+static const struct protocol table[PROTOCOLS] = {
+    [CONF_PROTO_POSTGRES] =
+        {
+            .login = &pg_login_ops,
+            .relay = &pg_proto_ops,
+            .server = &pg_server_ops,
+            .conf = CONF_PROTO_POSTGRES,
+            .unix_name = ".s.PGSQL.",
+            .alpn = "postgresql",
+            .url_scheme = "postgres",
+        },
+    [CONF_PROTO_MYSQL] =
+        {
+            .conf = CONF_PROTO_MYSQL,
+            .unix_name = ".s.MYSQL.",
+            .url_scheme = "mysql",
+            .tls_request_bytes = 4 + 32,
+        },
+};
+
+const struct protocol *protocol_at(unsigned door)
+{
+    return door < PROTOCOLS && table[door].relay != NULL ? &table[door] : NULL;
+}
+
+const struct protocol *protocol_of(enum conf_proto proto)
+{
+    return protocol_at((unsigned)proto);
+}
+
+int protocol_port(const struct protocol *p, const struct conf_settings *cs)
+{
+    return p->conf == CONF_PROTO_MYSQL ? cs->mysql_port : cs->listen_port;
+}
