@@ -40,7 +40,7 @@ static bool ask(const struct conf *conf, const struct conf_database *db, const c
         *user = db->user != NULL ? db->user : "";
     struct dial_as as = {.user = *user, .database = db->name, .password = db->password};
     const struct userlist_user *u = users != NULL ? userlist_find(users, *user) : NULL;
-    if (as.password == NULL && u != NULL && u->secret[0] != '\0') {
+    if (as.password == NULL && u != NULL && protocol_secret(protocol_of(db->proto), u)) {
         enum keys_kind kind = ops->keys(u->secret, NULL, &keys);
         as.password = kind == KEYS_PASSWORD ? u->secret : NULL;
         as.keys = kind == KEYS_FOUND ? &keys : NULL;

@@ -16,6 +16,7 @@
 #include "conf/conf_describe.h"
 #include "net/loop.h"
 #include "net/watch.h"
+#include "worker/protocols.h"
 #include "worker/worker.h"
 
 #include <errno.h>
@@ -233,11 +234,11 @@ static void print_dsn(const struct options *o, const struct conf *conf)
     if (o->n_urls == 0 && !env_has_url())
         return;
     for (size_t i = 0; (db = conf_database_at(conf, i)) != NULL; i++)
-        if (db->from_url && strcmp(db->name, "*") != 0 && db->proto == CONF_PROTO_POSTGRES)
-            log_info(NULL, "give your function: postgres://%s:***@%s:%d/%s",
-                     db->user != NULL ? db->user : "USER",
+        if (db->from_url && strcmp(db->name, "*") != 0 && protocol_of(db->proto) != NULL)
+            log_info(NULL, "give your function: %s://%s:***@%s:%d/%s",
+                     protocol_of(db->proto)->url_scheme, db->user != NULL ? db->user : "USER",
                      strcmp(cs->listen_addr, "*") == 0 ? "127.0.0.1" : cs->listen_addr,
-                     cs->listen_port, db->name);
+                     protocol_port(protocol_of(db->proto), cs), db->name);
 }
 
 static int run(struct process *p, struct conf *conf, struct conf_report *report)

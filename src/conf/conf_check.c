@@ -20,6 +20,7 @@
 #define BOUND_GUESS 100u
 /* What weir has open beside clients and servers: logs, epoll, event and timer descriptors, name
  * look-ups, the console, what is opened while reloading. */
+#define MYSQL_PORT     6033 /* as ProxySQL's */
 #define FDS_FIXED      64u
 #define FDS_PER_WORKER 8u
 
@@ -34,6 +35,27 @@ __attribute__((format(printf, 3, 4))) static void fault(struct conf_loader *l, c
     (void)vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     conf_report_add(l->report, CONF_ERROR, at->file, at->line, "%s: %s", key, text);
+}
+
+/* MySQL's clients have a door of their own, which opens by itself when there is a database for
+ * them. */
+static void choose_mysql_port(struct conf_loader *l)
+{
+    struct conf_settings *s = &l->conf->settings;
+    const struct conf_place *given = &l->seen[conf_setting_index(conf_setting_find("mysql_port"))];
+    const struct conf_database *db;
+    for (size_t i = 0; (db = conf_database_at(l->conf, i)) != NULL; i++)
+        if (db->proto == CONF_PROTO_MYSQL)
+            break;
+    if (db == NULL)
+        return;
+    if (given->file == NULL)
+        s->mysql_port = MYSQL_PORT;
+    else if (s->mysql_port == 0)
+        conf_report_add(l->report, CONF_WARNING, given->file, given->line,
+                        "mysql_port: with 0 no client can reach %s and other MySQL databases; "
+                        "take %d or leave it out",
+                        db->name, MYSQL_PORT);
 }
 
 static void check_listening(struct conf_loader *l)
@@ -125,6 +147,7 @@ void conf_check_whole(struct conf_loader *l)
     /* PgBouncer's -v. */
     if (s->verbose > 0)
         s->log_level = CONF_LOG_LEVEL_DEBUG;
+    choose_mysql_port(l);
     check_listening(l);
     check_client_tls(l);
     check_users(l);

@@ -74,6 +74,11 @@ static const char *const startup_params[] = {"client_encoding", "datestyle", "ti
 /* Understood here, beside the rows of conf_option.c. */
 static const char *const own_params[] = {"host",          "hostaddr",     "port",
                                          "password_file", "password_env", NULL};
+/* As MySQL's programs and as libpq have it. */
+static const char *const mysql_ssl_modes[] = {"DISABLED",  "PREFERRED",       "REQUIRED",
+                                              "VERIFY_CA", "VERIFY_IDENTITY", NULL};
+static const char *const libpq_ssl_modes[] = {"disable",   "allow",       "prefer", "require",
+                                              "verify-ca", "verify-full", NULL};
 static const char *const ignored_params[] = {"reserve_pool", "reserve_pool_size", NULL};
 
 struct builder {
@@ -88,6 +93,7 @@ struct builder {
     const char *host; /* lists, separated by commas; NULL: not given */
     const char *hostaddr;
     const char *port;
+    const char *socket; /* MySQL's: instead of the host */
     const char *password_file;
     const char *password_env;
     struct conf_host *hosts;
@@ -182,6 +188,24 @@ static void take_row(struct builder *b, const struct conf_setting *row, const ch
         fault(b, "%s: %s", row->name, err.text);
 }
 
+/* Nobody behind weir checks these, as libpq does. */
+static void take_mysql(struct builder *b, const char *key, const char *value)
+{
+    bool own = strcmp(key, "ssl-mode") == 0;
+    if (own && !listed(mysql_ssl_modes, value))
+        fault(b,
+              "ssl-mode \"%.40s\" is none of DISABLED, PREFERRED, REQUIRED, VERIFY_CA, "
+              "VERIFY_IDENTITY",
+              value);
+    else if (strcmp(key, "sslmode") == 0 && !listed(libpq_ssl_modes, value))
+        fault(b,
+              "sslmode \"%.40s\" is none of disable, allow, prefer, require, verify-ca, "
+              "verify-full",
+              value);
+    else
+        push_param(b, &b->params, &b->db->n_params, key, value);
+}
+
 static void take_pair(struct builder *b, const char *key, const char *value)
 {
     for (size_t i = 0; i < b->n_given; i++)
@@ -199,12 +223,16 @@ static void take_pair(struct builder *b, const char *key, const char *value)
         take_row(b, row, value);
     else if (listed(own_params, key))
         take_own(b, key, value);
+    else if (mysql && strcmp(key, "socket") == 0)
+        b->socket = conf_arena_text(b->arena, value);
     else if (listed(ignored_params, key))
         conf_report_add(b->l->report, CONF_WARNING, b->raw->at.file, b->raw->at.line,
                         "%s: %s has no meaning here: the bound is exact", b->raw->name, key);
     else if (!mysql && listed(startup_params, key))
         push_param(b, &b->startup, &b->db->n_startup, key, value);
-    else if (listed(mysql ? mysql_params : libpq_params, key))
+    else if (mysql && listed(mysql_params, key))
+        take_mysql(b, key, value);
+    else if (!mysql && listed(libpq_params, key))
         push_param(b, &b->params, &b->db->n_params, key, value);
     else if (strcmp(key, "replication") == 0)
         fault(b, "replication can't be set here; a client asks for it itself");
@@ -332,6 +360,14 @@ static void build_hosts(struct builder *b)
 {
     struct conf_database *db = b->db;
     int default_port = db->proto == CONF_PROTO_MYSQL ? PORT_MYSQL : PORT_POSTGRES;
+    if (b->socket != NULL && b->socket[0] != '/') {
+        fault(b, "socket is not the path of a Unix socket");
+        return;
+    }
+    if (b->socket != NULL) {
+        b->host = b->socket;
+        b->hostaddr = NULL;
+    }
     if (b->host == NULL && b->hostaddr == NULL && !db->service) {
         const char *dir = b->l->conf->settings.unix_socket_dir;
         if (db->proto == CONF_PROTO_MYSQL)

@@ -192,9 +192,13 @@ static void write_databases(const struct writer *w, FILE *to)
                 "a value with a blank stands in single quotes and a quote inside is doubled. The "
                 "name `*` takes every name that has no line of its own. A name with special "
                 "characters stands in double quotes.");
-    w->para(to, "For PostgreSQL every connection parameter of libpq may be given (host, hostaddr, "
-                "port, sslmode, sslrootcert, target_session_attrs, service, passfile, options and "
-                "the others), and client_encoding, datestyle and timezone. Beside them:");
+    w->para(to,
+            "For PostgreSQL every connection parameter of libpq may be given (host, hostaddr, "
+            "port, sslmode, sslrootcert, target_session_attrs, service, passfile, options and "
+            "the others), and client_encoding, datestyle and timezone. For MySQL there are host, "
+            "port, socket (the Unix socket's file), charset, connect_timeout, ssl-mode (as "
+            "MySQL's programs have it, or sslmode as libpq), ssl-ca, ssl-cert and ssl-key. "
+            "Beside them:");
     write_options(w, to, CONF_KIND_DATABASE);
     w->term(to, "password_file", "", "A file whose first line is the password.", "");
     w->term(to, "password_env", "", "An environment variable that holds the password.", "");

@@ -159,7 +159,9 @@ enum dial_step { DIAL_READ, DIAL_WRITE, DIAL_DONE, DIAL_FAILED };
 enum dial_failure { DIAL_FAIL_LIMIT, DIAL_FAIL_REFUSED, DIAL_FAIL_REACH };
 
 struct server_ops {
-    /* Start a login; never blocks (hosts come resolved as hostaddr). NULL: out of memory. */
+    /* Start a login; never blocks: host, hostaddr and port are lists of the same length, separated
+     * by commas, to be tried in turn; an item of hostaddr is "" where the host is an address, a
+     * Unix socket (its directory; MySQL: the file) or nothing. NULL: out of memory. */
     void *(*dial)(const struct dsn_param *params, size_t n);
     /* The socket to wait on for READ or WRITE; it may change from call to call. */
     int (*socket)(void *dial);

@@ -97,7 +97,7 @@ static const char *find_secret(struct client *c, const struct login_asked *a,
     if (set->users == NULL)
         return NULL;
     const struct userlist_user *u = userlist_find(set->users, a->role);
-    return u != NULL && u->secret[0] != '\0' ? u->secret : NULL;
+    return u != NULL && protocol_secret(client_protocol(c), u) ? u->secret : NULL;
 }
 
 /* A physical standby asks for none (libpq writes "replication"), a MySQL client may. */
@@ -112,14 +112,14 @@ static const struct conf_database *find_database(struct client *c, const struct 
     const struct conf *conf = c->worker->settings->conf;
     enum conf_proto proto = client_protocol(c)->conf;
     const struct conf_database *db = conf_database_find(conf, a->database);
-    for (size_t i = 0; db == NULL && names_no_database(a); i++) {
-        db = conf_database_at(conf, i);
-        if (db == NULL)
-            return NULL;
-        if (strcmp(db->name, "*") == 0 || db->proto != proto)
-            db = NULL;
-    }
-    return db != NULL && db->proto == proto ? db : NULL;
+    if (db != NULL && db->proto == proto)
+        return db;
+    if (!names_no_database(a))
+        return NULL;
+    for (size_t i = 0; (db = conf_database_at(conf, i)) != NULL; i++)
+        if (strcmp(db->name, "*") != 0 && db->proto == proto)
+            break;
+    return db;
 }
 
 static bool is_console_name(const char *database)

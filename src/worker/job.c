@@ -124,7 +124,7 @@ static bool connect_as(struct job *j, const struct settings *set, const struct c
     if (db->user != NULL && strcmp(db->user, user) == 0)
         as.password = db->password;
     struct server_keys keys;
-    if (as.password == NULL && u != NULL) {
+    if (as.password == NULL && u != NULL && protocol_secret(protocol_of(db->proto), u)) {
         enum keys_kind kind = j->ops->keys(u->secret, NULL, &keys);
         as.password = kind == KEYS_PASSWORD ? u->secret : NULL;
         as.keys = kind == KEYS_FOUND ? &keys : NULL;

@@ -37,6 +37,21 @@ const struct protocol *protocol_of(enum conf_proto proto)
     return protocol_at((unsigned)proto);
 }
 
+bool protocol_secret(const struct protocol *p, const struct userlist_user *u)
+{
+    switch (u->kind) {
+    case USERLIST_PLAIN:
+        break;
+    case USERLIST_MD5:
+    case USERLIST_SCRAM:
+        return p->conf == CONF_PROTO_POSTGRES;
+    case USERLIST_NATIVE:
+    case USERLIST_CACHING_SHA2:
+        return p->conf == CONF_PROTO_MYSQL;
+    }
+    return u->secret[0] != '\0';
+}
+
 int protocol_port(const struct protocol *p, const struct conf_settings *cs)
 {
     return p->conf == CONF_PROTO_MYSQL ? cs->mysql_port : cs->listen_port;

@@ -8,6 +8,7 @@
 #define WEIR_WORKER_PROTOCOLS_H
 
 #include "conf/conf.h"
+#include "conf/userlist.h"
 #include "proto/proto.h"
 #include "proto/proto_login.h"
 
@@ -31,5 +32,9 @@ const struct protocol *protocol_at(unsigned door);
 const struct protocol *protocol_of(enum conf_proto proto);
 /* Its port in the settings; 0: the door stays shut. */
 int protocol_port(const struct protocol *p, const struct conf_settings *cs);
+
+/* Whether this user of the auth_file has a secret that the protocol can do something with: a hash
+ * that is another protocol's must not be taken for a password. */
+bool protocol_secret(const struct protocol *p, const struct userlist_user *u);
 
 #endif

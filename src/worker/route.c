@@ -189,9 +189,10 @@ static void choose_password(struct route *r, const struct settings *set,
     const struct userlist_user *u = set->users != NULL ? userlist_find(set->users, r->user) : NULL;
     struct server_keys keys = {.k[0].name = ""};
     enum keys_kind kind = KEYS_PASSWORD;
-    if (u != NULL && u->secret[0] != '\0')
+    bool has_secret = u != NULL && protocol_secret(protocol_of(db->proto), u);
+    if (has_secret)
         kind = r->server_ops->keys(u->secret, NULL, &keys);
-    if (password == NULL && kind == KEYS_PASSWORD && u != NULL && u->secret[0] != '\0')
+    if (password == NULL && kind == KEYS_PASSWORD && has_secret)
         password = u->secret;
     pthread_mutex_lock(&r->lock);
     if (password != NULL || r->password_fixed)

@@ -125,6 +125,16 @@ static void mysql_urls(void **state)
     assert_string_equal(db->hosts[0].host, "::1");
     conf_free(&conf);
     refuse_db("mysql://h/x?target_session_attrs=any", "unknown option \"target_session_attrs\"");
+
+    conf = load_db("mysql://app@localhost/orders?socket=/run/my.sock&ssl-mode=REQUIRED", &db);
+    assert_string_equal(db->server, "/run/my.sock:3306");
+    assert_string_equal(param(db, "host"), "/run/my.sock");
+    assert_string_equal(param(db, "ssl-mode"), "REQUIRED");
+    conf_free(&conf);
+    refuse_db("mysql://h/x?socket=my.sock", "socket is not the path of a Unix socket");
+    refuse_db("mysql://h/x?ssl-mode=verify-full", "ssl-mode \"verify-full\" is none of DISABLED");
+    refuse_db("mysql://h/x?sslmode=REQUIRED", "sslmode \"REQUIRED\" is none of disable");
+    refuse_db("postgres://h/x?socket=/run/my.sock", "unknown option \"socket\"");
 }
 
 static void server_names(void **state)

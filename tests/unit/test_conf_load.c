@@ -681,6 +681,36 @@ static void password_environment(void **state)
            "password_env: the environment has no NOT_THERE");
 }
 
+/* The door of MySQL's clients opens with the first database for them. */
+static void mysql_door(void **state)
+{
+    static const struct {
+        const char *text;
+        int port;
+        bool warned;
+    } cases[] = {
+        {"[databases]\na = host=h\n", 0, false},
+        {"[weir]\nmysql_port = 3306\n[databases]\na = host=h\n", 3306, false},
+        {"[databases]\na = mysql://h/x\n", 6033, false},
+        {"[weir]\nmysql_port = 3306\n[databases]\na = mysql://h/x\n", 3306, false},
+        {"[weir]\nmysql_port = 0\n[databases]\na = mysql://h/x\n", 0, true},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct conf_report r;
+        const struct conf_problem *p;
+        bool warned = false;
+        struct conf *conf = load_all(cases[i].text, NULL, NULL, 0, &r);
+        assert_non_null(conf);
+        assert_int_equal(conf_settings(conf)->mysql_port, cases[i].port);
+        STAILQ_FOREACH(p, &r.problems, link)
+        warned |= strstr(p->text, "no client can reach a ") != NULL;
+        assert_int_equal(warned, cases[i].warned);
+        conf_free(&conf);
+        conf_report_fini(&r);
+    }
+}
+
 static void urls_of_the_command_line(void **state)
 {
     const char *one[] = {"postgres://app:pw@db:5432/shop"};
@@ -806,6 +836,7 @@ int main(void)
         cmocka_unit_test(environment_faults),
         cmocka_unit_test(kubernetes_service_links),
         cmocka_unit_test(password_environment),
+        cmocka_unit_test(mysql_door),
         cmocka_unit_test(urls_of_the_command_line),
         cmocka_unit_test(copies_and_set),
         cmocka_unit_test(reload_differences),
