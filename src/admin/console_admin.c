@@ -8,12 +8,14 @@
 
 #include "admin/admin.h"
 #include "admin/admin_http.h"
+#include "admin/admin_mysql.h"
 #include "admin/admin_pg.h"
 #include "base/clock.h"
 #include "conf/conf.h"
 #include "conf/conf_describe.h"
 #include "net/loop.h"
 #include "worker/console.h"
+#include "worker/protocols.h"
 #include "worker/view.h"
 #include "worker/worker.h"
 
@@ -40,7 +42,7 @@ struct admin_world {
     struct admin_process process;
     struct admin_source source;
     struct admin_control control;
-    struct console_ops console;
+    struct console_ops consoles[PROTOCOLS]; /* by door */
     LIST_HEAD(, pending) pending;
     uint64_t reconnect_wall_us; /* of the last RECONNECT */
 };
@@ -315,6 +317,42 @@ static enum console_state session_result(void *session, void *result, struct buf
     return (enum console_state)admin_pg_result(session, result, out);
 }
 
+static void *mysql_create(void (*execute)(void *ctx, const char *text), void *ctx)
+{
+    return admin_mysql_create("8.0.36-weir-" PACKAGE_VERSION, execute, ctx);
+}
+
+static void mysql_destroy(void **session)
+{
+    struct admin_mysql *p = *session;
+    admin_mysql_destroy(&p);
+    *session = NULL;
+}
+
+static bool mysql_greet(void *session, uint32_t id, uint32_t key, struct buf *out)
+{
+    (void)key;
+    (void)out;
+    admin_mysql_greet(session, id);
+    return true;
+}
+
+static enum console_state mysql_feed(void *session, const uint8_t *in, size_t n, size_t *used,
+                                     struct buf *out)
+{
+    return admin_mysql_feed(session, in, n, used, out);
+}
+
+static enum console_state mysql_more(void *session, struct buf *out)
+{
+    return admin_mysql_more(session, out);
+}
+
+static enum console_state mysql_result(void *session, void *result, struct buf *out)
+{
+    return admin_mysql_result(session, result, out);
+}
+
 static void result_drop(void *result)
 {
     struct admin_result *r = result;
@@ -359,7 +397,18 @@ static void wire(struct admin_world *a)
         .collect = collect,
     };
     a->control = (struct admin_control){.ctx = a, .order = order};
-    a->console = (struct console_ops){
+    a->consoles[CONF_PROTO_MYSQL] = (struct console_ops){
+        .create = mysql_create,
+        .destroy = mysql_destroy,
+        .greet = mysql_greet,
+        .feed = mysql_feed,
+        .more = mysql_more,
+        .result = mysql_result,
+        .drop = result_drop,
+        .run = request_run,
+        .arg = a,
+    };
+    a->consoles[CONF_PROTO_POSTGRES] = (struct console_ops){
         .create = session_create,
         .destroy = session_destroy,
         .greet = session_greet,
@@ -400,7 +449,8 @@ struct admin_world *admin_world_create(struct world *w, const struct conf *conf,
         if (a->http == NULL)
             goto fail;
     }
-    world_on_console(w, &a->console);
+    for (unsigned door = 0; door < PROTOCOLS; door++)
+        world_on_console(w, door, &a->consoles[door]);
     return a;
 fail:
     admin_world_destroy(&a);

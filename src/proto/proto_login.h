@@ -111,7 +111,9 @@ struct login_ops {
     enum login_step (*on_secret)(void *login, const struct login_found *found, struct buf *out);
     const struct login_asked *(*asked)(const void *login);
     const char *(*reason)(const void *login);
-    /* Fill the client object `pc` (zeroed) and append the greeting. false: out of memory. */
+    /* Fill the client object `pc` (zeroed) and append the greeting. false: out of memory. With
+     * w->console set `pc` is NULL, and only that the login is over is said, where that has not been
+     * said yet: the console's session has words of its own. */
     bool (*finish)(void *login, void *pc, const struct login_welcome *w, struct buf *out);
     /* Words of weir's own to a client that is not logged in and will be closed: to be appended.
      * NULL: proto_ops' say() with its zeroed object knows them as well. */

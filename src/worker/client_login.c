@@ -305,10 +305,12 @@ static void logged_in(struct client *c)
     const struct conf_settings *cs = conf_settings(w->settings->conf);
     struct client_login *l = c->u.login;
     if (c->is_console) {
+        const struct login_welcome in = {.id = client_id(c), .console = true};
         bool admin = conf_list_has(cs->admin_users, ops->asked(l->login)->role);
+        bool ok = ops->finish(l->login, NULL, &in, &c->out);
         client_login_end(c);
         client_set_state(c, CLIENT_IDLE);
-        if (!console_start(c, !admin))
+        if (!ok || !console_start(c, !admin))
             client_destroy(c);
         else if (client_flush(c) && buf_len(&c->in) != 0)
             console_readable(c);

@@ -20,6 +20,11 @@ struct console {
     bool more;    /* rows are left */
 };
 
+static const struct console_ops *console_ops(const struct client *c)
+{
+    return c->worker->world->console[c->door];
+}
+
 static void execute(void *ctx, const char *text)
 {
     struct client *c = ctx;
@@ -31,6 +36,7 @@ static void execute(void *ctx, const char *text)
     q->world = c->worker->world;
     q->worker = c->worker->index;
     q->slot = c->slot;
+    q->door = c->door;
     q->key = c->key;
     q->read_only = c->u.console->read_only;
     memcpy(q->text, text, n);
@@ -39,7 +45,7 @@ static void execute(void *ctx, const char *text)
 
 bool console_start(struct client *c, bool read_only)
 {
-    const struct console_ops *ops = c->worker->world->console;
+    const struct console_ops *ops = console_ops(c);
     struct console *s = calloc(1, sizeof *s);
     c->u.console = NULL;
     if (s == NULL || ops == NULL) {
@@ -50,9 +56,7 @@ bool console_start(struct client *c, bool read_only)
     atomic_fetch_add(&c->worker->world->consoles, 1);
     s->read_only = read_only;
     s->session = ops->create(execute, c);
-    return s->session != NULL &&
-           ops->greet(s->session, (uint32_t)c->worker->index << 24 | (c->slot + 1), c->key,
-                      &c->out);
+    return s->session != NULL && ops->greet(s->session, client_id(c), c->key, &c->out);
 }
 
 void console_end(struct client *c)
@@ -63,7 +67,7 @@ void console_end(struct client *c)
     c->u.console = NULL;
     atomic_fetch_sub(&c->worker->world->consoles, 1);
     if (s->session != NULL)
-        c->worker->world->console->destroy(&s->session);
+        console_ops(c)->destroy(&s->session);
     free(s);
 }
 
@@ -86,7 +90,7 @@ static bool on_state(struct client *c, enum console_state state)
 
 static void go_on(struct client *c)
 {
-    const struct console_ops *ops = c->worker->world->console;
+    const struct console_ops *ops = console_ops(c);
     for (;;) {
         struct console *s = c->u.console;
         enum console_state state;
@@ -134,18 +138,18 @@ void console_on_mail(struct worker *w, struct mail *m)
     struct client *c = worker_client(w, q->slot);
     if (c != NULL && c->key == q->key && c->is_console && c->u.console != NULL &&
         c->state == CLIENT_IDLE && c->u.console->waiting) {
-        if (on_state(c, w->world->console->result(c->u.console->session, q->result, &c->out)) ||
+        if (on_state(c, console_ops(c)->result(c->u.console->session, q->result, &c->out)) ||
             (c->state == CLIENT_IDLE && c->u.console->more))
             go_on(c);
     } else if (q->result != NULL) {
-        w->world->console->drop(q->result);
+        w->world->console[q->door]->drop(q->result);
     }
     free(q);
 }
 
-void world_on_console(struct world *w, const struct console_ops *ops)
+void world_on_console(struct world *w, unsigned door, const struct console_ops *ops)
 {
-    w->console = ops;
+    w->console[door] = ops;
 }
 
 void console_answer(struct console_request *q, void *result)

@@ -37,13 +37,15 @@ struct console_request {
     struct world *world;
     uint16_t worker;
     uint32_t slot, key;
+    uint8_t door;
     bool read_only;
     bool answered;
     void *result;
     char text[];
 };
 
-void world_on_console(struct world *w, const struct console_ops *ops);
+/* The console of one door (protocols.h), before any client can ask for it. */
+void world_on_console(struct world *w, unsigned door, const struct console_ops *ops);
 /* Control plane's thread: the result goes to whoever asked; takes over the request. */
 void console_answer(struct console_request *q, void *result);
 

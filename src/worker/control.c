@@ -266,7 +266,7 @@ static void on_mail(struct mail *m, void *arg)
     }
     if (m->kind == MAIL_CONSOLE) {
         struct console_request *q = container_of(m, struct console_request, mail);
-        c->world->console->run(q, c->world->console->arg);
+        c->world->console[q->door]->run(q, c->world->console[q->door]->arg);
         return;
     }
     if (c->world->on_control_mail != NULL)

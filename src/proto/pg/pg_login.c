@@ -381,6 +381,8 @@ static bool login_finish(void *login, void *pc, const struct login_welcome *w, s
 {
     struct pg_login *l = login;
     struct pg_client *c = pc;
+    if (w->console)
+        return true;
     c->magic = PG_CLIENT_MAGIC;
     c->prepared_limit = w->prepared_limit;
     c->statement_max_bytes = w->statement_max_bytes;
