@@ -43,67 +43,58 @@ static void put_startup(struct params *ps, const struct conf_database *db)
     params_put(ps, "options", ps->options);
 }
 
-static const char *sslmode_name(enum conf_proto proto, enum conf_sslmode mode)
+static const char *sslmode_name(enum conf_sslmode mode)
 {
-    static const char *const names[][2] = {
-        [CONF_SSLMODE_DISABLE] = {"disable", "DISABLED"},
-        [CONF_SSLMODE_ALLOW] = {"allow", "PREFERRED"},
-        [CONF_SSLMODE_PREFER] = {"prefer", "PREFERRED"},
-        [CONF_SSLMODE_REQUIRE] = {"require", "REQUIRED"},
-        [CONF_SSLMODE_VERIFY_CA] = {"verify-ca", "VERIFY_CA"},
-        [CONF_SSLMODE_VERIFY_FULL] = {"verify-full", "VERIFY_IDENTITY"},
-    };
-    return names[mode][proto == CONF_PROTO_MYSQL];
+    static const char *const names[] = {"disable", "allow",     "prefer",
+                                        "require", "verify-ca", "verify-full"};
+    return names[mode];
 }
 
-/* libpq's words in a mysql:// URL, as MySQL's programs have them. */
+/* What MySQL's programs have other words for goes by libpq's. */
 static void put_mysql(struct params *ps, const char *key, const char *value)
 {
     static const char *const keys[][2] = {
-        {"sslcert", "ssl-cert"}, {"sslkey", "ssl-key"}, {"sslrootcert", "ssl-ca"}};
+        {"ssl-cert", "sslcert"}, {"ssl-key", "sslkey"}, {"ssl-ca", "sslrootcert"}};
+    static const struct {
+        const char *word;
+        enum conf_sslmode mode;
+    } modes[] = {{"DISABLED", CONF_SSLMODE_DISABLE},
+                 {"PREFERRED", CONF_SSLMODE_PREFER},
+                 {"REQUIRED", CONF_SSLMODE_REQUIRE},
+                 {"VERIFY_CA", CONF_SSLMODE_VERIFY_CA},
+                 {"VERIFY_IDENTITY", CONF_SSLMODE_VERIFY_FULL}};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         if (strcmp(key, keys[i][0]) == 0)
             key = keys[i][1];
-    if (strcmp(key, "sslmode") == 0) {
-        enum conf_sslmode mode = CONF_SSLMODE_DISABLE;
-        while (mode < CONF_SSLMODE_VERIFY_FULL &&
-               strcmp(value, sslmode_name(CONF_PROTO_POSTGRES, mode)) != 0)
-            mode++;
-        key = "ssl-mode";
-        value = sslmode_name(CONF_PROTO_MYSQL, mode);
-    }
+    for (size_t i = 0; strcmp(key, "ssl-mode") == 0 && i < sizeof modes / sizeof modes[0]; i++)
+        if (strcmp(value, modes[i].word) == 0) {
+            key = "sslmode";
+            value = sslmode_name(modes[i].mode);
+        }
     params_put(ps, key, value);
-}
-
-static void put_tls(struct params *ps, enum conf_proto proto, const struct conf_settings *cs)
-{
-    bool mysql = proto == CONF_PROTO_MYSQL;
-    params_put(ps, mysql ? "ssl-mode" : "sslmode", sslmode_name(proto, cs->server_tls_sslmode));
-    params_put(ps, mysql ? "ssl-ca" : "sslrootcert", cs->server_tls_ca_file);
-    params_put(ps, mysql ? "ssl-key" : "sslkey", cs->server_tls_key_file);
-    params_put(ps, mysql ? "ssl-cert" : "sslcert", cs->server_tls_cert_file);
 }
 
 void params_collect(struct params *ps, const struct conf *conf, const struct conf_database *db,
                     const struct dial_as *as)
 {
-    bool mysql = db->proto == CONF_PROTO_MYSQL;
+    const struct conf_settings *cs = conf_settings(conf);
     for (size_t i = 0; i < db->n_params; i++) {
         const struct conf_param *p = &db->params[i];
-        if (!leads_to_server(p->key) && mysql)
+        if (!leads_to_server(p->key) && db->proto == CONF_PROTO_MYSQL)
             put_mysql(ps, p->key, p->value);
         else if (!leads_to_server(p->key))
             params_put(ps, p->key, p->value);
     }
     put_startup(ps, db);
-    if (mysql && db->n_hosts == 1 && db->hosts[0].host[0] == '/')
-        params_put(ps, "socket", db->hosts[0].host);
     params_put(ps, "dbname", db->dbname != NULL || db->service ? db->dbname : as->database);
     params_put(ps, "user", as->user);
     params_put(ps, "password", as->password);
     for (size_t i = 0; as->keys != NULL && i < SERVER_KEYS && as->keys->k[i].name[0] != '\0'; i++)
         params_put(ps, as->keys->k[i].name, as->keys->k[i].value);
-    put_tls(ps, db->proto, conf_settings(conf));
+    params_put(ps, "sslmode", sslmode_name(cs->server_tls_sslmode));
+    params_put(ps, "sslrootcert", cs->server_tls_ca_file);
+    params_put(ps, "sslkey", cs->server_tls_key_file);
+    params_put(ps, "sslcert", cs->server_tls_cert_file);
 }
 
 struct params_kept *params_keep(const struct conf *conf, const struct conf_database *db,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC
  * The parameters of a login to a server, put together from the settings: for the dials, which have
  * their hosts resolved before, and for the job threads and --check, which may look names up.
- * The names are those of the protocol's library; which protocol it is says the database entry.
+ * The names are libpq's for every protocol, so that a setting means the same everywhere.
  * Knows nothing of routes or threads.
  */
 #ifndef WEIR_WORKER_PARAMS_H
