@@ -305,8 +305,8 @@ static struct route *route_create(struct routes *rs, struct settings *set,
     choose_password(r, set, db);
     route_configure(r, set, db, &lim);
     char name[200];
-    snprintf(name, sizeof name, "%s/%s%s", ask->database, ask->user,
-             ask->replication ? " (replication)" : "");
+    snprintf(name, sizeof name, "%s/%s%s%s", ask->database, ask->user,
+             ask->replication ? " (replication)" : "", ask->pool_flags != 0 ? " (found rows)" : "");
     r->pool = core_pool_create(r->server->core, name, &lim, r);
     return r->pool != NULL ? r : NULL;
 }

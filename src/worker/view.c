@@ -38,6 +38,23 @@ static size_t count_routes(struct world *w)
     return n;
 }
 
+/* Another route of the same database and user: its connections are another kind. */
+static void add_pool(const struct view_pool *from, struct view_pool *p)
+{
+    p->cl_active += from->cl_active;
+    p->cl_waiting += from->cl_waiting;
+    p->cl_idle += from->cl_idle;
+    p->sv_active += from->sv_active;
+    p->sv_idle += from->sv_idle;
+    p->sv_login += from->sv_login;
+    p->sv_closing += from->sv_closing;
+    p->sv_cancel += from->sv_cancel;
+    if (p->maxwait_us < from->maxwait_us)
+        p->maxwait_us = from->maxwait_us;
+    if (p->last_error[0] == '\0')
+        copy(p->last_error, sizeof p->last_error, from->last_error);
+}
+
 static void fill_pool(struct route *r, struct view_pool *p, uint64_t now)
 {
     struct core_counts n;
@@ -70,8 +87,25 @@ size_t world_pools(struct world *w, struct view_pool **rows)
     *rows = calloc(room + 1, sizeof **rows);
     if (*rows == NULL)
         return 0;
+    /* One row for each database and user: first the plain routes, then the others, which are few.
+     */
     for (struct route *r = routes_first(w->routes); r != NULL && n < room; r = r->next)
-        fill_pool(r, &(*rows)[n++], clock_now_us());
+        if (r->replication == 0 && r->pool_flags == 0)
+            fill_pool(r, &(*rows)[n++], clock_now_us());
+    for (struct route *r = routes_first(w->routes); r != NULL && n < room; r = r->next) {
+        struct view_pool one = {.pool_mode = ""};
+        size_t i = 0;
+        if (r->replication == 0 && r->pool_flags == 0)
+            continue;
+        fill_pool(r, &one, clock_now_us());
+        while (i < n && (strcmp((*rows)[i].database, one.database) != 0 ||
+                         strcmp((*rows)[i].user, one.user) != 0))
+            i++;
+        if (i < n)
+            add_pool(&one, &(*rows)[i]);
+        else
+            (*rows)[n++] = one;
+    }
     return n;
 }
 
