@@ -90,25 +90,29 @@ enum my_command {
 
 /* ---- errors ---- */
 
-#define MY_ER_CON_COUNT          1040 /* 08004 */
-#define MY_ER_ACCESS_DENIED      1045 /* 28000 */
-#define MY_ER_NO_DB              1046 /* 3D000 */
-#define MY_ER_UNKNOWN_COM        1047 /* 08S01 */
-#define MY_ER_HANDSHAKE          1043 /* 08S01 */
-#define MY_ER_BAD_DB             1049 /* 42000 */
-#define MY_ER_SERVER_SHUTDOWN    1053 /* 08S01 */
-#define MY_ER_NO_SUCH_THREAD     1094 /* HY000 */
-#define MY_ER_PACKET_TOO_LARGE   1153 /* 08S01 */
-#define MY_ER_MALFORMED          1835 /* HY000 */
-#define MY_ER_LOCK_DEADLOCK      1213 /* 40001 */
-#define MY_ER_UNKNOWN_STMT       1243 /* HY000 */
-#define MY_ER_QUERY_INTERRUPTED  1317 /* 70100 */
-#define MY_ER_MAX_PREPARED       1461 /* 42000 */
-#define MY_ER_CLIENT_INTERACTION 4031 /* HY000 */
-#define MY_ER_OUT_OF_RESOURCES   1041 /* HY000 */
-#define MY_ER_UNKNOWN            1105 /* HY000 */
-#define MY_ER_LOCAL_INFILE       4166 /* HY000, MariaDB's number; MySQL's 3948 */
-#define MY_CR_CONN_HOST          2003
-#define MY_CR_SERVER_LOST        2013
+#define MY_ER_CON_COUNT            1040 /* 08004 */
+#define MY_ER_ACCESS_DENIED        1045 /* 28000 */
+#define MY_ER_NO_DB                1046 /* 3D000 */
+#define MY_ER_UNKNOWN_COM          1047 /* 08S01 */
+#define MY_ER_HANDSHAKE            1043 /* 08S01 */
+#define MY_ER_BAD_DB               1049 /* 42000 */
+#define MY_ER_SERVER_SHUTDOWN      1053 /* 08S01 */
+#define MY_ER_NO_SUCH_THREAD       1094 /* HY000 */
+#define MY_ER_PACKET_TOO_LARGE     1153 /* 08S01 */
+#define MY_ER_MALFORMED            1835 /* HY000 */
+#define MY_ER_LOCK_DEADLOCK        1213 /* 40001 */
+#define MY_ER_UNKNOWN_STMT         1243 /* HY000 */
+#define MY_ER_QUERY_INTERRUPTED    1317 /* 70100 */
+#define MY_ER_MAX_PREPARED         1461 /* 42000 */
+#define MY_ER_CLIENT_INTERACTION   4031 /* HY000 */
+#define MY_ER_OUT_OF_RESOURCES     1041 /* HY000 */
+#define MY_ER_NOT_SUPPORTED_AUTH   1251 /* 08004 */
+#define MY_ER_PACKETS_OUT_OF_ORDER 1156 /* 08S01 */
+#define MY_ER_NET_READ_INTERRUPTED 1159 /* 08S01 */
+#define MY_ER_SECURE_TRANSPORT     3159 /* HY000 */
+#define MY_ER_UNKNOWN              1105 /* HY000 */
+#define MY_ER_LOCAL_INFILE         4166 /* HY000, MariaDB's number; MySQL's 3948 */
+#define MY_CR_CONN_HOST            2003
+#define MY_CR_SERVER_LOST          2013
 
 #endif
