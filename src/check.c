@@ -94,6 +94,11 @@ int check_run(const struct conf *conf, struct conf_report *report, FILE *to)
 {
     const struct conf_settings *cs = conf_settings(conf);
     struct userlist *users = NULL;
+    struct err e = {""};
+    if (!protocols_init(&e)) {
+        fprintf(stderr, "weir: %s\n", e.text);
+        return 1;
+    }
     conf_check_files(conf, report);
     if (cs->auth_file[0] != '\0')
         users = userlist_load(cs->auth_file, report);

@@ -27,6 +27,14 @@ static const struct protocol table[PROTOCOLS] = {
         },
 };
 
+bool protocols_init(struct err *e)
+{
+    for (unsigned door = 0; door < PROTOCOLS; door++)
+        if (protocol_at(door) != NULL && !protocol_at(door)->login->init(e))
+            return false;
+    return true;
+}
+
 const struct protocol *protocol_at(unsigned door)
 {
     return door < PROTOCOLS && table[door].relay != NULL ? &table[door] : NULL;

@@ -27,6 +27,8 @@ struct protocol {
     size_t tls_request_bytes;
 };
 
+/* Once, before any thread. */
+bool protocols_init(struct err *e) __attribute__((warn_unused_result));
 /* NULL: no such door, or its protocol is not served. */
 const struct protocol *protocol_at(unsigned door);
 const struct protocol *protocol_of(enum conf_proto proto);

@@ -272,18 +272,10 @@ static void make_known_routes(struct world *w)
     }
 }
 
-static bool init_protocols(struct err *e)
-{
-    for (unsigned door = 0; door < PROTOCOLS; door++)
-        if (protocol_at(door) != NULL && !protocol_at(door)->login->init(e))
-            return false;
-    return true;
-}
-
 struct world *world_create(struct conf *conf, struct conf_report *report, struct err *e)
 {
     struct world *w = calloc(1, sizeof *w);
-    if (w == NULL || !init_protocols(e)) {
+    if (w == NULL || !protocols_init(e)) {
         conf_free(&conf);
         free(w);
         return NULL;
