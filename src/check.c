@@ -79,7 +79,7 @@ static bool check_database(const struct conf *conf, const struct conf_database *
     unsigned bound = bound_of(conf, db, &f);
     uint32_t taken = f.used + f.reserved;
     uint32_t left = f.max_connections > taken ? f.max_connections - taken : 0;
-    fprintf(to, "%-16s %-28s %-12.12s %-8s %6u %6u %6u\n", db->name, db->server, f.version,
+    fprintf(to, "%-16s %-28s %-16.16s %-8s %6u %6u %6u\n", db->name, db->server, f.version,
             f.replica ? "replica" : "primary", f.max_connections, left, bound);
     if (bound > f.max_connections - f.reserved)
         conf_report_add(report, CONF_ERROR, NULL, 0,
@@ -102,7 +102,7 @@ int check_run(const struct conf *conf, struct conf_report *report, FILE *to)
     conf_check_files(conf, report);
     if (cs->auth_file[0] != '\0')
         users = userlist_load(cs->auth_file, report);
-    fprintf(to, "%-16s %-28s %-12s %-8s %6s %6s %6s\n", "database", "server", "version", "role",
+    fprintf(to, "%-16s %-28s %-16s %-8s %6s %6s %6s\n", "database", "server", "version", "role",
             "limit", "left", "bound");
     const struct conf_database *db;
     for (size_t i = 0; (db = conf_database_at(conf, i)) != NULL; i++)
