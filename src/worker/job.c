@@ -10,6 +10,8 @@
 #include "worker/route.h"
 #include "worker/world.h"
 
+#include "conf/conf_setting.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,6 +136,16 @@ static bool connect_as(struct job *j, const struct settings *set, const struct c
     return j->params != NULL;
 }
 
+static const char *auth_query(const struct conf_settings *cs, const struct conf_database *asked,
+                              const struct protocol *protocol)
+{
+    const char *usual = conf_setting_default(conf_setting_find("auth_query"), false);
+    if (asked->auth_query != NULL)
+        return asked->auth_query;
+    return protocol->auth_query != NULL && strcmp(cs->auth_query, usual) == 0 ? protocol->auth_query
+                                                                              : cs->auth_query;
+}
+
 static struct job *make_auth_query(struct client *c, const char *user, const char *database,
                                    const char *key)
 {
@@ -146,7 +158,7 @@ static struct job *make_auth_query(struct client *c, const char *user, const cha
     if (asked == NULL || protocol == NULL || protocol->server->ask_secret == NULL)
         return NULL;
     const char *as = asked->auth_user != NULL ? asked->auth_user : cs->auth_user;
-    const char *query = asked->auth_query != NULL ? asked->auth_query : cs->auth_query;
+    const char *query = auth_query(cs, asked, protocol);
     struct bound_server *s = routes_server(w->world->routes, w->settings, db);
     struct job *j =
         s != NULL && as[0] != '\0' ? job_create(JOB_AUTH_QUERY, s->core, w->index) : NULL;

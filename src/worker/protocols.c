@@ -23,6 +23,8 @@ static const struct protocol table[PROTOCOLS] = {
             .conf = CONF_PROTO_MYSQL,
             .unix_name = ".s.MYSQL.",
             .url_scheme = "mysql",
+            .auth_query = "SELECT User, authentication_string FROM mysql.user WHERE User = $1"
+                          " ORDER BY Host = '%' DESC LIMIT 1",
             .tls_request_bytes = 4 + 32,
         },
 };

@@ -22,6 +22,7 @@ struct protocol {
     const char *unix_name; /* the socket's file: this and the port */
     const char *alpn;      /* TLS without asking first must name it; NULL: there is no such thing */
     const char *url_scheme; /* of a DSN */
+    const char *auth_query; /* while the setting has its default, which is PostgreSQL's; or NULL */
     /* A request for TLS is exactly so long and what follows is TLS at once, unanswered: no byte of
      * it may be read in the clear. 0: the client waits for an answer. */
     size_t tls_request_bytes;
