@@ -67,14 +67,21 @@ static void *make_rsa(void *arg)
     return arg;
 }
 
+static pthread_t rsa_thread;
+
+/* At the process's end, before OpenSSL, in which it is, takes itself apart. */
+static void join_rsa(void)
+{
+    (void)pthread_join(rsa_thread, NULL);
+}
+
 static void start_rsa(void)
 {
-    pthread_t thread;
     sigset_t all, had;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &had);
-    if (pthread_create(&thread, NULL, make_rsa, NULL) == 0)
-        pthread_detach(thread);
+    if (pthread_create(&rsa_thread, NULL, make_rsa, NULL) == 0 && atexit(join_rsa) != 0)
+        (void)pthread_detach(rsa_thread);
     pthread_sigmask(SIG_SETMASK, &had, NULL);
 }
 
