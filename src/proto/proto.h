@@ -81,12 +81,13 @@ static inline void proto_lane_add(struct proto_lane *l, const void *p, size_t n)
 }
 
 enum proto_verdict {
-    PROTO_MORE, /* all used that can be; the rest of a message is missing, or nothing is left */
-    PROTO_LOAN, /* the message at *used needs a server connection and there is none */
-    PROTO_FULL, /* send what is in `out`, then call again */
-    PROTO_WAIT, /* give no more of this client's bytes until its server has said more */
-    PROTO_BYE,  /* the client ended the session in order */
-    PROTO_BAD,  /* protocol broken; for a client an error is in out->client: send it and close */
+    PROTO_MORE,  /* all used that can be; the rest of a message is missing, or nothing is left */
+    PROTO_LOAN,  /* the message at *used needs a server connection and there is none */
+    PROTO_FULL,  /* send what is in `out`, then call again */
+    PROTO_WAIT,  /* give no more of this client's bytes until its server has said more */
+    PROTO_LOGIN, /* the message at *used begins the login anew (login_ops.again) */
+    PROTO_BYE,   /* the client ended the session in order */
+    PROTO_BAD,   /* protocol broken; for a client an error is in out->client: send it and close */
 };
 
 enum proto_loan {

@@ -104,6 +104,9 @@ struct login_ops {
     /* The server's first words, right after create; NULL where the client speaks first. false: out
      * of memory. */
     bool (*greet)(void *login, const struct login_greeting *g, struct buf *out);
+    /* In greet's place for a client that is logged in, with object `pc`, and wants to be somebody
+     * else (PROTO_LOGIN): feed() gets its message. NULL: there is no such thing. */
+    void (*again)(void *login, const void *pc, bool local, bool tls);
     enum login_step (*feed)(void *login, const uint8_t *in, size_t n, size_t *used,
                             struct buf *out);
     /* TLS stands. cn: of the verified certificate or NULL; binding: tls-server-end-point. */

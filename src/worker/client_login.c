@@ -377,6 +377,38 @@ static void on_step(struct client *c, enum login_step step)
     }
 }
 
+void client_login_again(struct client *c)
+{
+    struct worker *w = c->worker;
+    const struct login_ops *ops = login_ops(c);
+    struct client_login *l = calloc(1, sizeof *l);
+    void *login = l != NULL ? ops->create(&w->settings->policy) : NULL;
+    if (login == NULL) {
+        free(l);
+        client_say(c, PROTO_EV_NO_MEMORY, NULL, "weir: out of memory");
+        return;
+    }
+    if (c->state == CLIENT_ACTIVE)
+        loan_abandon(c, false, NULL);
+    if (c->ready) {
+        TAILQ_REMOVE(&w->ready, c, ready_link);
+        c->ready = false;
+    }
+    ops->again(login, c->proto, c->family == 0, c->tls[0] != '\0');
+    c->route->proto->client_fini(c->proto);
+    memset(c->proto, 0, c->route->proto->client_bytes);
+    route_client_left(c->route);
+    c->route = NULL;
+    c->stalled = c->cancelled = c->is_admin = false;
+    l->login = login;
+    l->deadline_us = w->now_us + w->settings->login_us;
+    c->u.login = l;
+    client_set_state(c, CLIENT_LOGIN);
+    stream_resume(&c->stream, PAUSE_BACKPRESSURE | PAUSE_LEASE);
+    worker_tick_need(w);
+    feed_login(c);
+}
+
 void client_login_greet(struct client *c)
 {
     struct worker *w = c->worker;

@@ -82,7 +82,7 @@ bool relay_send_backend(struct backend *b, struct proto_lane *lane)
 /* ---- from clients ------------------------------------------------------------------------------
  */
 
-enum fed { FED_ALL, FED_WAIT, FED_GONE };
+enum fed { FED_ALL, FED_WAIT, FED_LOGIN, FED_GONE };
 
 /* What a verdict of the protocol means for the client; FED_ALL: go on feeding. */
 static enum fed on_verdict(struct client *c, enum proto_verdict v)
@@ -94,6 +94,8 @@ static enum fed on_verdict(struct client *c, enum proto_verdict v)
     case PROTO_LOAN: /* the caller borrows */
     case PROTO_WAIT:
         return FED_WAIT;
+    case PROTO_LOGIN:
+        return FED_LOGIN;
     case PROTO_BYE:
         client_destroy(c);
         return FED_GONE;
@@ -185,6 +187,10 @@ static void feed_client(struct client *c, const uint8_t *data, size_t n)
             continue;
         if (!kept && n != 0 && !keep(c, data, n))
             return;
+        if (fed == FED_LOGIN) {
+            client_login_again(c);
+            return;
+        }
         if (answer == LOAN_ANSWER_LATER)
             return;
         if (!loan_refused(c))

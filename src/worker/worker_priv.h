@@ -263,6 +263,8 @@ static inline uint32_t client_id(const struct client *c)
 
 /* ---- client_login.c ---- */
 void client_login_greet(struct client *c); /* where the server speaks first */
+/* Its session ends, and what is in c->in begins another. */
+void client_login_again(struct client *c);
 void client_login_io(struct client *c, unsigned what);
 void client_login_secret(struct client *c, const char *secret);
 void client_login_end(struct client *c);
