@@ -5,6 +5,9 @@
 
 #include "worker/protocols.h"
 
+#include "proto/mysql/my_dial.h"
+#include "proto/mysql/my_login.h"
+#include "proto/mysql/my_proto.h"
 #include "proto/pg/pg_login.h"
 
 static const struct protocol table[PROTOCOLS] = {
@@ -20,6 +23,9 @@ static const struct protocol table[PROTOCOLS] = {
         },
     [CONF_PROTO_MYSQL] =
         {
+            .login = &my_login_ops,
+            .relay = &my_proto_ops,
+            .server = &my_server_ops,
             .conf = CONF_PROTO_MYSQL,
             .unix_name = ".s.MYSQL.",
             .url_scheme = "mysql",

@@ -99,14 +99,10 @@ bool my_read_ok(const uint8_t *payload, size_t n, bool session_track, struct my_
     ok->warnings = (uint16_t)my_read_int(&r, 2);
     if (r.bad)
         return false;
-    if (!session_track) {
-        ok->info = my_read_rest(&r);
-        return true;
-    }
     if (my_left(&r) == 0) /* left out altogether when there is neither text nor change */
         return true;
     ok->info = my_read_lenenc_bytes(&r);
-    if ((ok->status & MY_ST_STATE_CHANGED) != 0 && my_left(&r) != 0)
+    if (session_track && (ok->status & MY_ST_STATE_CHANGED) != 0 && my_left(&r) != 0)
         ok->state = my_read_lenenc_bytes(&r);
     return !r.bad;
 }
@@ -137,8 +133,11 @@ size_t my_write_ok(uint8_t *to, uint8_t seq, const struct my_ok *ok)
     to[n++] = (uint8_t)(status >> 8);
     to[n++] = (uint8_t)ok->warnings;
     to[n++] = (uint8_t)(ok->warnings >> 8);
-    if (ok->info.n != 0)
+    if (ok->info.n !=
+        0) { /* with its length, whatever the manual says of clients without tracking */
+        n += my_write_lenenc(to + n, ok->info.n);
         memcpy(to + n, ok->info.p, ok->info.n);
+    }
     n += ok->info.n;
     my_put_head(to, (uint32_t)(n - MY_HEAD_BYTES), seq);
     return n;

@@ -1,61 +1,11 @@
 /* SPDX-License-Identifier: ISC
- * See my_scan.h. A statement is read by its first words where these decide (SET, CREATE, LOCK,
- * ...), and every one is watched for functions and variables that tell of the session or change it.
+ * See my_scan.h. Here: what may stand in any statement and tells of the session or changes it.
  */
 #include "config.h"
 
-#include "proto/mysql/my_lex.h"
+#include "proto/mysql/my_scan_priv.h"
 
-#include <ctype.h>
-#include <stdlib.h>
-
-struct scanner {
-    struct my_lexer lex;
-    struct my_token t, prev; /* the current token and the one before it */
-    struct my_scan *out;
-    uint32_t start; /* of the statement */
-    bool select;    /* it begins with SELECT */
-};
-
-#define IS(s, word) word_is(s, word, sizeof(word) - 1)
-
-static bool word_is(const struct scanner *s, const char *upper, uint32_t len)
-{
-    return s->t.kind == MY_T_WORD && my_word_is(s->lex.text + s->t.at, s->t.len, upper, len);
-}
-
-static bool is_char(const struct scanner *s, char c)
-{
-    return s->t.kind == MY_T_PUNCT && s->t.c == c;
-}
-
-static void next(struct scanner *s)
-{
-    s->prev = s->t;
-    my_lex_next(&s->lex, &s->t);
-}
-
-static bool at_end(const struct scanner *s)
-{
-    return s->t.kind == MY_T_END || is_char(s, ';');
-}
-
-static bool is_name(const struct scanner *s)
-{
-    return s->t.kind == MY_T_WORD || s->t.kind == MY_T_QUOTED;
-}
-
-static struct my_span span(const struct my_token *from, const struct my_token *to)
-{
-    return (struct my_span){from->at, to->at + to->len - from->at};
-}
-
-static void note(struct scanner *s, uint64_t flag)
-{
-    s->out->flags |= flag;
-}
-
-static void add_name(struct scanner *s, uint64_t what, struct my_span text)
+void my_scan_add_name(struct scanner *s, uint64_t what, struct my_span text)
 {
     if (s->out->n_names == MY_SCAN_NAMES) {
         note(s, MY_DO_TOO_MUCH);
@@ -65,7 +15,7 @@ static void add_name(struct scanner *s, uint64_t what, struct my_span text)
 }
 
 /* A name with its schema, if one is written. */
-static bool take_name(struct scanner *s, struct my_span *out)
+bool my_scan_take_name(struct scanner *s, struct my_span *out)
 {
     if (!is_name(s))
         return false;
@@ -82,7 +32,7 @@ static bool take_name(struct scanner *s, struct my_span *out)
     return true;
 }
 
-static void skip_words(struct scanner *s, const char *a, const char *b, const char *c)
+void my_scan_skip_words(struct scanner *s, const char *a, const char *b, const char *c)
 {
     const char *words[] = {a, b, c};
     for (size_t i = 0; i < 3 && words[i] != NULL; i++)
@@ -127,7 +77,7 @@ static void on_lock(struct scanner *s)
     struct my_span name;
     note(s, MY_DO_LOCK);
     if (literal_argument(s, &name))
-        add_name(s, MY_DO_LOCK, name);
+        my_scan_add_name(s, MY_DO_LOCK, name);
     else
         note(s, MY_DO_TOO_MUCH);
 }
@@ -186,6 +136,8 @@ static void on_system(struct scanner *s, struct my_token at, struct my_token bef
         kind = MY_V_ERROR_COUNT;
     else
         return;
+    if (kind == MY_V_WARNING_COUNT || kind == MY_V_ERROR_COUNT)
+        note(s, MY_DO_COUNT_WARNINGS);
     next(s);
     add_volatile(s, kind, &at, &last, &before);
 }
@@ -201,7 +153,7 @@ static bool interesting(const char *p, uint32_t n)
     case 'L':
         return n == 14;
     case 'F':
-        return n == 10;
+        return n == 10 || n == 4;
     case 'C':
         return n == 13;
     case 'I':
@@ -214,7 +166,7 @@ static bool interesting(const char *p, uint32_t n)
 }
 
 /* One token of a statement of any kind; consumes it. */
-static void watch(struct scanner *s)
+void my_scan_watch(struct scanner *s)
 {
     struct my_token t = s->t, before = s->prev;
     if (t.kind == MY_T_USER) {
@@ -233,6 +185,7 @@ static void watch(struct scanner *s)
     if (IS(s, "SQL_CALC_FOUND_ROWS"))
         note(s, MY_DO_CALC_ROWS);
     bool into = IS(s, "INTO");
+    s->from |= IS(s, "FROM");
     next(s);
     if (into && s->t.kind == MY_T_USER)
         note(s, MY_DO_USER_VAR);
@@ -240,504 +193,10 @@ static void watch(struct scanner *s)
         on_function(s, t, before);
 }
 
-static void watch_rest(struct scanner *s)
+void my_scan_watch_rest(struct scanner *s)
 {
     while (!at_end(s))
-        watch(s);
-}
-
-/* ---- SET ----------------------------------------------------------------------------------------
- */
-
-static bool is_virtual(const char *p, uint32_t n)
-{
-    static const char *const kept[] = {"WAIT_TIMEOUT",
-                                       "INTERACTIVE_TIMEOUT",
-                                       "NET_READ_TIMEOUT",
-                                       "NET_WRITE_TIMEOUT",
-                                       "IDLE_TRANSACTION_TIMEOUT",
-                                       "IDLE_READONLY_TRANSACTION_TIMEOUT",
-                                       "IDLE_WRITE_TRANSACTION_TIMEOUT"};
-    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++)
-        if (my_word_is(p, n, kept[i], (uint32_t)strlen(kept[i])))
-            return true;
-    return n > 14 && my_word_is(p, 14, "SESSION_TRACK_", 14);
-}
-
-/* An expression up to a comma of this level or the statement's end. */
-static void take_value(struct scanner *s, struct my_scan_assign *a)
-{
-    struct my_token first = s->t, last = s->t;
-    int depth = 0;
-    uint32_t tokens = 0;
-    bool negative = is_char(s, '-') || is_char(s, '+');
-    while (!at_end(s) && (depth > 0 || !is_char(s, ','))) {
-        depth += is_char(s, '(') ? 1 : is_char(s, ')') ? -1 : 0;
-        last = s->t;
-        tokens++;
-        uint32_t at = s->t.at;
-        watch(s);
-        if (s->prev.at > at) { /* watch() may take more than one */
-            last = s->prev;
-            tokens++;
-        }
-    }
-    a->value = tokens != 0 ? span(&first, &last) : (struct my_span){s->t.at, 0};
-    if (tokens == 1 && (first.kind == MY_T_STRING || first.kind == MY_T_NUMBER))
-        a->kind = MY_VALUE_LITERAL;
-    else if (tokens == 2 && negative && last.kind == MY_T_NUMBER)
-        a->kind = MY_VALUE_LITERAL;
-    else if (tokens == 1 && first.kind == MY_T_WORD)
-        a->kind = my_word_is(s->lex.text + first.at, first.len, "DEFAULT", 7) ? MY_VALUE_DEFAULT
-                                                                              : MY_VALUE_WORD;
-    else
-        a->kind = MY_VALUE_EXPRESSION;
-}
-
-static void add_assign(struct scanner *s, const struct my_scan_assign *a)
-{
-    if (s->out->n_assigns == MY_SCAN_ASSIGNS) {
-        note(s, MY_DO_TOO_MUCH | MY_DO_SET_OTHER);
-        return;
-    }
-    s->out->assigns[s->out->n_assigns++] = *a;
-    if (a->is_virtual)
-        note(s, MY_DO_VIRTUAL);
-}
-
-/* SET NAMES x [COLLATE y], SET CHARACTER SET x. */
-static void set_names(struct scanner *s, bool names)
-{
-    struct my_scan_assign a = {.scope = MY_SCOPE_NAMES, .kind = MY_VALUE_WORD};
-    a.name = span(&s->t, &s->t);
-    if (IS(s, "DEFAULT"))
-        a.kind = MY_VALUE_DEFAULT;
-    next(s);
-    if (names && IS(s, "COLLATE")) {
-        next(s);
-        a.value = span(&s->t, &s->t);
-        next(s);
-    }
-    if (names)
-        add_assign(s, &a);
-    else
-        note(s, MY_DO_SET_OTHER);
-}
-
-/* Scope words before a name: @@session., SESSION, GLOBAL, ... */
-static enum my_scope take_scope(struct scanner *s)
-{
-    bool system = s->t.kind == MY_T_SYSTEM;
-    if (system)
-        next(s);
-    struct my_token word = s->t;
-    bool session = IS(s, "SESSION") || IS(s, "LOCAL");
-    bool global = IS(s, "GLOBAL") || IS(s, "PERSIST") || IS(s, "PERSIST_ONLY");
-    if (!session && !global)
-        return MY_SCOPE_SESSION;
-    (void)word;
-    next(s);
-    if (system && is_char(s, '.'))
-        next(s);
-    return global ? MY_SCOPE_GLOBAL : MY_SCOPE_SESSION;
-}
-
-static bool is_transaction(struct scanner *s)
-{
-    return IS(s, "TRANSACTION");
-}
-
-/* One assignment; false: not understood. */
-static bool set_one(struct scanner *s)
-{
-    struct my_scan_assign a = {.scope = MY_SCOPE_SESSION};
-    if (IS(s, "NAMES")) {
-        next(s);
-        set_names(s, true);
-        return true;
-    }
-    if (IS(s, "CHARACTER") || IS(s, "CHARSET")) {
-        skip_words(s, "CHARACTER", "SET", NULL);
-        skip_words(s, "CHARSET", NULL, NULL);
-        set_names(s, false);
-        return true;
-    }
-    if (s->t.kind == MY_T_USER) {
-        a.scope = MY_SCOPE_USER;
-        a.name = span(&s->t, &s->t);
-        note(s, MY_DO_USER_VAR);
-        next(s);
-    } else {
-        bool at = s->t.kind == MY_T_SYSTEM;
-        struct my_token before = s->t;
-        a.scope = (uint8_t)take_scope(s);
-        if (is_transaction(s)) { /* SET SESSION TRANSACTION: reported by the server */
-            if (a.scope == MY_SCOPE_SESSION && before.at == s->t.at)
-                note(s, MY_DO_SET_NEXT);
-            note(s, MY_DO_SET_OTHER);
-            watch_rest(s);
-            return true;
-        }
-        /* SET @@transaction_isolation without SESSION holds for the next transaction only */
-        if (at && before.at + 2 == s->t.at &&
-            (IS(s, "TRANSACTION_ISOLATION") || IS(s, "TX_ISOLATION") ||
-             IS(s, "TRANSACTION_READ_ONLY") || IS(s, "TX_READ_ONLY")))
-            note(s, MY_DO_SET_NEXT);
-        if (!take_name(s, &a.name))
-            return false;
-    }
-    a.is_virtual = a.scope == MY_SCOPE_SESSION && is_virtual(s->lex.text + a.name.at, a.name.len);
-    if (!is_char(s, '=') && s->t.kind != MY_T_ASSIGN)
-        return false;
-    next(s);
-    take_value(s, &a);
-    char name[24];
-    if (a.scope == MY_SCOPE_SESSION && a.name.len < sizeof name &&
-        my_scan_name(s->lex.text, a.name, name, sizeof name) != 0 &&
-        strcmp(name, "weir.deadline") == 0) {
-        note(s, MY_DO_DEADLINE);
-        s->out->deadline_ms = (uint32_t)strtoul(s->lex.text + a.value.at, NULL, 10);
-    }
-    add_assign(s, &a);
-    return true;
-}
-
-static void on_set(struct scanner *s)
-{
-    next(s);
-    if (IS(s, "STATEMENT") || IS(s, "PASSWORD") || IS(s, "ROLE") || IS(s, "RESOURCE")) {
-        if (IS(s, "ROLE"))
-            note(s, MY_DO_TOO_MUCH); /* a role is a state that nothing reports */
-        note(s, MY_DO_SET_OTHER);
-        watch_rest(s);
-        return;
-    }
-    if (IS(s, "DEFAULT")) { /* SET DEFAULT ROLE: for later sessions */
-        watch_rest(s);
-        return;
-    }
-    note(s, MY_DO_SET);
-    for (;;) {
-        if (!set_one(s)) {
-            note(s, MY_DO_SET_OTHER);
-            watch_rest(s);
-            return;
-        }
-        if (!is_char(s, ','))
-            break;
-        next(s);
-    }
-    if (!at_end(s)) {
-        note(s, MY_DO_SET_OTHER);
-        watch_rest(s);
-    }
-}
-
-/* ---- other statements ---------------------------------------------------------------------------
- */
-
-static void on_create(struct scanner *s)
-{
-    next(s);
-    skip_words(s, "OR", "REPLACE", NULL);
-    if (IS(s, "TEMPORARY")) {
-        struct my_span name;
-        next(s);
-        skip_words(s, "TABLE", NULL, NULL);
-        skip_words(s, "SEQUENCE", NULL, NULL);
-        skip_words(s, "IF", "NOT", "EXISTS");
-        note(s, MY_DO_TEMP_CREATE);
-        if (take_name(s, &name))
-            add_name(s, MY_DO_TEMP_CREATE, name);
-        else
-            note(s, MY_DO_TOO_MUCH);
-    }
-    watch_rest(s);
-}
-
-static void on_drop(struct scanner *s)
-{
-    struct my_span name;
-    next(s);
-    if (IS(s, "PREPARE")) {
-        next(s);
-        note(s, MY_DO_DEALLOCATE);
-        if (take_name(s, &name))
-            add_name(s, MY_DO_DEALLOCATE, name);
-        watch_rest(s);
-        return;
-    }
-    skip_words(s, "TEMPORARY", NULL, NULL);
-    if (IS(s, "TABLE") || IS(s, "TABLES") || IS(s, "SEQUENCE")) {
-        next(s);
-        skip_words(s, "IF", "EXISTS", NULL);
-        note(s, MY_DO_DROP_TABLE);
-        while (take_name(s, &name)) {
-            add_name(s, MY_DO_DROP_TABLE, name);
-            if (!is_char(s, ','))
-                break;
-            next(s);
-        }
-    }
-    watch_rest(s);
-}
-
-static void on_named(struct scanner *s, uint64_t what)
-{
-    struct my_span name;
-    next(s);
-    skip_words(s, "PREPARE", NULL, NULL); /* DEALLOCATE PREPARE x */
-    note(s, what);
-    if (take_name(s, &name))
-        add_name(s, what, name);
-    else
-        note(s, MY_DO_TOO_MUCH);
-    watch_rest(s);
-}
-
-static void on_handler(struct scanner *s)
-{
-    struct my_span name;
-    next(s);
-    if (take_name(s, &name)) {
-        uint64_t what = IS(s, "OPEN")    ? MY_DO_HANDLER_OPEN
-                        : IS(s, "CLOSE") ? MY_DO_HANDLER_CLOSE
-                                         : 0;
-        note(s, what);
-        if (what == MY_DO_HANDLER_OPEN) { /* OPEN [AS] alias: closed by that */
-            next(s);
-            skip_words(s, "AS", NULL, NULL);
-            struct my_span alias;
-            if (take_name(s, &alias))
-                name = alias;
-        }
-        if (what != 0)
-            add_name(s, what, name);
-    }
-    watch_rest(s);
-}
-
-static void on_lock_word(struct scanner *s)
-{
-    next(s);
-    note(s, IS(s, "INSTANCE") ? MY_DO_LOCK_SERVER : MY_DO_LOCK_TABLES);
-    watch_rest(s);
-}
-
-static void on_unlock_word(struct scanner *s)
-{
-    next(s);
-    note(s, IS(s, "INSTANCE") ? MY_DO_UNLOCK_SERVER : MY_DO_UNLOCK_TABLES);
-    watch_rest(s);
-}
-
-static void on_flush(struct scanner *s)
-{
-    note(s, MY_DO_FLUSH);
-    while (!at_end(s)) {
-        if (IS(s, "LOCK") || IS(s, "EXPORT"))
-            note(s, MY_DO_LOCK_TABLES);
-        next(s);
-    }
-}
-
-static void on_backup(struct scanner *s)
-{
-    next(s);
-    bool stage = IS(s, "STAGE"), lock = IS(s, "LOCK"), unlock = IS(s, "UNLOCK");
-    next(s);
-    if (unlock || (stage && IS(s, "END")))
-        note(s, MY_DO_UNLOCK_SERVER);
-    else if (stage || lock)
-        note(s, MY_DO_LOCK_SERVER);
-    watch_rest(s);
-}
-
-static void on_show(struct scanner *s)
-{
-    next(s);
-    bool warnings = IS(s, "WARNINGS");
-    if (warnings || IS(s, "ERRORS")) {
-        next(s);
-        note(s, warnings && at_end(s) ? MY_DO_SHOW_WARNINGS : MY_DO_DIAGNOSTICS);
-    } else if (IS(s, "COUNT")) {
-        note(s, MY_DO_DIAGNOSTICS);
-    }
-    watch_rest(s);
-}
-
-static void on_kill(struct scanner *s)
-{
-    struct my_scan *o = s->out;
-    next(s);
-    skip_words(s, "HARD", NULL, NULL);
-    skip_words(s, "SOFT", NULL, NULL);
-    o->kill_query = IS(s, "QUERY");
-    if (IS(s, "QUERY") || IS(s, "CONNECTION"))
-        next(s);
-    if (s->t.kind == MY_T_NUMBER && s->t.len < 20) {
-        char digits[24];
-        memcpy(digits, s->lex.text + s->t.at, s->t.len);
-        digits[s->t.len] = '\0';
-        char *end;
-        o->kill_id = strtoull(digits, &end, 10);
-        next(s);
-        if (*end == '\0' && at_end(s))
-            note(s, MY_DO_KILL);
-    }
-    watch_rest(s);
-}
-
-/* COMMIT and ROLLBACK; those with a tail are the server's. */
-static void on_end(struct scanner *s, uint64_t what)
-{
-    next(s);
-    skip_words(s, "WORK", NULL, NULL);
-    if (at_end(s))
-        note(s, what);
-    watch_rest(s);
-}
-
-static void on_start(struct scanner *s)
-{
-    next(s);
-    if (IS(s, "TRANSACTION"))
-        note(s, MY_DO_BEGIN | MY_DO_UNLOCK_TABLES);
-    watch_rest(s);
-}
-
-static void on_begin(struct scanner *s)
-{
-    next(s);
-    skip_words(s, "WORK", NULL, NULL);
-    if (at_end(s))
-        note(s, MY_DO_BEGIN | MY_DO_UNLOCK_TABLES);
-    else
-        note(s, MY_DO_CALL); /* BEGIN NOT ATOMIC */
-    watch_rest(s);
-}
-
-static void on_use(struct scanner *s)
-{
-    struct my_span name;
-    next(s);
-    note(s, MY_DO_USE);
-    if (take_name(s, &name))
-        add_name(s, MY_DO_USE, name);
-    watch_rest(s);
-}
-
-static void plain(struct scanner *s, uint64_t what)
-{
-    note(s, what);
-    watch_rest(s);
-}
-
-static void on_alter(struct scanner *s)
-{
-    next(s);
-    skip_words(s, "ONLINE", NULL, NULL);
-    skip_words(s, "IGNORE", NULL, NULL);
-    plain(s, IS(s, "TABLE") ? MY_DO_RENAME_TABLE : 0);
-}
-
-static void on_get(struct scanner *s)
-{
-    next(s);
-    plain(s, MY_DO_DIAGNOSTICS | MY_DO_USER_VAR); /* GET [CURRENT] DIAGNOSTICS @x = ... */
-}
-
-static void statement(struct scanner *s)
-{
-    const char *p = s->lex.text + s->t.at;
-    s->start = s->t.at;
-    s->select = false;
-    if (s->t.kind != MY_T_WORD) {
-        watch_rest(s);
-        return;
-    }
-    switch (p[0] & ~0x20) {
-    case 'S':
-        s->select = IS(s, "SELECT");
-        if (IS(s, "SET"))
-            on_set(s);
-        else if (IS(s, "SHOW"))
-            on_show(s);
-        else if (IS(s, "START"))
-            on_start(s);
-        break;
-    case 'C':
-        if (IS(s, "CREATE"))
-            on_create(s);
-        else if (IS(s, "COMMIT"))
-            on_end(s, MY_DO_COMMIT);
-        else if (IS(s, "CALL"))
-            plain(s, MY_DO_CALL);
-        break;
-    case 'D':
-        if (IS(s, "DROP"))
-            on_drop(s);
-        else if (IS(s, "DEALLOCATE"))
-            on_named(s, MY_DO_DEALLOCATE);
-        break;
-    case 'A':
-        if (IS(s, "ALTER"))
-            on_alter(s);
-        break;
-    case 'B':
-        if (IS(s, "BEGIN"))
-            on_begin(s);
-        else if (IS(s, "BACKUP"))
-            on_backup(s);
-        break;
-    case 'E':
-        if (IS(s, "EXECUTE"))
-            plain(s, MY_DO_CALL);
-        break;
-    case 'F':
-        if (IS(s, "FLUSH"))
-            on_flush(s);
-        break;
-    case 'G':
-        if (IS(s, "GET"))
-            on_get(s);
-        break;
-    case 'H':
-        if (IS(s, "HANDLER"))
-            on_handler(s);
-        break;
-    case 'K':
-        if (IS(s, "KILL"))
-            on_kill(s);
-        break;
-    case 'L':
-        if (IS(s, "LOCK"))
-            on_lock_word(s);
-        break;
-    case 'P':
-        if (IS(s, "PREPARE"))
-            on_named(s, MY_DO_PREPARE);
-        break;
-    case 'R':
-        if (IS(s, "ROLLBACK"))
-            on_end(s, MY_DO_ROLLBACK);
-        else if (IS(s, "RENAME"))
-            plain(s, MY_DO_RENAME_TABLE);
-        break;
-    case 'U':
-        if (IS(s, "USE"))
-            on_use(s);
-        else if (IS(s, "UNLOCK"))
-            on_unlock_word(s);
-        break;
-    case 'X':
-        if (IS(s, "XA"))
-            plain(s, MY_DO_XA);
-        break;
-    default:
-        break;
-    }
-    watch_rest(s);
+        my_scan_watch(s);
 }
 
 /* deadline_ms=N in a comment. */
@@ -765,6 +224,7 @@ void my_scan(const char *text, size_t n, unsigned opts, struct my_scan *out)
     out->statements = out->n_names = out->n_assigns = out->n_volatiles = 0;
     out->deadline_ms = 0;
     out->alone = out->kill_query = false;
+    out->no_table = true;
     struct scanner s = {.lex = {.text = text, .n = (uint32_t)n, .opts = opts}, .out = out};
     next(&s);
     while (s.t.kind != MY_T_END) {
@@ -773,7 +233,7 @@ void my_scan(const char *text, size_t n, unsigned opts, struct my_scan *out)
             continue;
         }
         out->statements++;
-        statement(&s);
+        my_scan_statement(&s);
     }
     if (out->statements > 1)
         out->alone = false;

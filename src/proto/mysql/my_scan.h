@@ -17,9 +17,10 @@
 /* How the text is to be read. */
 #define MY_SCAN_ANSI_QUOTES  1u /* sql_mode: "x" is a name */
 #define MY_SCAN_NO_BACKSLASH 2u /* sql_mode: a backslash is a character */
-#define MY_SCAN_MULTIBYTE    4u /* gbk, sjis, big5, gb18030: the byte after a lead byte is no quote \
-                                 */
-#define MY_SCAN_CUT 8u          /* the text is only the beginning of it */
+#define MY_SCAN_MULTIBYTE                                                                          \
+    4u                 /* gbk, sjis, big5, gb18030: the byte after a lead byte is no quote         \
+                        */
+#define MY_SCAN_CUT 8u /* the text is only the beginning of it */
 
 /* What a statement does. */
 #define MY_DO_SET           (UINT64_C(1) << 0)  /* SET of variables, understood: see assign[] */
@@ -56,10 +57,12 @@
 #define MY_DO_TOO_MUCH                                                                             \
     (UINT64_C(1) << 29) /* more names or assignments than are noted, or cut                        \
                            where it matters: the rest is not known */
-#define MY_DO_XA            (UINT64_C(1) << 30)
-#define MY_DO_READ_USER_VAR (UINT64_C(1) << 31)
-#define MY_DO_FLUSH         (UINT64_C(1) << 32)
-#define MY_DO_DEADLINE      (UINT64_C(1) << 33) /* SET weir.deadline */
+#define MY_DO_XA             (UINT64_C(1) << 30)
+#define MY_DO_READ_USER_VAR  (UINT64_C(1) << 31)
+#define MY_DO_FLUSH          (UINT64_C(1) << 32)
+#define MY_DO_SHOW_ERRORS    (UINT64_C(1) << 34) /* exactly that; with MY_DO_DIAGNOSTICS */
+#define MY_DO_COUNT_WARNINGS (UINT64_C(1) << 35) /* reads @@warning_count or @@error_count */
+#define MY_DO_DEADLINE       (UINT64_C(1) << 33) /* SET weir.deadline */
 
 /* What may pin, or must be noted when the statement has succeeded. */
 #define MY_DO_PINS                                                                                 \
@@ -115,6 +118,7 @@ struct my_scan {
     uint64_t kill_id;
     bool kill_query;      /* KILL QUERY */
     bool alone;           /* nothing but SELECT and one volatile */
+    bool no_table;        /* of a kind that reads no table */
     uint32_t deadline_ms; /* of a comment or SET weir.deadline; 0: none */
     struct my_scan_name names[MY_SCAN_NAMES];
     struct my_scan_assign assigns[MY_SCAN_ASSIGNS];

@@ -7,7 +7,7 @@
 #include "proto/pg/pg_crypto.h"
 #include "proto/pg/pg_dial_cancel.h"
 #include "proto/pg/pg_dial_raw.h"
-#include "proto/pg/pg_dial_tls.h"
+#include "proto/dial/dial_tls.h"
 #include "proto/pg/pg_scram_client.h"
 #include "proto/vars/vars.h"
 #include "proto/pg/pg_wire.h"
@@ -38,7 +38,7 @@ struct pg_raw {
     unsigned port;
     struct sockaddr_storage addr;
     socklen_t addr_n;
-    enum pg_sslmode mode;
+    enum dial_sslmode mode;
     bool local;    /* a Unix socket */
     bool with_tls; /* what is being tried; sslmode may allow the other */
     bool other_tried;

@@ -111,7 +111,7 @@ enum dial_step pg_raw_fail(struct pg_raw *r, enum dial_failure why, const char *
 static void close_socket(struct pg_raw *r)
 {
     if (r->ssl != NULL)
-        pg_dial_tls_destroy(&r->ssl);
+        dial_tls_destroy(&r->ssl);
     if (r->fd >= 0)
         close(r->fd);
     r->fd = -1;
@@ -224,7 +224,7 @@ static bool choose_host(struct pg_raw *r, unsigned i)
     unsigned long n = strtoul(port, NULL, 10);
     r->port = n != 0 && n <= 65535 ? (unsigned)n : DEFAULT_PORT;
     r->at = i;
-    r->with_tls = r->mode >= PG_SSL_PREFER;
+    r->with_tls = r->mode >= DIAL_SSL_PREFER;
     r->other_tried = false;
     r->next_host = false;
     return true;
@@ -233,7 +233,7 @@ static bool choose_host(struct pg_raw *r, unsigned i)
 static bool read_mode(struct pg_raw *r)
 {
     const char *mode = pg_raw_param(r, "sslmode");
-    return pg_sslmode_of(mode[0] != '\0' ? mode : "prefer", &r->mode);
+    return dial_sslmode_of(mode[0] != '\0' ? mode : "prefer", &r->mode);
 }
 
 struct pg_raw *pg_raw_start(const struct dsn_param *params, size_t n)
@@ -291,11 +291,11 @@ static enum dial_step flush(struct pg_raw *r)
     while (buf_len(&r->out) != 0) {
         size_t done = 0;
         if (r->ssl != NULL) {
-            enum pg_tls_step s =
-                pg_dial_tls_write(r->ssl, buf_head(&r->out), buf_len(&r->out), &done);
-            if (s == PG_TLS_READ || s == PG_TLS_WRITE)
-                return s == PG_TLS_READ ? DIAL_READ : DIAL_WRITE;
-            if (s == PG_TLS_FAILED || done == 0)
+            enum dial_tls_step s =
+                dial_tls_write(r->ssl, buf_head(&r->out), buf_len(&r->out), &done);
+            if (s == DIAL_TLS_READ || s == DIAL_TLS_WRITE)
+                return s == DIAL_TLS_READ ? DIAL_READ : DIAL_WRITE;
+            if (s == DIAL_TLS_FAILED || done == 0)
                 return lost(r);
         } else {
             ssize_t n = send(r->fd, buf_head(&r->out), buf_len(&r->out), MSG_NOSIGNAL);
@@ -318,10 +318,10 @@ static enum dial_step fill(struct pg_raw *r)
     if (to == NULL)
         return pg_raw_fail(r, DIAL_FAIL_REACH, "53200", "out of memory");
     if (r->ssl != NULL) {
-        enum pg_tls_step s = pg_dial_tls_read(r->ssl, to, READ_BYTES, &done);
-        if (s == PG_TLS_READ || s == PG_TLS_WRITE)
-            return s == PG_TLS_READ ? DIAL_READ : DIAL_WRITE;
-        if (s == PG_TLS_FAILED)
+        enum dial_tls_step s = dial_tls_read(r->ssl, to, READ_BYTES, &done);
+        if (s == DIAL_TLS_READ || s == DIAL_TLS_WRITE)
+            return s == DIAL_TLS_READ ? DIAL_READ : DIAL_WRITE;
+        if (s == DIAL_TLS_FAILED)
             done = 0;
     } else {
         ssize_t n = recv(r->fd, to, READ_BYTES, 0);
@@ -364,7 +364,7 @@ static enum dial_step on_connected(struct pg_raw *r)
 static enum dial_step start_tls(struct pg_raw *r)
 {
     struct err e = {""};
-    struct pg_dial_tls t = {
+    struct dial_tls t = {
         .mode = r->mode,
         .host = r->host,
         .sslrootcert = pg_raw_param(r, "sslrootcert"),
@@ -376,7 +376,7 @@ static enum dial_step start_tls(struct pg_raw *r)
         .max_version = pg_raw_param(r, "ssl_max_protocol_version"),
         .no_sni = strcmp(pg_raw_param(r, "sslsni"), "0") == 0,
     };
-    r->ssl = pg_dial_tls_create(&t, r->fd, &e);
+    r->ssl = dial_tls_create(&t, r->fd, &e);
     if (r->ssl == NULL)
         return pg_raw_fail(r, DIAL_FAIL_REACH, "08001", "%s", e.text);
     r->state = RAW_HANDSHAKE;
@@ -397,7 +397,7 @@ static enum dial_step ask_tls(struct pg_raw *r)
         return lost(r);
     if (answer == 'S')
         return start_tls(r);
-    if (answer == 'N' && r->mode <= PG_SSL_PREFER)
+    if (answer == 'N' && r->mode <= DIAL_SSL_PREFER)
         return pg_raw_start_talk(r);
     if (answer == 'N')
         return pg_raw_fail(r, DIAL_FAIL_REFUSED, "08001",
@@ -412,17 +412,17 @@ static enum dial_step ask_tls(struct pg_raw *r)
 static enum dial_step handshake(struct pg_raw *r)
 {
     struct err e = {""};
-    switch (pg_dial_tls_handshake(r->ssl, &e)) {
-    case PG_TLS_READ:
+    switch (dial_tls_handshake(r->ssl, &e)) {
+    case DIAL_TLS_READ:
         return DIAL_READ;
-    case PG_TLS_WRITE:
+    case DIAL_TLS_WRITE:
         return DIAL_WRITE;
-    case PG_TLS_DONE:
+    case DIAL_TLS_DONE:
         return pg_raw_start_talk(r);
-    case PG_TLS_FAILED:
+    case DIAL_TLS_FAILED:
         break;
     }
-    r->try_other = r->mode == PG_SSL_PREFER;
+    r->try_other = r->mode == DIAL_SSL_PREFER;
     return pg_raw_fail(r, DIAL_FAIL_REACH, "08001", "%s", e.text);
 }
 
@@ -548,8 +548,8 @@ void pg_raw_link_close(struct pg_raw_link **lp)
         return;
     *lp = NULL;
     if (l->ssl != NULL) {
-        (void)pg_dial_tls_write(l->ssl, terminate, sizeof terminate, &ignored);
-        pg_dial_tls_destroy(&l->ssl);
+        (void)dial_tls_write(l->ssl, terminate, sizeof terminate, &ignored);
+        dial_tls_destroy(&l->ssl);
     } else {
         (void)!send(l->fd, terminate, sizeof terminate, MSG_DONTWAIT | MSG_NOSIGNAL);
     }

@@ -158,7 +158,7 @@ static enum dial_step start_scram(struct pg_raw *r, bool plus_offered)
     uint8_t client_key[PG_SHA256_BYTES], server_key[PG_SHA256_BYTES], binding[64];
     const char *wish = pg_raw_param(r, "channel_binding");
     bool may = r->ssl != NULL && strcmp(wish, "disable") != 0;
-    size_t binding_n = may && plus_offered ? pg_dial_tls_binding(r->ssl, binding) : 0;
+    size_t binding_n = may && plus_offered ? dial_tls_binding(r->ssl, binding) : 0;
     struct pg_scram_client_config config = {
         .client_key = client_key,
         .server_key = server_key,
@@ -258,7 +258,7 @@ static enum dial_step on_error(struct pg_raw *r, const struct message *m)
     char code[6], text[240];
     read_error(m, code, text, sizeof text);
     /* As libpq: only the first answer is a reason to try with, or without, TLS. */
-    r->try_other = r->messages == 1 && (r->mode == PG_SSL_ALLOW || r->mode == PG_SSL_PREFER);
+    r->try_other = r->messages == 1 && (r->mode == DIAL_SSL_ALLOW || r->mode == DIAL_SSL_PREFER);
     enum dial_failure why = class_of(code);
     (void)pg_raw_fail(r, why, code, "%s", text);
     /* A full server, or one that refuses, is the answer; one that can't now is not. */

@@ -4,8 +4,8 @@
  * Contexts are shared by all connections with the same parameters and unchanged files, behind a
  * lock; a session belongs to one thread at a time. What it is not: the relay's TLS (net/).
  */
-#ifndef WEIR_PROTO_PG_DIAL_TLS_H
-#define WEIR_PROTO_PG_DIAL_TLS_H
+#ifndef WEIR_PROTO_DIAL_DIAL_TLS_H
+#define WEIR_PROTO_DIAL_DIAL_TLS_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,40 +15,40 @@
 
 struct ssl_st;
 
-enum pg_sslmode {
-    PG_SSL_DISABLE,
-    PG_SSL_ALLOW,
-    PG_SSL_PREFER,
-    PG_SSL_REQUIRE,
-    PG_SSL_VERIFY_CA,
-    PG_SSL_VERIFY_FULL,
+enum dial_sslmode {
+    DIAL_SSL_DISABLE,
+    DIAL_SSL_ALLOW,
+    DIAL_SSL_PREFER,
+    DIAL_SSL_REQUIRE,
+    DIAL_SSL_VERIFY_CA,
+    DIAL_SSL_VERIFY_FULL,
 };
 
 /* By libpq's name; false: there is none such. */
-bool pg_sslmode_of(const char *name, enum pg_sslmode *out);
+bool dial_sslmode_of(const char *name, enum dial_sslmode *out);
 
 /* libpq's parameters of the same names; absent ones are NULL. */
-struct pg_dial_tls {
-    enum pg_sslmode mode;
+struct dial_tls {
+    enum dial_sslmode mode;
     const char *host; /* for SNI and verify-full; NULL or "" when only an address is known */
     const char *sslrootcert, *sslcrl, *sslcrldir, *sslcert, *sslkey;
     const char *min_version, *max_version;
     bool no_sni;
 };
 
-enum pg_tls_step { PG_TLS_READ, PG_TLS_WRITE, PG_TLS_DONE, PG_TLS_FAILED };
+enum dial_tls_step { DIAL_TLS_READ, DIAL_TLS_WRITE, DIAL_TLS_DONE, DIAL_TLS_FAILED };
 
 /* A session on the connected descriptor, which stays the caller's. NULL: `e` says why. */
-struct ssl_st *pg_dial_tls_create(const struct pg_dial_tls *t, int fd, struct err *e);
+struct ssl_st *dial_tls_create(const struct dial_tls *t, int fd, struct err *e);
 /* On DONE the certificate was verified as far as the mode asks for it. */
-enum pg_tls_step pg_dial_tls_handshake(struct ssl_st *ssl, struct err *e);
+enum dial_tls_step dial_tls_handshake(struct ssl_st *ssl, struct err *e);
 /* tls-server-end-point of the server's certificate; 0: it has none that is defined. */
-size_t pg_dial_tls_binding(struct ssl_st *ssl, uint8_t out[64]);
+size_t dial_tls_binding(struct ssl_st *ssl, uint8_t out[64]);
 /* SSL_read and SSL_write with AGAIN told apart: DONE sets *done, which is 0 at the end of the
  * stream. */
-enum pg_tls_step pg_dial_tls_read(struct ssl_st *ssl, void *to, size_t room, size_t *done);
-enum pg_tls_step pg_dial_tls_write(struct ssl_st *ssl, const void *p, size_t n, size_t *done);
+enum dial_tls_step dial_tls_read(struct ssl_st *ssl, void *to, size_t room, size_t *done);
+enum dial_tls_step dial_tls_write(struct ssl_st *ssl, const void *p, size_t n, size_t *done);
 /* Free it; nothing is sent. */
-void pg_dial_tls_destroy(struct ssl_st **ssl);
+void dial_tls_destroy(struct ssl_st **ssl);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC
- * See pg_dial_tls.h.
+ * See dial_tls.h.
  */
 #include "config.h"
 
-#include "proto/pg/pg_dial_tls.h"
+#include "proto/dial/dial_tls.h"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -30,14 +30,14 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static STAILQ_HEAD(, context) contexts = STAILQ_HEAD_INITIALIZER(contexts);
 static unsigned n_contexts;
 
-bool pg_sslmode_of(const char *name, enum pg_sslmode *out)
+bool dial_sslmode_of(const char *name, enum dial_sslmode *out)
 {
     static const char *const names[] = {"disable", "allow",     "prefer",
                                         "require", "verify-ca", "verify-full"};
     for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(names[i], name) != 0)
             continue;
-        *out = (enum pg_sslmode)i;
+        *out = (enum dial_sslmode)i;
         return true;
     }
     return false;
@@ -61,13 +61,13 @@ static void openssl_error(struct err *e, const char *what)
 /* ---- contexts -------------------------------------------------------------------------------- */
 
 /* As libpq: a root certificate makes `require` check the chain. */
-static bool verifies(const struct pg_dial_tls *t)
+static bool verifies(const struct dial_tls *t)
 {
-    return t->mode >= PG_SSL_VERIFY_CA || (t->mode == PG_SSL_REQUIRE && given(t->sslrootcert));
+    return t->mode >= DIAL_SSL_VERIFY_CA || (t->mode == DIAL_SSL_REQUIRE && given(t->sslrootcert));
 }
 
 /* What makes a context this one: the parameters, and when the files were last written. */
-static bool context_key(const struct pg_dial_tls *t, char key[KEY_BYTES])
+static bool context_key(const struct dial_tls *t, char key[KEY_BYTES])
 {
     const char *const parts[] = {t->sslrootcert, t->sslcrl,      t->sslcrldir,  t->sslcert,
                                  t->sslkey,      t->min_version, t->max_version};
@@ -101,7 +101,7 @@ static int version_of(const char *name, int otherwise)
     return otherwise;
 }
 
-static bool load_trust(SSL_CTX *ctx, const struct pg_dial_tls *t, struct err *e)
+static bool load_trust(SSL_CTX *ctx, const struct dial_tls *t, struct err *e)
 {
     X509_STORE *store = SSL_CTX_get_cert_store(ctx);
     if (!verifies(t))
@@ -128,7 +128,7 @@ static bool load_trust(SSL_CTX *ctx, const struct pg_dial_tls *t, struct err *e)
     return X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL) == 1;
 }
 
-static bool load_own(SSL_CTX *ctx, const struct pg_dial_tls *t, struct err *e)
+static bool load_own(SSL_CTX *ctx, const struct dial_tls *t, struct err *e)
 {
     if (!given(t->sslcert))
         return true;
@@ -141,7 +141,7 @@ static bool load_own(SSL_CTX *ctx, const struct pg_dial_tls *t, struct err *e)
     return false;
 }
 
-static SSL_CTX *context_make(const struct pg_dial_tls *t, struct err *e)
+static SSL_CTX *context_make(const struct dial_tls *t, struct err *e)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
     if (ctx == NULL) {
@@ -182,7 +182,7 @@ static void context_keep_locked(const char *key, SSL_CTX *ctx)
 }
 
 /* A reference, or NULL. */
-static SSL_CTX *context_get(const struct pg_dial_tls *t, struct err *e)
+static SSL_CTX *context_get(const struct dial_tls *t, struct err *e)
 {
     char key[KEY_BYTES];
     struct context *c;
@@ -209,7 +209,7 @@ static SSL_CTX *context_get(const struct pg_dial_tls *t, struct err *e)
 /* ---- sessions ----------------------------------------------------------------------------------
  */
 
-static bool set_name(SSL *ssl, const struct pg_dial_tls *t, struct err *e)
+static bool set_name(SSL *ssl, const struct dial_tls *t, struct err *e)
 {
     struct in6_addr addr;
     bool named = given(t->host);
@@ -219,7 +219,7 @@ static bool set_name(SSL *ssl, const struct pg_dial_tls *t, struct err *e)
         openssl_error(e, "could not set the server name");
         return false;
     }
-    if (t->mode != PG_SSL_VERIFY_FULL)
+    if (t->mode != DIAL_SSL_VERIFY_FULL)
         return true;
     if (!named) {
         err_set(e, "host name must be specified for a verified SSL connection");
@@ -234,7 +234,7 @@ static bool set_name(SSL *ssl, const struct pg_dial_tls *t, struct err *e)
     return ok;
 }
 
-struct ssl_st *pg_dial_tls_create(const struct pg_dial_tls *t, int fd, struct err *e)
+struct ssl_st *dial_tls_create(const struct dial_tls *t, int fd, struct err *e)
 {
     ERR_clear_error();
     SSL_CTX *ctx = context_get(t, e);
@@ -250,17 +250,17 @@ struct ssl_st *pg_dial_tls_create(const struct pg_dial_tls *t, int fd, struct er
     return NULL;
 }
 
-enum pg_tls_step pg_dial_tls_handshake(struct ssl_st *ssl, struct err *e)
+enum dial_tls_step dial_tls_handshake(struct ssl_st *ssl, struct err *e)
 {
     ERR_clear_error();
     int rc = SSL_connect(ssl);
     if (rc == 1)
-        return PG_TLS_DONE;
+        return DIAL_TLS_DONE;
     int why = SSL_get_error(ssl, rc);
     if (why == SSL_ERROR_WANT_READ)
-        return PG_TLS_READ;
+        return DIAL_TLS_READ;
     if (why == SSL_ERROR_WANT_WRITE)
-        return PG_TLS_WRITE;
+        return DIAL_TLS_WRITE;
     long verdict = SSL_get_verify_result(ssl);
     if (verdict != X509_V_OK && SSL_get_verify_mode(ssl) != SSL_VERIFY_NONE) {
         err_set(e, "SSL error: certificate verify failed: %s",
@@ -271,10 +271,10 @@ enum pg_tls_step pg_dial_tls_handshake(struct ssl_st *ssl, struct err *e)
     } else {
         openssl_error(e, "SSL error");
     }
-    return PG_TLS_FAILED;
+    return DIAL_TLS_FAILED;
 }
 
-size_t pg_dial_tls_binding(struct ssl_st *ssl, uint8_t out[64])
+size_t dial_tls_binding(struct ssl_st *ssl, uint8_t out[64])
 {
     int digest = NID_undef;
     unsigned n = 0;
@@ -291,35 +291,35 @@ size_t pg_dial_tls_binding(struct ssl_st *ssl, uint8_t out[64])
     return n;
 }
 
-static enum pg_tls_step outcome(SSL *ssl, size_t *done)
+static enum dial_tls_step outcome(SSL *ssl, size_t *done)
 {
     *done = 0;
     switch (SSL_get_error(ssl, 0)) {
     case SSL_ERROR_WANT_READ:
-        return PG_TLS_READ;
+        return DIAL_TLS_READ;
     case SSL_ERROR_WANT_WRITE:
-        return PG_TLS_WRITE;
+        return DIAL_TLS_WRITE;
     case SSL_ERROR_ZERO_RETURN:
-        return PG_TLS_DONE;
+        return DIAL_TLS_DONE;
     default:
         ERR_clear_error();
-        return PG_TLS_FAILED;
+        return DIAL_TLS_FAILED;
     }
 }
 
-enum pg_tls_step pg_dial_tls_read(struct ssl_st *ssl, void *to, size_t room, size_t *done)
+enum dial_tls_step dial_tls_read(struct ssl_st *ssl, void *to, size_t room, size_t *done)
 {
     ERR_clear_error();
-    return SSL_read_ex(ssl, to, room, done) == 1 ? PG_TLS_DONE : outcome(ssl, done);
+    return SSL_read_ex(ssl, to, room, done) == 1 ? DIAL_TLS_DONE : outcome(ssl, done);
 }
 
-enum pg_tls_step pg_dial_tls_write(struct ssl_st *ssl, const void *p, size_t n, size_t *done)
+enum dial_tls_step dial_tls_write(struct ssl_st *ssl, const void *p, size_t n, size_t *done)
 {
     ERR_clear_error();
-    return SSL_write_ex(ssl, p, n, done) == 1 ? PG_TLS_DONE : outcome(ssl, done);
+    return SSL_write_ex(ssl, p, n, done) == 1 ? DIAL_TLS_DONE : outcome(ssl, done);
 }
 
-void pg_dial_tls_destroy(struct ssl_st **ssl)
+void dial_tls_destroy(struct ssl_st **ssl)
 {
     SSL_free(*ssl);
     *ssl = NULL;

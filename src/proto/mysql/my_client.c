@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: ISC
+ * The client's bytes: a packet is looked at when it is whole, up to MY_COLLECT_MAX; beyond that its
+ * beginning decides and the rest passes through as it comes. See my_session.h.
+ */
+#include "config.h"
+
+#include "proto/mysql/my_session.h"
+
+#include <stdlib.h>
+
+#define MY_COLLECT_MAX (1024u * 1024u)
+
+bool my_expect_push(struct my_server *s, enum my_kind kind, enum my_act act, uint8_t command)
+{
+    if (s->len == MY_QUEUE_MAX)
+        return false;
+    s->queue[(s->head + s->len++) % MY_QUEUE_MAX] =
+        (struct my_expect){.kind = (uint8_t)kind, .act = (uint8_t)act, .command = command};
+    return true;
+}
+
+void my_pass_rest(struct my_client *c, const struct my_in *m, bool drop)
+{
+    c->skip = m->total - m->have;
+    c->more = my_get24(m->p) == MY_PACKET_FULL;
+    c->drop = drop;
+}
+
+/* A command that passes as it is. */
+static enum proto_verdict pass(struct my_client *c, struct my_server *s, const struct my_in *m,
+                               enum my_kind kind, struct proto_out *out)
+{
+    if (s == NULL)
+        return PROTO_LOAN;
+    if (!my_sync(c, s, out) || !my_expect_push(s, kind, MY_A_PASS, m->p[MY_HEAD_BYTES]))
+        return PROTO_BAD;
+    s->flags = 0;
+    proto_lane_add(&out->server, m->p, m->have);
+    my_pass_rest(c, m, false);
+    return PROTO_MORE;
+}
+
+/* COM_INIT_DB: of the schema that is in use already, nobody need be asked. */
+static enum proto_verdict on_init_db(struct my_client *c, struct my_server *s,
+                                     const struct my_in *m, struct proto_out *out)
+{
+    size_t n = m->have - MY_HEAD_BYTES - 1;
+    if (c->schema != NULL && strlen(c->schema) == n &&
+        memcmp(c->schema, m->p + MY_HEAD_BYTES + 1, n) == 0) {
+        my_put_ok(c, out);
+        return PROTO_MORE;
+    }
+    return pass(c, s, m, MY_R_OK, out);
+}
+
+static enum proto_verdict on_set_option(struct my_client *c, const struct my_in *m,
+                                        struct proto_out *out)
+{
+    uint8_t packet[16];
+    if (m->have != MY_HEAD_BYTES + 3 || my_get16(m->p + MY_HEAD_BYTES + 1) > 1) {
+        my_put_error(out, 1, MY_ER_UNKNOWN_COM, "08S01", "Unknown command");
+        return PROTO_MORE;
+    }
+    c->multi = m->p[MY_HEAD_BYTES + 1] == 0;
+    my_put(out, &out->client, packet, my_write_eof(packet, 1, c->status, 0));
+    return PROTO_MORE;
+}
+
+/* With nothing held there is nothing at any server to reset; else the client has its answer when
+ * the server has given its own. */
+static enum proto_verdict on_reset(struct my_client *c, struct my_server *s, struct proto_out *out)
+{
+    my_client_reset(c);
+    if (s != NULL && (s->pins != 0 || (s->status & MY_ST_IN_TRANS) != 0)) {
+        c->deferred = true;
+        return my_settle_start(s, MY_S_RESET, out) == LOAN_SETTLE ? PROTO_MORE : PROTO_BAD;
+    }
+    my_put_ok(c, out);
+    return PROTO_MORE;
+}
+
+static enum proto_verdict on_kill(struct my_client *c, const struct my_in *m, struct proto_out *out)
+{
+    if (m->have < MY_HEAD_BYTES + 5) {
+        my_put_error(out, 1, MY_ER_MALFORMED, "HY000", "Malformed communication packet");
+        return PROTO_MORE;
+    }
+    out->kill_id = my_get32(m->p + MY_HEAD_BYTES + 1);
+    c->kill_id = out->kill_id;
+    out->kill = PROTO_KILL_SESSION;
+    return PROTO_WAIT;
+}
+
+static enum proto_verdict refuse(const char *what, struct proto_out *out)
+{
+    my_put_error(out, 1, MY_ER_UNKNOWN_COM, "08S01", "weir: %s", what);
+    return PROTO_MORE;
+}
+
+/* One whole command, or the beginning of a large one. */
+static enum proto_verdict command(struct my_client *c, struct my_server *s, const struct my_in *m,
+                                  struct proto_out *out)
+{
+    switch ((enum my_command)m->p[MY_HEAD_BYTES]) {
+    case MY_COM_QUIT:
+        return PROTO_BYE;
+    case MY_COM_QUERY:
+        return my_on_query(c, s, m, out);
+    case MY_COM_STMT_PREPARE:
+        return my_on_prepare(c, s, m, out);
+    case MY_COM_STMT_EXECUTE:
+    case MY_COM_STMT_FETCH:
+    case MY_COM_STMT_CLOSE:
+    case MY_COM_STMT_RESET:
+    case MY_COM_STMT_SEND_LONG_DATA:
+        return my_on_statement(c, s, m, out);
+    case MY_COM_PING:
+        my_put_ok(c, out);
+        return PROTO_MORE;
+    case MY_COM_INIT_DB:
+        return on_init_db(c, s, m, out);
+    case MY_COM_SET_OPTION:
+        return on_set_option(c, m, out);
+    case MY_COM_RESET_CONNECTION:
+        return on_reset(c, s, out);
+    case MY_COM_PROCESS_KILL:
+        return on_kill(c, m, out);
+    case MY_COM_FIELD_LIST:
+        return pass(c, s, m, MY_R_FIELDS, out);
+    case MY_COM_STATISTICS:
+        return pass(c, s, m, MY_R_TEXT, out);
+    case MY_COM_PROCESS_INFO:
+        return pass(c, s, m, MY_R_RESULT, out);
+    case MY_COM_DEBUG:
+        return pass(c, s, m, MY_R_EOF, out);
+    case MY_COM_CHANGE_USER:
+        return refuse("COM_CHANGE_USER is not served yet: open a new connection", out);
+    case MY_COM_BINLOG_DUMP:
+    case MY_COM_BINLOG_DUMP_GTID:
+    case MY_COM_TABLE_DUMP:
+    case MY_COM_REGISTER_SLAVE:
+        return refuse("replication needs a connection to the server itself", out);
+    case MY_COM_SLEEP:
+    case MY_COM_STMT_BULK_EXECUTE:
+        break;
+    }
+    my_put_error(out, 1, MY_ER_UNKNOWN_COM, "08S01", "Unknown command");
+    return PROTO_MORE;
+}
+
+/* The client's file, packet by packet, up to an empty one. false: the header isn't there yet. */
+static bool feed_file(struct my_client *c, struct my_server *s, const uint8_t *in, size_t n,
+                      size_t *pos, struct proto_out *out)
+{
+    if (n - *pos < MY_HEAD_BYTES)
+        return false;
+    uint32_t len = my_get24(in + *pos);
+    proto_lane_add(&out->server, in + *pos, MY_HEAD_BYTES);
+    *pos += MY_HEAD_BYTES;
+    c->skip = len;
+    c->drop = false;
+    if (len == 0)
+        s->phase = MY_PH_FIRST;
+    return true;
+}
+
+/* What it should have known before it sent this. */
+static enum proto_verdict tell_lost(struct my_client *c, const struct my_in *m,
+                                    struct proto_out *out)
+{
+    const char *text = c->lost_text != NULL ? c->lost_text : "weir: the transaction is lost";
+    bool taken = c->lost == MY_LOST_TAKEN;
+    my_put_error(out, 1, taken ? MY_ER_LOCK_DEADLOCK : MY_CR_SERVER_LOST, taken ? "40001" : "08S01",
+                 "%s", text);
+    free(c->lost_text);
+    c->lost_text = NULL;
+    c->lost = MY_LOST_NO;
+    my_pass_rest(c, m, true);
+    return PROTO_MORE;
+}
+
+static bool has_answer(uint8_t com)
+{
+    return com != MY_COM_QUIT && com != MY_COM_STMT_CLOSE && com != MY_COM_STMT_SEND_LONG_DATA;
+}
+
+static enum proto_verdict one_packet(struct my_client *c, struct my_server *s,
+                                     const struct my_in *m, struct proto_out *out)
+{
+    if (m->p[3] != 0) {
+        my_put_error(out, (uint8_t)(m->p[3] + 1), 1156, "08S01", "Got packets out of order");
+        return PROTO_BAD;
+    }
+    if (m->total == MY_HEAD_BYTES) {
+        my_put_error(out, 1, MY_ER_UNKNOWN_COM, "08S01", "Unknown command");
+        return PROTO_MORE;
+    }
+    if (c->lost != MY_LOST_NO && has_answer(m->p[MY_HEAD_BYTES]))
+        return tell_lost(c, m, out);
+    my_pass_rest(c, m, false);
+    return command(c, s, m, out);
+}
+
+/* How much of a packet must be there before it is looked at. What belongs to no one connection yet
+ * (long data) is kept whole. */
+static size_t collected(const struct my_in *m)
+{
+    bool kept = m->have > MY_HEAD_BYTES && m->p[MY_HEAD_BYTES] == MY_COM_STMT_SEND_LONG_DATA;
+    return kept ? MY_HEAD_BYTES + MY_PACKET_FULL : MY_COLLECT_MAX;
+}
+
+/* Must this client's next command wait? */
+static bool must_wait(const struct my_server *s)
+{
+    return s != NULL && (s->len != 0 || s->settle != MY_S_NONE || s->want_warnings || s->ask);
+}
+
+enum proto_verdict my_client_feed(void *pc, void *ps, const uint8_t *in, size_t n, size_t *used,
+                                  struct proto_out *out)
+{
+    struct my_client *c = pc;
+    struct my_server *s = ps;
+    size_t pos = 0;
+    enum proto_verdict v = PROTO_MORE;
+    while (pos < n && v == PROTO_MORE) {
+        if (proto_out_full(out)) {
+            v = PROTO_FULL;
+            break;
+        }
+        if (c->skip != 0) {
+            size_t take = c->skip < n - pos ? (size_t)c->skip : n - pos;
+            if (!c->drop && s != NULL)
+                proto_lane_add(&out->server, in + pos, take);
+            c->skip -= take;
+            pos += take;
+            continue;
+        }
+        if (s != NULL && s->phase == MY_PH_INFILE) {
+            if (!feed_file(c, s, in, n, &pos, out))
+                break;
+            continue;
+        }
+        if (!c->more && must_wait(s)) {
+            v = PROTO_WAIT;
+            break;
+        }
+        if (n - pos < MY_HEAD_BYTES)
+            break;
+        struct my_in m = {.p = in + pos, .total = MY_HEAD_BYTES + (size_t)my_get24(in + pos)};
+        m.have = n - pos < m.total ? n - pos : m.total;
+        if (c->more) { /* the rest of a packet of 16 MB and more */
+            c->more = m.total == MY_HEAD_BYTES + MY_PACKET_FULL;
+            if (!c->drop && s != NULL)
+                proto_lane_add(&out->server, m.p, MY_HEAD_BYTES);
+            c->skip = m.total - MY_HEAD_BYTES;
+            pos += MY_HEAD_BYTES;
+            continue;
+        }
+        size_t whole = collected(&m);
+        if (m.have < (m.total < whole ? m.total : whole))
+            break;
+        if (m.have > whole)
+            m.have = whole;
+        v = one_packet(c, s, &m, out);
+        if (out->kill != PROTO_KILL_NONE) { /* the message is used; say() will answer it */
+            pos += m.have;
+            break;
+        }
+        if (v == PROTO_LOAN || v == PROTO_WAIT) {
+            c->skip = 0;
+            c->more = c->drop = false;
+            break;
+        }
+        pos += m.have;
+    }
+    *used = pos;
+    return v;
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: ISC
+ * What weir says itself: OK to what needs no server, and errors in the protocol's own form.
+ */
+#include "config.h"
+
+#include "proto/mysql/my_session.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+uint8_t *my_put(struct proto_out *out, struct proto_lane *lane, const void *p, size_t n)
+{
+    uint8_t *to = out->arena + out->arena_used;
+    memcpy(to, p, n);
+    out->arena_used += n;
+    if (lane != NULL)
+        proto_lane_add(lane, to, n);
+    return to;
+}
+
+void my_put_command(struct proto_out *out, uint8_t command, const void *p, size_t n)
+{
+    uint8_t head[MY_HEAD_BYTES + 1];
+    my_put_head(head, (uint32_t)n + 1, 0);
+    head[MY_HEAD_BYTES] = command;
+    my_put(out, &out->server, head, sizeof head);
+    proto_lane_add(&out->server, p, n);
+}
+
+void my_put_ok(struct my_client *c, struct proto_out *out)
+{
+    uint8_t packet[MY_OK_MAX];
+    struct my_ok ok = {.status = c->status};
+    my_put(out, &out->client, packet, my_write_ok(packet, 1, &ok));
+}
+
+void my_put_error(struct proto_out *out, uint8_t seq, unsigned code, const char *state,
+                  const char *fmt, ...)
+{
+    char text[512];
+    uint8_t packet[MY_ERR_MAX];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    my_put(out, &out->client, packet, my_write_err(packet, seq, code, state, text));
+}
+
+/* ---- events -------------------------------------------------------------------------------------
+ */
+
+static const struct {
+    unsigned code;
+    const char *state, *text;
+    bool kept;
+} events[] = {
+    [PROTO_EV_NO_LOAN] = {MY_ER_CON_COUNT, "08004", "Too many connections", true},
+    [PROTO_EV_DOWN] = {MY_CR_CONN_HOST, "08S01", "the server can't be reached", true},
+    [PROTO_EV_CANCELLED] = {MY_ER_QUERY_INTERRUPTED, "70100", "Query execution was interrupted",
+                            true},
+    [PROTO_EV_LOST_SERVER] = {MY_CR_SERVER_LOST, "08S01", "Lost connection to server during query",
+                              true},
+    [PROTO_EV_TAKEN_BACK] = {MY_ER_LOCK_DEADLOCK, "40001", "the transaction was rolled back", true},
+    [PROTO_EV_TOO_MANY] = {MY_ER_CON_COUNT, "08004", "Too many connections", false},
+    [PROTO_EV_SHUTDOWN] = {MY_ER_SERVER_SHUTDOWN, "08S01", "Server shutdown in progress", false},
+    [PROTO_EV_IDLE_TIMEOUT] = {MY_ER_CLIENT_INTERACTION, "HY000",
+                               "The client was disconnected by weir because of inactivity", false},
+    [PROTO_EV_LOGIN_TIMEOUT] = {1159, "08S01", "Got timeout reading communication packets", false},
+    [PROTO_EV_KILLED] = {1927, "70100", "Connection was killed", false},
+    [PROTO_EV_NO_MEMORY] = {MY_ER_OUT_OF_RESOURCES, "HY000", "Out of memory", false},
+    [PROTO_EV_BAD_SETTING] = {MY_ER_UNKNOWN, "HY000", "a setting was refused", false},
+};
+
+/* The waiting command is answered: forget it. */
+static void drop_command(struct my_client *c, const uint8_t *in, size_t n, size_t *used)
+{
+    *used = 0;
+    if (n < MY_HEAD_BYTES)
+        return;
+    struct my_in m = {.p = in, .total = MY_HEAD_BYTES + (size_t)my_get24(in)};
+    m.have = n < m.total ? n : m.total;
+    *used = m.have;
+    my_pass_rest(c, &m, true);
+}
+
+static bool put(struct buf *out, uint8_t seq, enum proto_event ev, const char *text)
+{
+    return my_put_err(out, seq, events[ev].code, events[ev].state,
+                      text != NULL && text[0] != '\0' ? text : events[ev].text);
+}
+
+static bool say_killed(struct my_client *c, enum proto_event ev, struct buf *out)
+{
+    uint8_t packet[MY_OK_MAX];
+    struct my_ok ok = {.status = c->status};
+    char text[64];
+    if (ev == PROTO_EV_KILL_DONE)
+        return buf_append(out, packet, my_write_ok(packet, 1, &ok));
+    snprintf(text, sizeof text, "Unknown thread id: %llu", (unsigned long long)c->kill_id);
+    return my_put_err(out, 1, MY_ER_NO_SUCH_THREAD, "HY000", text);
+}
+
+/* The server connection broke. A client that waits for its answer hears it now; one whose
+ * transaction was open can't go on; anybody else needn't know. */
+static bool say_lost_server(struct my_client *c, struct my_server *s, const char *text,
+                            struct buf *out)
+{
+    bool asked = s != NULL && (s->len != 0 || c->skip != 0 || c->more);
+    bool open = s != NULL && ((s->status & MY_ST_IN_TRANS) != 0 || s->pins != 0);
+    bool torn = s != NULL && s->skip != 0 && !s->skip_drop;
+    c->status &= (uint16_t)~MY_ST_IN_TRANS;
+    c->deferred = false;
+    if (torn)
+        return false; /* half a row is out */
+    if (c->skip != 0 || c->more)
+        c->drop = true;
+    if (asked && !put(out, (uint8_t)(s->seq + 1), PROTO_EV_LOST_SERVER, text))
+        return false;
+    if (!open || asked)
+        return !open;
+    c->lost = MY_LOST_SERVER;
+    free(c->lost_text);
+    c->lost_text =
+        strdup(text != NULL && text[0] != '\0' ? text : events[PROTO_EV_LOST_SERVER].text);
+    return true;
+}
+
+bool my_say(void *pc, void *ps, enum proto_event ev, const char *text, const char *code,
+            const uint8_t *in, size_t n, size_t *used, struct buf *out)
+{
+    struct my_client *c = pc;
+    (void)code;
+    *used = 0;
+    if (ev == PROTO_EV_KILL_DONE || ev == PROTO_EV_KILL_UNKNOWN)
+        return say_killed(c, ev, out);
+    if (c == NULL || c->magic != MY_CLIENT_MAGIC) { /* during the login */
+        (void)put(out, 2, ev, text);
+        return false;
+    }
+    if (ev == PROTO_EV_TAKEN_BACK) {
+        c->lost = MY_LOST_TAKEN;
+        free(c->lost_text);
+        c->lost_text = text != NULL ? strdup(text) : NULL;
+        return true;
+    }
+    if (ev == PROTO_EV_LOST_SERVER)
+        return say_lost_server(c, ps, text, out);
+    bool waits = n >= MY_HEAD_BYTES;
+    if (!events[ev].kept)
+        (void)put(out, waits ? 1 : 0, ev, text);
+    else if (!put(out, 1, ev, text))
+        return false;
+    drop_command(c, in, n, used);
+    return events[ev].kept;
+}

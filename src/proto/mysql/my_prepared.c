@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: ISC
+ * Binary prepared statements over changing connections.
+ *
+ * A client's number stands for a text. PREPARE always goes to a server, so that what the client is
+ * told of columns is fresh, and the connection keeps what it prepared for whoever executes the same
+ * text next. EXECUTE on a connection that lacks it prepares it first and waits for the number.
+ * Parameter types come with the first execution only: they are kept, and put in again wherever the
+ * connection was last given others.
+ */
+#include "config.h"
+
+#include "proto/mysql/my_session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define PARAM_HEAD 10u /* command, number, flags, iterations */
+#define STMT_LAST  0xffffffffu
+
+/* Two texts are one statement only where they mean the same: in this schema, mode and character
+ * set. */
+static void context(const struct my_client *c, char *to, size_t room)
+{
+    struct var_entry mode = {.value = ""}, charset = {.value = ""};
+    (void)my_set_value(c, "sql_mode", &mode);
+    (void)my_set_value(c, "collation_connection", &charset);
+    snprintf(to, room, "%s\n%s\n%s", c->schema != NULL ? c->schema : "", mode.value, charset.value);
+}
+
+static uint64_t text_flags(const struct my_client *c, const char *text, size_t n)
+{
+    struct my_scan scan;
+    my_scan(text, n, my_scan_opts(c), &scan);
+    return scan.flags | (scan.n_volatiles != 0 ? MY_DO_DIAGNOSTICS : 0);
+}
+
+static enum proto_verdict out_of_memory(struct proto_out *out)
+{
+    my_put_error(out, 1, MY_ER_OUT_OF_RESOURCES, "HY000", "weir: out of memory");
+    return PROTO_MORE;
+}
+
+enum proto_verdict my_on_prepare(struct my_client *c, struct my_server *s, const struct my_in *m,
+                                 struct proto_out *out)
+{
+    const char *text = (const char *)m->p + MY_HEAD_BYTES + 1;
+    size_t n = m->have - MY_HEAD_BYTES - 1;
+    char key[1024];
+    if (m->have < m->total) {
+        my_put_error(out, 1, MY_ER_PACKET_TOO_LARGE, "08S01",
+                     "weir: a statement to be prepared may have at most 1 MB");
+        my_pass_rest(c, m, true);
+        return PROTO_MORE;
+    }
+    if (s == NULL)
+        return PROTO_LOAN;
+    context(c, key, sizeof key);
+    my_text_put(&s->preparing);
+    s->preparing = my_text_intern(key, text, n, text_flags(c, text, n));
+    if (s->preparing == NULL)
+        return out_of_memory(out);
+    if (!my_sync(c, s, out) || !my_expect_push(s, MY_R_PREPARE, MY_A_PASS, MY_COM_STMT_PREPARE))
+        return PROTO_BAD;
+    s->flags = 0;
+    s->owner = s->diagnosed = c->token;
+    proto_lane_add(&out->server, m->p, m->have);
+    return PROTO_MORE;
+}
+
+static void put_close(struct my_server *s, uint32_t id)
+{
+    uint8_t packet[MY_HEAD_BYTES + 5];
+    my_put_head(packet, 5, 0);
+    packet[MY_HEAD_BYTES] = MY_COM_STMT_CLOSE;
+    my_put32(packet + MY_HEAD_BYTES + 1, id);
+    (void)!buf_append(&s->closing, packet, sizeof packet); /* a number more stays at the server */
+}
+
+bool my_prepared(struct my_client *c, struct my_server *s, const struct my_expect *x,
+                 const uint8_t *p, size_t n, struct proto_out *out)
+{
+    uint32_t close[2];
+    unsigned n_close;
+    if (n < 12 || s->preparing == NULL)
+        return false;
+    uint32_t id = my_get32(p + 1);
+    uint16_t columns = (uint16_t)my_get16(p + 5), params = (uint16_t)my_get16(p + 7);
+    s->left = s->prepare_params = params;
+    s->prepare_columns = columns;
+    if (!my_cache_add(&s->cache, s->preparing, id, s->prepared_limit, close, &n_close))
+        return false;
+    for (unsigned i = 0; i < n_close; i++)
+        put_close(s, close[i]);
+    if (x->act == MY_A_PASS && c != NULL) {
+        struct my_stmt *stmt = my_stmts_add(&c->stmts, s->preparing, params, columns);
+        if (stmt == NULL)
+            return false;
+        uint8_t packet[MY_HEAD_BYTES + 12];
+        my_put_head(packet, 12, 1);
+        memcpy(packet + MY_HEAD_BYTES, p, 12);
+        my_put32(packet + MY_HEAD_BYTES + 1, stmt->id);
+        my_put(out, &out->client, packet, sizeof packet);
+    }
+    my_text_put(&s->preparing);
+    return true;
+}
+
+/* ---- EXECUTE ------------------------------------------------------------------------------------
+ */
+
+static enum proto_verdict unknown(struct proto_out *out, uint32_t id, const char *who)
+{
+    my_put_error(out, 1, MY_ER_UNKNOWN_STMT, "HY000",
+                 "Unknown prepared statement handler (%u) given to %s", id, who);
+    return PROTO_MORE;
+}
+
+/* Have it prepared here; the command stays until that is answered. */
+static enum proto_verdict prepare_first(struct my_server *s, const struct my_stmt *stmt,
+                                        struct proto_out *out)
+{
+    my_text_put(&s->preparing);
+    s->preparing = my_text_get(stmt->text);
+    if (!my_expect_push(s, MY_R_PREPARE, MY_A_PREPARE, MY_COM_STMT_PREPARE))
+        return PROTO_BAD;
+    my_put_command(out, MY_COM_STMT_PREPARE, my_text_sql(stmt->text), stmt->text->text_len);
+    return PROTO_WAIT;
+}
+
+/* The parameter part of an EXECUTE. */
+struct execute {
+    size_t bound;   /* of new_params_bound */
+    size_t types_n; /* bytes of types that follow it */
+};
+
+static bool look(const struct my_stmt *stmt, const struct my_in *m, struct execute *e)
+{
+    size_t bitmap = (stmt->params + 7u) / 8u;
+    e->bound = MY_HEAD_BYTES + PARAM_HEAD + bitmap;
+    e->types_n = 0;
+    if (stmt->params == 0)
+        return m->have >= MY_HEAD_BYTES + PARAM_HEAD;
+    if (m->have < e->bound + 1)
+        return false;
+    if (m->p[e->bound] == 1)
+        e->types_n = 2u * stmt->params;
+    return m->have >= e->bound + 1 + e->types_n;
+}
+
+/* Long data was collected under the client's number. */
+static void send_longs(struct my_stmt *stmt, uint32_t server_id, struct my_server *s,
+                       struct proto_out *out)
+{
+    uint8_t *p = buf_head(&stmt->longs);
+    size_t n = buf_len(&stmt->longs);
+    for (size_t at = 0; at < n; at += MY_HEAD_BYTES + my_get24(p + at))
+        my_put32(p + at + MY_HEAD_BYTES + 1, server_id);
+    /* Sent before the next command is looked at; the memory stays as long as that. */
+    buf_release(&s->longs);
+    s->longs = stmt->longs;
+    stmt->longs = (struct buf){0};
+    proto_lane_add(&out->server, buf_head(&s->longs), n);
+}
+
+static enum proto_verdict send_execute(struct my_server *s, struct my_stmt *stmt,
+                                       struct my_cached *there, const struct my_in *m,
+                                       const struct execute *e, struct proto_out *out)
+{
+    if (e->types_n != 0 && !my_stmt_set_types(stmt, m->p + e->bound + 1))
+        return PROTO_BAD;
+    bool insert = stmt->params != 0 && e->types_n == 0 && stmt->types != NULL &&
+                  there->types_id != stmt->types_id;
+    size_t extra = insert ? 2u * stmt->params : 0;
+    if (insert && m->total + extra >= MY_PACKET_FULL) {
+        my_put_error(out, 1, MY_ER_PACKET_TOO_LARGE, "08S01",
+                     "weir: an execution of 16 MB needs its parameter types");
+        return PROTO_MORE;
+    }
+    if (buf_len(&stmt->longs) != 0)
+        send_longs(stmt, there->server_id, s, out);
+    size_t head = insert ? e->bound + 1 : MY_HEAD_BYTES + PARAM_HEAD;
+    uint8_t *copy = my_put(out, &out->server, m->p, MY_HEAD_BYTES + PARAM_HEAD);
+    my_put32(copy + MY_HEAD_BYTES + 1, there->server_id);
+    if (insert) {
+        my_put_head(copy, (uint32_t)(m->total - MY_HEAD_BYTES + extra), 0);
+        proto_lane_add(&out->server, m->p + MY_HEAD_BYTES + PARAM_HEAD,
+                       head - 1 - MY_HEAD_BYTES - PARAM_HEAD);
+        static const uint8_t yes[] = {1};
+        proto_lane_add(&out->server, yes, 1);
+        proto_lane_add(&out->server, stmt->types, extra);
+    }
+    proto_lane_add(&out->server, m->p + head, m->have - head);
+    if (stmt->params != 0 && stmt->types != NULL)
+        there->types_id = stmt->types_id;
+    return PROTO_MORE;
+}
+
+/* What was asked for by the number 0xffffffff, MariaDB's "the last one". */
+static struct my_stmt *find(struct my_client *c, const struct my_in *m, uint32_t *id)
+{
+    *id = m->have >= MY_HEAD_BYTES + 5 ? my_get32(m->p + MY_HEAD_BYTES + 1) : 0;
+    return my_stmts_find(c->stmts, *id == STMT_LAST ? my_stmts_last(c->stmts) : *id);
+}
+
+/* What weir's own prepare ended with is this command's answer. */
+static bool prepare_failed(struct my_server *s, struct proto_out *out)
+{
+    if (s->prepare_error == NULL)
+        return false;
+    my_put(out, &out->client, s->prepare_error, MY_HEAD_BYTES + my_get24(s->prepare_error));
+    free(s->prepare_error);
+    s->prepare_error = NULL;
+    return true;
+}
+
+/* LAST_INSERT_ID() in a prepared text can't be replaced: give the connection the value. */
+static bool give_insert_id(const struct my_client *c, struct my_server *s, uint64_t flags,
+                           struct proto_out *out)
+{
+    char sql[64];
+    if ((flags & MY_DO_DIAGNOSTICS) == 0 || s->owner == c->token)
+        return true;
+    int n = snprintf(sql, sizeof sql, "SET last_insert_id=%llu", (unsigned long long)c->insert_id);
+    uint8_t *copy = my_put(out, NULL, sql, (size_t)n);
+    my_put_command(out, MY_COM_QUERY, copy, (size_t)n);
+    return my_expect_push(s, MY_R_OK, MY_A_SET, MY_COM_QUERY);
+}
+
+static enum proto_verdict on_execute(struct my_client *c, struct my_server *s,
+                                     const struct my_in *m, struct proto_out *out)
+{
+    uint32_t id;
+    struct execute e;
+    struct my_stmt *stmt = find(c, m, &id);
+    if (stmt == NULL)
+        return unknown(out, id, "mysqld_stmt_execute");
+    if (!look(stmt, m, &e)) {
+        my_put_error(out, 1, MY_ER_MALFORMED, "HY000", "Malformed communication packet");
+        return PROTO_MORE;
+    }
+    if (s == NULL)
+        return PROTO_LOAN;
+    if (prepare_failed(s, out)) {
+        my_pass_rest(c, m, true);
+        return PROTO_MORE;
+    }
+    if (!my_sync(c, s, out))
+        return PROTO_BAD;
+    struct my_cached *there = my_cache_find(&s->cache, stmt->text);
+    if (there == NULL)
+        return prepare_first(s, stmt, out);
+    if (!give_insert_id(c, s, stmt->text->flags, out))
+        return PROTO_BAD;
+    struct my_scan scan = {.statements = 1};
+    if ((stmt->text->flags & ~MY_DO_DIAGNOSTICS) != 0)
+        my_scan(my_text_sql(stmt->text), stmt->text->text_len, my_scan_opts(c), &scan);
+    if (!my_effect_note(c, s, &scan, my_text_sql(stmt->text)))
+        return PROTO_BAD;
+    size_t before = out->server.bytes;
+    enum proto_verdict v = send_execute(s, stmt, there, m, &e, out);
+    if (v != PROTO_MORE || out->server.bytes == before) {
+        my_pass_rest(c, m, true);
+        return v;
+    }
+    s->owner = s->diagnosed = c->token;
+    s->long_id = stmt->id;
+    return my_expect_push(s, MY_R_RESULT, MY_A_PASS, MY_COM_STMT_EXECUTE) ? PROTO_MORE : PROTO_BAD;
+}
+
+/* ---- the others ---------------------------------------------------------------------------------
+ */
+
+/* Rows of an open cursor: the connection is kept for it. */
+static enum proto_verdict on_fetch(struct my_client *c, struct my_server *s, const struct my_in *m,
+                                   struct proto_out *out)
+{
+    uint32_t id;
+    struct my_stmt *stmt = find(c, m, &id);
+    struct my_cached *there =
+        stmt != NULL && s != NULL ? my_cache_find(&s->cache, stmt->text) : NULL;
+    if (stmt == NULL)
+        return unknown(out, id, "mysqld_stmt_fetch");
+    if (!stmt->cursor || there == NULL || m->total != MY_HEAD_BYTES + 9) {
+        my_put_error(out, 1, 1421, "HY000", "The statement (%u) has no open cursor.", id);
+        return PROTO_MORE;
+    }
+    uint8_t *copy = my_put(out, &out->server, m->p, m->have);
+    my_put32(copy + MY_HEAD_BYTES + 1, there->server_id);
+    s->long_id = stmt->id;
+    s->flags = 0;
+    return my_expect_push(s, MY_R_FETCH, MY_A_PASS, MY_COM_STMT_FETCH) ? PROTO_MORE : PROTO_BAD;
+}
+
+/* A cursor that is open there is closed by COM_STMT_RESET. */
+static bool close_cursor(struct my_server *s, struct my_stmt *stmt, enum my_act act,
+                         struct proto_out *out)
+{
+    struct my_cached *there = my_cache_find(&s->cache, stmt->text);
+    stmt->cursor = false;
+    s->pins &= ~(uint32_t)MY_PIN_CURSOR;
+    if (there == NULL)
+        return true;
+    uint8_t id[4];
+    my_put32(id, there->server_id);
+    uint8_t *copy = my_put(out, NULL, id, sizeof id);
+    my_put_command(out, MY_COM_STMT_RESET, copy, sizeof id);
+    return my_expect_push(s, MY_R_OK, act, MY_COM_STMT_RESET);
+}
+
+static enum proto_verdict on_reset(struct my_client *c, struct my_server *s, const struct my_in *m,
+                                   struct proto_out *out)
+{
+    uint32_t id;
+    struct my_stmt *stmt = find(c, m, &id);
+    if (stmt == NULL)
+        return unknown(out, id, "mysql_stmt_reset");
+    buf_release(&stmt->longs);
+    if (stmt->cursor && s != NULL) {
+        s->flags = 0;
+        return close_cursor(s, stmt, MY_A_PASS, out) ? PROTO_MORE : PROTO_BAD;
+    }
+    my_put_ok(c, out);
+    return PROTO_MORE;
+}
+
+static enum proto_verdict on_close(struct my_client *c, struct my_server *s, const struct my_in *m,
+                                   struct proto_out *out)
+{
+    uint32_t id;
+    struct my_stmt *stmt = find(c, m, &id);
+    if (stmt == NULL)
+        return PROTO_MORE; /* no answer, even to a wrong number */
+    bool ok = !stmt->cursor || s == NULL || close_cursor(s, stmt, MY_A_SET, out);
+    my_stmts_remove(&c->stmts, stmt->id);
+    return ok ? PROTO_MORE : PROTO_BAD;
+}
+
+static enum proto_verdict on_long_data(struct my_client *c, const struct my_in *m)
+{
+    uint32_t id;
+    struct my_stmt *stmt = find(c, m, &id);
+    if (stmt == NULL || m->have < MY_HEAD_BYTES + 7)
+        return PROTO_MORE;
+    if (m->have < m->total || buf_len(&stmt->longs) + m->have > MY_LONG_DATA_MAX)
+        return PROTO_BAD; /* answered by nothing in this protocol: the session can't go on */
+    return buf_append(&stmt->longs, m->p, m->have) ? PROTO_MORE : PROTO_BAD;
+}
+
+enum proto_verdict my_on_statement(struct my_client *c, struct my_server *s, const struct my_in *m,
+                                   struct proto_out *out)
+{
+    switch (m->p[MY_HEAD_BYTES]) {
+    case MY_COM_STMT_EXECUTE:
+        return on_execute(c, s, m, out);
+    case MY_COM_STMT_FETCH:
+        return on_fetch(c, s, m, out);
+    case MY_COM_STMT_RESET:
+        return on_reset(c, s, m, out);
+    case MY_COM_STMT_CLOSE:
+        return on_close(c, s, m, out);
+    default:
+        return on_long_data(c, m);
+    }
+}

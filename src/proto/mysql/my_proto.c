@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: ISC
+ * The table that MySQL fills in at the seam, and the ends of its two objects.
+ */
+#include "config.h"
+
+#include "proto/mysql/my_dial.h"
+#include "proto/mysql/my_proto.h"
+#include "proto/mysql/my_session.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+static bool with(struct var_set **set, const char *name, const char *value)
+{
+    return vars_take(set, vars_with(*set, name, strlen(name), VAR_PLAIN, value, strlen(value)));
+}
+
+/* What the handshake says of a session: its character sets, and flags that are a setting. */
+static bool first_vars(struct my_client *c, const struct my_client_start *start)
+{
+    const struct my_collation *col = my_collation_find(start->charset);
+    if (col == NULL)
+        return true; /* the server would take its own default, too */
+    return with(&c->start, "character_set_client", col->charset) &&
+           with(&c->start, "character_set_connection", col->charset) &&
+           with(&c->start, "character_set_results", col->charset) &&
+           with(&c->start, "collation_connection", col->collation);
+}
+
+bool my_client_init(struct my_client *c, const struct my_client_start *start)
+{
+    static _Atomic uint64_t tokens;
+    memset(c, 0, sizeof *c);
+    c->magic = MY_CLIENT_MAGIC;
+    c->id = start->id;
+    c->token = atomic_fetch_add(&tokens, 1) + 1;
+    c->caps = start->caps;
+    c->prepared_limit = start->prepared_limit;
+    c->pool_mode = (uint8_t)start->pool_mode;
+    c->status = MY_ST_AUTOCOMMIT;
+    c->multi = (start->caps & MY_CAP_MULTI_STATEMENTS) != 0;
+    c->start = vars_empty();
+    if (start->report != NULL)
+        c->report = my_report_get(start->report);
+    if (c->start == NULL || !first_vars(c, start))
+        return false;
+    c->vars = vars_get(c->start);
+    return true;
+}
+
+bool my_server_init(struct my_server *s, const struct my_server_start *start)
+{
+    memset(s, 0, sizeof *s);
+    s->magic = MY_SERVER_MAGIC;
+    s->fd = start->fd;
+    s->ssl = start->ssl;
+    s->origin = start->origin;
+    s->report = start->report;
+    s->thread_id = start->thread_id;
+    s->caps = start->caps;
+    s->status = MY_ST_AUTOCOMMIT;
+    s->multi = (start->caps & MY_CAP_MULTI_STATEMENTS) != 0;
+    s->prepared_limit = 200;
+    LIST_INIT(&s->held);
+    s->vars = vars_empty();
+    s->base = s->report != NULL && s->report->base != NULL ? vars_get(s->report->base) : NULL;
+    s->home = strdup(start->home != NULL ? start->home : "");
+    s->tracking = strdup(start->tracking);
+    return s->vars != NULL && s->home != NULL && s->tracking != NULL;
+}
+
+static void facts(const void *pc, const void *ps, struct proto_facts *out)
+{
+    const struct my_client *c = pc;
+    const struct my_server *s = ps;
+    memset(out, 0, sizeof *out);
+    out->application_name = "";
+    out->pin_reason = out->pin_statement = "";
+    out->tx = 'I';
+    if (c != NULL)
+        out->prepared = my_stmts_count(c->stmts);
+    if (s == NULL)
+        return;
+    if (c == NULL)
+        out->prepared = my_cache_count(s->cache);
+    out->tx = (s->status & MY_ST_IN_TRANS) != 0 ? 'T' : 'I';
+    out->busy = s->len != 0 && s->phase != MY_PH_INFILE;
+    out->open = s->phase == MY_PH_INFILE;
+    out->pin_reason = my_pin_name(s->pins);
+    out->pin_statement = s->pins != 0 ? s->pin_statement : "";
+    out->pin_since_us = s->pins != 0 ? s->pin_since_us : 0;
+}
+
+static void client_fini(void *pc)
+{
+    struct my_client *c = pc;
+    vars_put(&c->vars);
+    vars_put(&c->start);
+    my_report_put(&c->report);
+    my_stmts_clear(&c->stmts);
+    free(c->schema);
+    free(c->warnings);
+    free(c->lost_text);
+    memset(c, 0, sizeof *c);
+}
+
+static void server_fini(void *ps)
+{
+    struct my_server *s = ps;
+    my_held_forget(s, UINT32_MAX);
+    my_cache_clear(&s->cache);
+    my_text_put(&s->preparing);
+    vars_put(&s->vars);
+    vars_put(&s->base);
+    my_report_put(&s->report);
+    free(s->schema);
+    free(s->home);
+    free(s->tracking);
+    free(s->prepare_error);
+    buf_release(&s->sql);
+    buf_release(&s->notes);
+    buf_release(&s->pending);
+    buf_release(&s->closing);
+    buf_release(&s->closed);
+    buf_release(&s->longs);
+    my_link_close(&s->origin, s->fd, s->ssl);
+    memset(s, 0, sizeof *s);
+}
+
+const struct proto_ops my_proto_ops = {
+    .name = "mysql",
+    .client_bytes = sizeof(struct my_client),
+    .server_bytes = sizeof(struct my_server),
+    .from_client = my_client_feed,
+    .from_server = my_server_feed,
+    .begin = my_begin,
+    .state = my_state,
+    .abandon = my_abandon,
+    .say = my_say,
+    .facts = facts,
+    .client_fini = client_fini,
+    .server_fini = server_fini,
+};

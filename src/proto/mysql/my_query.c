@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: ISC
+ * COM_QUERY: what can be answered without a server is; what asks of the session's own past on a
+ * connection that doesn't know it gets the value put in its place; everything else passes.
+ */
+#include "config.h"
+
+#include "proto/mysql/my_session.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* A text with this much in it is not rewritten: nobody writes such a statement by hand. */
+#define REWRITE_MAX (256u * 1024u)
+
+unsigned my_scan_opts(const struct my_client *c)
+{
+    struct var_entry e;
+    unsigned opts = 0;
+    if (my_set_value(c, "sql_mode", &e)) {
+        if (strstr(e.value, "ANSI_QUOTES") != NULL)
+            opts |= MY_SCAN_ANSI_QUOTES;
+        if (strstr(e.value, "NO_BACKSLASH_ESCAPES") != NULL)
+            opts |= MY_SCAN_NO_BACKSLASH;
+    }
+    if (my_set_value(c, "character_set_client", &e) && my_charset_is_unsafe(e.value))
+        opts |= MY_SCAN_MULTIBYTE;
+    return opts;
+}
+
+/* ---- without a server ---------------------------------------------------------------------------
+ */
+
+/* SET of nothing but what is in force already, or of what servers never hear. */
+static bool is_idle_set(const struct my_client *c, const struct my_scan *scan, const char *text,
+                        unsigned opts)
+{
+    if ((scan->flags & ~MY_DO_VIRTUAL) != MY_DO_SET)
+        return false;
+    for (uint32_t i = 0; i < scan->n_assigns; i++)
+        if (!scan->assigns[i].is_virtual && !my_set_is_noop(c, text, &scan->assigns[i], opts))
+            return false;
+    return true;
+}
+
+static bool is_current_schema(const struct my_client *c, const struct my_scan *scan,
+                              const char *text)
+{
+    char name[256];
+    return scan->flags == MY_DO_USE && scan->n_names == 1 && c->schema != NULL &&
+           my_scan_name(text, scan->names[0].text, name, sizeof name) != 0 &&
+           strcmp(name, c->schema) == 0;
+}
+
+/* Outside a transaction there is nothing to end. */
+static bool ends_nothing(const struct my_client *c, const struct my_server *s,
+                         const struct my_scan *scan)
+{
+    return s == NULL && (c->status & MY_ST_IN_TRANS) == 0 &&
+           (scan->flags == MY_DO_COMMIT || scan->flags == MY_DO_ROLLBACK);
+}
+
+/* SHOW WARNINGS as it was kept; with `errors` only these of its rows. false: too long to be picked
+ * from. */
+static bool put_warnings(const struct my_client *c, bool errors, struct proto_out *out)
+{
+    const uint8_t *p = c->warnings;
+    uint8_t seq = 1;
+    int ends = 0;
+    if (!errors) {
+        proto_lane_add(&out->client, p, c->warnings_len);
+        return true;
+    }
+    if (c->warnings_len > PROTO_ARENA_SLACK)
+        return false;
+    for (size_t at = 0; at < c->warnings_len; at += MY_HEAD_BYTES + my_get24(p + at)) {
+        const uint8_t *row = p + at + MY_HEAD_BYTES;
+        uint32_t len = my_get24(p + at);
+        bool end = len < 9 && row[0] == 0xfe;
+        if (ends == 1 && !end &&
+            (len < 6 || memcmp(row,
+                               "\x05"
+                               "Error",
+                               6) != 0))
+            continue;
+        uint8_t *copy = my_put(out, &out->client, p + at, MY_HEAD_BYTES + len);
+        copy[3] = seq++;
+        ends += end;
+    }
+    return true;
+}
+
+static bool answer_here(struct my_client *c, struct my_server *s, const struct my_scan *scan,
+                        const char *text, unsigned opts, struct proto_out *out)
+{
+    if (scan->statements != 1 || (s != NULL && s->pins != 0))
+        return false;
+    bool errors = (scan->flags & MY_DO_SHOW_ERRORS) != 0;
+    if (((scan->flags & MY_DO_SHOW_WARNINGS) != 0 || errors) && c->warnings != NULL &&
+        (s == NULL || s->diagnosed != c->token) && put_warnings(c, errors, out)) {
+        out->queries++;
+        return true;
+    }
+    if (!is_idle_set(c, scan, text, opts) && !is_current_schema(c, scan, text) &&
+        !ends_nothing(c, s, scan))
+        return false;
+    my_memory_clear(c);
+    my_put_ok(c, out);
+    out->queries++;
+    return true;
+}
+
+/* ---- rewriting ----------------------------------------------------------------------------------
+ */
+
+static bool put_volatile(struct buf *b, const struct my_client *c, const char *text,
+                         const struct my_scan_volatile *v)
+{
+    bool ok = true;
+    /* Bit operations are BIGINT UNSIGNED in both products, as the originals are; a bare number or a
+     * cast of one would be as small as its value. */
+    switch ((enum my_volatile)v->kind) {
+    case MY_V_LAST_INSERT_ID:
+        ok = buf_printf(b, "(%" PRIu64 "|0)", c->insert_id);
+        break;
+    case MY_V_ROW_COUNT:
+        ok = buf_printf(b, "CAST((%" PRIu64 "|0) AS SIGNED)", (uint64_t)c->row_count);
+        break;
+    case MY_V_FOUND_ROWS:
+        ok = buf_printf(b, "CAST((%" PRIu64 "|0) AS SIGNED)", c->found_rows);
+        break;
+    case MY_V_WARNING_COUNT:
+        ok = buf_printf(b, "CAST((%u|0) AS SIGNED)", c->warning_count);
+        break;
+    case MY_V_ERROR_COUNT:
+        ok = buf_printf(b, "CAST((%u|0) AS SIGNED)", c->error_count);
+        break;
+    case MY_V_CONNECTION_ID:
+        ok = buf_printf(b, "CAST((%" PRIu32 "|0) AS SIGNED)", c->id);
+        break;
+    }
+    if (ok && v->item && memchr(text + v->text.at, '`', v->text.len) == NULL)
+        ok = buf_printf(b, " AS `%.*s`", (int)v->text.len, text + v->text.at);
+    return ok;
+}
+
+/* Does this place need another text on this connection? */
+static bool is_replaced(const struct my_client *c, const struct my_server *s,
+                        const struct my_scan_volatile *v)
+{
+    /* As a column of its own the client's number; inside of an expression (IS_USED_LOCK(..) =
+     * CONNECTION_ID()) the one by which the server knows the connection. */
+    return v->kind == MY_V_CONNECTION_ID ? v->item : s->owner != c->token;
+}
+
+/* The text with values put in: spans are in the order of the text. */
+static bool rewrite(struct my_client *c, struct my_server *s, const struct my_scan *scan,
+                    const char *text, size_t n, struct buf *to)
+{
+    uint32_t at = 0;
+    bool ok = true;
+    for (uint32_t i = 0; ok && i < scan->n_volatiles; i++) {
+        const struct my_scan_volatile *v = &scan->volatiles[i];
+        if (!is_replaced(c, s, v) || v->text.at < at)
+            continue;
+        ok = buf_append(to, text + at, v->text.at - at) && put_volatile(to, c, text, v);
+        at = v->text.at + v->text.len;
+    }
+    for (uint32_t i = 0; ok && i < scan->n_assigns; i++) {
+        const struct my_scan_assign *a = &scan->assigns[i];
+        if (!a->is_virtual || a->value.at < at)
+            continue;
+        ok = buf_append(to, text + at, a->value.at - at) && buf_printf(to, "DEFAULT");
+        at = a->value.at + a->value.len;
+    }
+    return ok && buf_append(to, text + at, n - at);
+}
+
+static bool needs_rewrite(const struct my_client *c, const struct my_server *s,
+                          const struct my_scan *scan)
+{
+    if ((scan->flags & MY_DO_VIRTUAL) != 0)
+        return true;
+    for (uint32_t i = 0; i < scan->n_volatiles; i++)
+        if (is_replaced(c, s, &scan->volatiles[i]))
+            return true;
+    return false;
+}
+
+/* ---- with one ----------------------------------------------------------------------------------
+ */
+
+static enum proto_verdict kill_command(struct my_client *c, const struct my_scan *scan,
+                                       struct proto_out *out)
+{
+    c->kill_id = scan->kill_id;
+    out->kill_id = scan->kill_id <= UINT32_MAX ? (uint32_t)scan->kill_id : 0;
+    out->kill = scan->kill_query ? PROTO_KILL_QUERY : PROTO_KILL_SESSION;
+    return PROTO_WAIT;
+}
+
+static bool send_text(struct my_client *c, struct my_server *s, const struct my_in *m,
+                      const struct my_scan *scan, struct proto_out *out)
+{
+    const char *text = (const char *)m->p + MY_HEAD_BYTES + 1;
+    size_t n = m->have - MY_HEAD_BYTES - 1;
+    if (m->have < m->total || n > REWRITE_MAX || !needs_rewrite(c, s, scan)) {
+        proto_lane_add(&out->server, m->p, m->have);
+        return true;
+    }
+    buf_release(&s->notes);
+    if (!rewrite(c, s, scan, text, n, &s->notes))
+        return false;
+    my_put_command(out, MY_COM_QUERY, buf_head(&s->notes), buf_len(&s->notes));
+    return true;
+}
+
+/* Warnings of an earlier statement are asked for on a connection that has somebody else's: make it
+ * forget these first. MariaDB does so only for a statement that reads a table, of any kind. */
+static bool forget_warnings(const struct my_client *c, struct my_server *s, uint64_t flags,
+                            struct proto_out *out)
+{
+    static const char sql[] = "SELECT 1 FROM (SELECT 1) t LIMIT 0";
+    if ((flags & (MY_DO_SHOW_WARNINGS | MY_DO_DIAGNOSTICS)) == 0 || s->diagnosed == c->token)
+        return true;
+    my_put_command(out, MY_COM_QUERY, sql, sizeof sql - 1);
+    return my_expect_push(s, MY_R_RESULT, MY_A_SET, MY_COM_QUERY);
+}
+
+enum proto_verdict my_on_query(struct my_client *c, struct my_server *s, const struct my_in *m,
+                               struct proto_out *out)
+{
+    const char *text = (const char *)m->p + MY_HEAD_BYTES + 1;
+    size_t n = m->have - MY_HEAD_BYTES - 1;
+    struct my_scan scan;
+    unsigned opts = my_scan_opts(c);
+    my_scan(text, n, opts | (m->have < m->total ? MY_SCAN_CUT : 0), &scan);
+    if (scan.flags == MY_DO_KILL && scan.statements == 1)
+        return kill_command(c, &scan, out);
+    if (scan.flags != 0 && answer_here(c, s, &scan, text, opts, out))
+        return PROTO_MORE;
+    if (c->pool_mode == MY_MODE_STATEMENT && (scan.flags & MY_DO_BEGIN) != 0) {
+        my_put_error(out, 1, MY_ER_UNKNOWN, "HY000",
+                     "weir: transactions are not allowed in statement pooling mode");
+        return PROTO_MORE;
+    }
+    if (s == NULL)
+        return PROTO_LOAN;
+    if (!my_sync(c, s, out) || !forget_warnings(c, s, scan.flags, out) ||
+        !my_effect_note(c, s, &scan, text) || !send_text(c, s, m, &scan, out) ||
+        !my_expect_push(s, MY_R_RESULT, MY_A_PASS, MY_COM_QUERY))
+        return PROTO_BAD;
+    s->owner = s->diagnosed = c->token;
+    return PROTO_MORE;
+}

@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: ISC
+ * The server's bytes: packets are counted off against what was asked. Rows and column definitions
+ * are stepped over by their length, whole or in part; what ends a result is looked at when it is
+ * whole. See my_session.h.
+ *
+ * A packet's meaning depends on where it stands, never on its first byte alone: a row may begin
+ * with the bytes of an EOF or an ERR. An EOF is shorter than nine bytes, and only the first packet
+ * of a row of 16 MB and more is looked at.
+ */
+#include "config.h"
+
+#include "proto/mysql/my_session.h"
+
+#include <stdlib.h>
+
+/* An OK with a state block, an ERR, an EOF: what claims to be longer is not believed. */
+#define CONTROL_MAX (1024u * 1024u)
+
+/* One packet, or the beginning of one that is only stepped over. */
+struct packet {
+    const uint8_t *p; /* its header */
+    size_t have;
+    uint32_t len; /* of its payload */
+    bool first;   /* begins a logical packet */
+};
+
+static const uint8_t *body(const struct packet *k)
+{
+    return k->p + MY_HEAD_BYTES;
+}
+
+static bool shown(const struct my_client *c, const struct my_expect *x)
+{
+    return c != NULL && x != NULL && x->act == MY_A_PASS;
+}
+
+static void show(struct my_client *c, struct my_server *s, const struct my_expect *x,
+                 const struct packet *k, struct proto_out *out)
+{
+    if (!shown(c, x))
+        return;
+    proto_lane_add(&out->client, k->p, k->have);
+    s->seq = k->p[3];
+}
+
+/* The command at the head is answered. */
+static void pop(struct my_client *c, struct my_server *s, bool ok, struct proto_out *out)
+{
+    struct my_expect x = *my_expect_head(s);
+    s->head = (s->head + 1) % MY_QUEUE_MAX;
+    s->len--;
+    s->phase = MY_PH_FIRST;
+    s->rows = 0;
+    switch ((enum my_act)x.act) {
+    case MY_A_PASS:
+        s->failed = !ok;
+        if (c != NULL)
+            out->queries++;
+        my_effect_end(c, s);
+        break;
+    case MY_A_SET:
+        if (!ok)
+            s->dying = true; /* what follows it runs in a session that isn't the client's */
+        s->owner = s->diagnosed = 0;
+        break;
+    case MY_A_PREPARE:
+        s->owner = 0;
+        break;
+    case MY_A_SETTLE:
+        my_settle_end(c, s, ok);
+        if (s->settle == MY_S_NONE && c != NULL && c->deferred) {
+            c->deferred = false;
+            my_put_ok(c, out);
+        }
+        break;
+    }
+}
+
+/* ---- what ends a result -------------------------------------------------------------------------
+ */
+
+static bool on_ok(struct my_client *c, struct my_server *s, const struct packet *k,
+                  struct proto_out *out)
+{
+    const struct my_expect *x = my_expect_head(s);
+    struct my_ok ok;
+    if (!my_read_ok(body(k), k->len, (s->caps & MY_CAP_SESSION_TRACK) != 0, &ok))
+        return false;
+    s->status = ok.status;
+    s->unknown = false;
+    s->warning_count = ok.warnings;
+    if (ok.state.n != 0)
+        my_track(c, s, ok.state);
+    if (c != NULL && x->act == MY_A_PASS) {
+        c->status = (uint16_t)(ok.status & ~MY_ST_STATE_CHANGED);
+        c->row_count = (int64_t)ok.affected;
+        c->warning_count = ok.warnings;
+        c->error_count = 0;
+        if (ok.insert_id != 0)
+            c->insert_id = ok.insert_id;
+    }
+    if (shown(c, x)) {
+        if (ok.info.n > PROTO_ARENA_SLACK / 2)
+            ok.info.n = PROTO_ARENA_SLACK / 2; /* a text for people */
+        if (ok.state.p == NULL && (ok.status & MY_ST_STATE_CHANGED) == 0) {
+            show(c, s, x, k, out);
+        } else {
+            uint8_t packet[MY_OK_MAX + PROTO_ARENA_SLACK / 2];
+            my_put(out, &out->client, packet, my_write_ok(packet, k->p[3], &ok));
+            s->seq = k->p[3];
+        }
+    }
+    if ((ok.status & MY_ST_MORE_RESULTS) != 0)
+        s->phase = MY_PH_FIRST;
+    else
+        pop(c, s, true, out);
+    return true;
+}
+
+static bool on_error(struct my_client *c, struct my_server *s, const struct packet *k,
+                     struct proto_out *out)
+{
+    const struct my_expect *x = my_expect_head(s);
+    if (k->len < 3)
+        return false;
+    if (x->act == MY_A_PREPARE) {
+        free(s->prepare_error);
+        s->prepare_error = k->len < MY_ERR_MAX ? malloc(k->have) : NULL;
+        if (s->prepare_error == NULL)
+            return false;
+        memcpy(s->prepare_error, k->p, k->have);
+        my_text_put(&s->preparing);
+    }
+    if (x->act == MY_A_PASS && x->kind == MY_R_PREPARE)
+        my_text_put(&s->preparing);
+    if (x->act == MY_A_PASS || x->act == MY_A_PREPARE) {
+        s->unknown = true;
+        if (c != NULL) {
+            c->row_count = -1;
+            c->error_count = c->warning_count = 1;
+        }
+    }
+    show(c, s, x, k, out);
+    pop(c, s, false, out);
+    return true;
+}
+
+/* The EOF behind the last row, or (columns) behind the definitions. */
+static bool on_eof(struct my_client *c, struct my_server *s, const struct packet *k,
+                   struct proto_out *out)
+{
+    const struct my_expect *x = my_expect_head(s);
+    if (k->len < 5)
+        return false;
+    uint16_t warnings = (uint16_t)my_get16(body(k) + 1), status = (uint16_t)my_get16(body(k) + 3);
+    bool columns = s->phase == MY_PH_COLUMNS;
+    if (!columns || (status & MY_ST_CURSOR) != 0) {
+        s->status = status;
+        s->unknown = false;
+        s->warning_count = warnings;
+        if ((status & MY_ST_STATE_CHANGED) != 0)
+            s->changed = true; /* what, can't be said here */
+    }
+    if (shown(c, x) && (status & MY_ST_STATE_CHANGED) != 0) {
+        uint8_t packet[16];
+        my_put(out, &out->client, packet,
+               my_write_eof(packet, k->p[3], (uint16_t)(status & ~MY_ST_STATE_CHANGED), warnings));
+        s->seq = k->p[3];
+    } else {
+        show(c, s, x, k, out);
+    }
+    if (columns && (status & MY_ST_CURSOR) == 0) {
+        s->phase = MY_PH_ROWS;
+        return true;
+    }
+    if (c != NULL && x->act == MY_A_PASS) {
+        c->status = (uint16_t)(status & ~MY_ST_STATE_CHANGED);
+        c->row_count = -1;
+        c->found_rows = s->rows;
+        if (!my_keeps_warnings(c, s)) {
+            c->warning_count = warnings;
+            c->error_count = 0;
+        }
+    }
+    s->rows = 0;
+    if ((status & MY_ST_MORE_RESULTS) != 0)
+        s->phase = MY_PH_FIRST;
+    else
+        pop(c, s, true, out);
+    return true;
+}
+
+/* ---- where it stands ---------------------------------------------------------------------------
+ */
+
+/* LOCAL INFILE: the server asks the client for a file. */
+static bool on_infile(struct my_client *c, struct my_server *s, const struct packet *k,
+                      struct proto_out *out)
+{
+    const struct my_expect *x = my_expect_head(s);
+    if (shown(c, x) && (c->caps & MY_CAP_LOCAL_FILES) != 0) {
+        show(c, s, x, k, out);
+        s->phase = MY_PH_INFILE;
+        return true;
+    }
+    /* Nobody who could send one: an empty file, and the client hears why. */
+    uint8_t packet[MY_HEAD_BYTES];
+    my_put_head(packet, 0, (uint8_t)(k->p[3] + 1));
+    my_put(out, &out->server, packet, sizeof packet);
+    s->infile_refused = shown(c, x);
+    return true;
+}
+
+static bool is_eof(const struct packet *k)
+{
+    return k->len < 9 && body(k)[0] == 0xfe;
+}
+
+/* The first packet of a response. */
+static bool on_first(struct my_client *c, struct my_server *s, const struct packet *k,
+                     struct proto_out *out)
+{
+    const struct my_expect *x = my_expect_head(s);
+    if (x->kind == MY_R_TEXT) {
+        show(c, s, x, k, out);
+        pop(c, s, true, out);
+        return true;
+    }
+    switch (body(k)[0]) {
+    case 0xff:
+        return on_error(c, s, k, out);
+    case 0x00:
+        if (x->kind == MY_R_PREPARE) {
+            s->phase = MY_PH_PARAMS;
+            if (!my_prepared(c, s, x, body(k), k->len, out))
+                return false;
+            s->seq = k->p[3];
+            return true;
+        }
+        if (s->infile_refused) {
+            s->infile_refused = false;
+            my_put_error(out, k->p[3], 1148, "42000",
+                         "The used command is not allowed with this MySQL version");
+            s->unknown = true;
+            pop(c, s, false, out);
+            return true;
+        }
+        return on_ok(c, s, k, out);
+    case 0xfb:
+        return x->kind == MY_R_RESULT && on_infile(c, s, k, out);
+    case 0xfe:
+        if (is_eof(k) && (x->kind == MY_R_EOF || x->kind == MY_R_OK || x->kind == MY_R_FIELDS ||
+                          x->kind == MY_R_FETCH))
+            return on_eof(c, s, k, out);
+        return false;
+    default:
+        break;
+    }
+    if (x->kind != MY_R_RESULT)
+        return false;
+    struct my_reader r = my_reader_of(body(k), k->len);
+    uint64_t n = my_read_lenenc(&r);
+    if (r.bad || my_left(&r) != 0 || n == 0 || n > 0xffff)
+        return false;
+    s->left = (uint32_t)n;
+    s->phase = MY_PH_COLUMNS;
+    show(c, s, x, k, out);
+    return true;
+}
+
+/* After a PREPARE's first packet: the definitions of parameters, then of columns, each with an EOF
+ * if there are any. */
+static bool on_definition(struct my_client *c, struct my_server *s, const struct packet *k,
+                          struct proto_out *out)
+{
+    struct my_expect *x = my_expect_head(s);
+    if (s->left != 0) {
+        s->left--;
+        show(c, s, x, k, out);
+        return true;
+    }
+    if (!is_eof(k))
+        return false;
+    show(c, s, x, k, out);
+    s->left = 0;
+    s->phase = s->phase == MY_PH_PARAMS ? MY_PH_PREPARE_COLUMNS : MY_PH_FIRST;
+    if (s->phase == MY_PH_PREPARE_COLUMNS)
+        s->left = s->prepare_columns;
+    return true;
+}
+
+/* Blocks that have no definitions are not there at all. */
+static void end_prepare(struct my_client *c, struct my_server *s, struct proto_out *out)
+{
+    if (s->phase == MY_PH_PARAMS && s->left == 0 && s->prepare_params == 0) {
+        s->phase = MY_PH_PREPARE_COLUMNS;
+        s->left = s->prepare_columns;
+    }
+    if (s->phase == MY_PH_PREPARE_COLUMNS && s->prepare_columns == 0)
+        pop(c, s, true, out);
+}
+
+static bool on_row(struct my_client *c, struct my_server *s, const struct packet *k,
+                   struct proto_out *out)
+{
+    const struct my_expect *x = my_expect_head(s);
+    if (k->len != 0 && body(k)[0] == 0xff && k->len < MY_PACKET_FULL)
+        return on_error(c, s, k, out);
+    if (k->len != 0 && is_eof(k))
+        return on_eof(c, s, k, out);
+    s->rows++;
+    show(c, s, x, k, out);
+    return true;
+}
+
+static bool on_packet(struct my_client *c, struct my_server *s, const struct packet *k,
+                      struct proto_out *out)
+{
+    const struct my_expect *x = my_expect_head(s);
+    if (x == NULL) { /* nobody asked: its last words, if any */
+        if (k->len >= 9 && body(k)[0] == 0xff && body(k)[3] == '#') {
+            size_t n = k->len - 9 < sizeof s->words - 1 ? k->len - 9 : sizeof s->words - 1;
+            memcpy(s->words_state, body(k) + 4, 5);
+            memcpy(s->words, body(k) + 9, n);
+            s->words[n] = '\0';
+        }
+        return false;
+    }
+    if (k->len >= 4 && body(k)[0] == 0xff && my_get16(body(k) + 1) == 0xffff)
+        return true; /* a progress report that nobody asked for */
+    if (k->len == 0 && s->phase != MY_PH_ROWS)
+        return false;
+    if (x->act == MY_A_SETTLE)
+        my_settle_packet(s, k->p, k->have);
+    switch ((enum my_phase)s->phase) {
+    case MY_PH_FIRST:
+        if (x->kind == MY_R_FIELDS && body(k)[0] != 0xff && !is_eof(k)) {
+            show(c, s, x, k, out);
+            return true;
+        }
+        if (x->kind == MY_R_FETCH)
+            return on_row(c, s, k, out);
+        return on_first(c, s, k, out);
+    case MY_PH_COLUMNS:
+        if (s->left == 0)
+            return is_eof(k) && on_eof(c, s, k, out);
+        s->left--;
+        show(c, s, x, k, out);
+        return true;
+    case MY_PH_ROWS:
+        return on_row(c, s, k, out);
+    case MY_PH_PARAMS:
+    case MY_PH_PREPARE_COLUMNS:
+        if (!on_definition(c, s, k, out))
+            return false;
+        if (s->phase == MY_PH_FIRST)
+            pop(c, s, true, out);
+        return true;
+    case MY_PH_INFILE: /* the server ends it before the file did: an error */
+        s->phase = MY_PH_FIRST;
+        return on_first(c, s, k, out);
+    }
+    return false;
+}
+
+/* May this packet be passed on before all of it is there? */
+static bool may_stream(const struct my_server *s, const struct packet *k)
+{
+    if (!k->first)
+        return true;
+    if (s->len == 0 || k->have < MY_HEAD_BYTES + 1)
+        return false;
+    if (s->phase != MY_PH_ROWS || s->queue[s->head].act == MY_A_SETTLE)
+        return false;
+    return body(k)[0] != 0xff && (body(k)[0] != 0xfe || k->len >= 9);
+}
+
+enum proto_verdict my_server_feed(void *ps, void *pc, const uint8_t *in, size_t n, size_t *used,
+                                  struct proto_out *out)
+{
+    struct my_server *s = ps;
+    struct my_client *c = pc;
+    size_t pos = 0;
+    *used = 0;
+    while (pos < n) {
+        if (proto_out_full(out)) {
+            *used = pos;
+            return PROTO_FULL;
+        }
+        if (s->skip != 0) {
+            size_t take = s->skip < n - pos ? (size_t)s->skip : n - pos;
+            if (!s->skip_drop && c != NULL)
+                proto_lane_add(&out->client, in + pos, take);
+            s->skip -= take;
+            pos += take;
+            continue;
+        }
+        if (n - pos < MY_HEAD_BYTES)
+            break;
+        struct packet k = {.p = in + pos, .len = my_get24(in + pos), .first = !s->cont};
+        size_t total = MY_HEAD_BYTES + (size_t)k.len;
+        k.have = n - pos < total ? n - pos : total;
+        if (k.have < total && !may_stream(s, &k)) {
+            if (k.first && k.len > CONTROL_MAX && k.have > MY_HEAD_BYTES)
+                return PROTO_BAD;
+            break;
+        }
+        s->skip_drop = !shown(c, my_expect_head(s));
+        bool ok = true;
+        if (k.first)
+            ok = on_packet(c, s, &k, out);
+        else if (!s->skip_drop)
+            proto_lane_add(&out->client, k.p, k.have);
+        if (!ok || s->dying)
+            return PROTO_BAD;
+        if (s->phase == MY_PH_PARAMS || s->phase == MY_PH_PREPARE_COLUMNS)
+            end_prepare(c, s, out);
+        s->cont = k.len == MY_PACKET_FULL;
+        s->skip = total - k.have;
+        pos += k.have;
+    }
+    *used = pos;
+    return PROTO_MORE;
+}

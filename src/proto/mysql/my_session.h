@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: ISC
+ * The two objects of a MySQL session and what stands between them. Private to proto/mysql, but for
+ * the logins on both sides, which fill them through my_client_init() and my_server_init().
+ *
+ * A client has one command under way at a time; what it sends behind it waits. weir's own commands
+ * (settings to be replayed, a statement to be prepared) go ahead of it in the same write, and
+ * `queue` says for each command under way what answer belongs to it and who is to see it. As every
+ * command starts a count of its own, the sequence numbers that client and server use agree
+ * and rows pass untouched.
+ *
+ * Who knows what: the server reports variables, schema and transaction (session tracking); what it
+ * doesn't report is read from the texts (my_scan) and noted when the statement has succeeded.
+ */
+#ifndef WEIR_PROTO_MYSQL_MY_SESSION_H
+#define WEIR_PROTO_MYSQL_MY_SESSION_H
+
+#include "base/buf.h"
+#include "proto/mysql/my_packet.h"
+#include "proto/mysql/my_report.h"
+#include "proto/mysql/my_scan.h"
+#include "proto/mysql/my_text.h"
+#include "proto/proto.h"
+#include "proto/vars/vars.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#define MY_CLIENT_MAGIC 0x6d796331u
+#define MY_SERVER_MAGIC 0x6d797331u
+
+struct my_origin; /* how the server connection was made, for a KILL QUERY (my_dial) */
+struct ssl_st;
+
+enum my_pool_mode { MY_MODE_TRANSACTION, MY_MODE_SESSION, MY_MODE_STATEMENT };
+
+enum my_lost {
+    MY_LOST_NO,
+    MY_LOST_TAKEN,  /* the next command gets 1213: its transaction was rolled back */
+    MY_LOST_SERVER, /* the next command gets 2013 */
+};
+
+struct my_client {
+    uint32_t magic;
+    uint32_t id;    /* what it was greeted with; weir's own */
+    uint64_t token; /* names it among all clients that ever were */
+    uint32_t caps;  /* asked for and offered */
+    uint32_t prepared_limit;
+    struct var_set *vars;     /* what the session has set; never NULL */
+    struct var_set *start;    /* what it began with: COM_RESET_CONNECTION goes back there */
+    struct my_report *report; /* may be NULL */
+    char *schema;             /* NULL: the one that its database entry names */
+    struct my_stmts *stmts;
+    uint8_t *warnings;   /* SHOW WARNINGS as packets, or NULL: none, or not known */
+    char *lost_text;     /* owned */
+    uint64_t insert_id;  /* LAST_INSERT_ID() */
+    int64_t row_count;   /* ROW_COUNT() */
+    uint64_t found_rows; /* FOUND_ROWS() */
+    uint64_t skip;       /* payload of the packet under way that is still to come */
+    uint64_t kill_id;    /* whom its KILL under way is for */
+    uint32_t warnings_len;
+    uint16_t warning_count, error_count;
+    uint16_t status; /* of the last OK, for answers that need no server */
+    uint8_t pool_mode;
+    uint8_t lost;  /* enum my_lost */
+    bool more;     /* the packet under way goes on in the next one */
+    bool drop;     /* what is skipped goes nowhere */
+    bool multi;    /* several statements in one text are allowed */
+    bool met;      /* has had a loan */
+    bool deferred; /* its COM_RESET_CONNECTION is answered when the server is clean */
+};
+
+/* What a command is answered with. */
+enum my_kind {
+    MY_R_OK,     /* OK or ERR */
+    MY_R_RESULT, /* OK, ERR, LOCAL INFILE or rows; perhaps several */
+    MY_R_PREPARE,
+    MY_R_FETCH,  /* rows without columns */
+    MY_R_FIELDS, /* columns without rows */
+    MY_R_TEXT,   /* one packet without a head byte */
+    MY_R_EOF,    /* EOF or ERR */
+};
+
+enum my_act {
+    MY_A_PASS,    /* the client's own */
+    MY_A_SET,     /* weir's: brings the session to the client's; must succeed */
+    MY_A_PREPARE, /* weir's: a statement that this connection lacks */
+    MY_A_SETTLE,  /* weir's own question or clean-up */
+};
+
+struct my_expect {
+    uint8_t kind, act;
+    uint8_t command; /* enum my_command */
+};
+#define MY_QUEUE_MAX 8u
+
+/* Where in a response. */
+enum my_phase {
+    MY_PH_FIRST,
+    MY_PH_COLUMNS, /* `left` definitions and an EOF to come */
+    MY_PH_ROWS,
+    MY_PH_PARAMS, /* of PREPARE */
+    MY_PH_PREPARE_COLUMNS,
+    MY_PH_INFILE, /* the client sends a file */
+};
+
+/* What weir asks or does for itself when the client's part is over. */
+enum my_settle {
+    MY_S_NONE,
+    MY_S_ROLLBACK,
+    MY_S_RESET,    /* COM_RESET_CONNECTION and what a new connection gets */
+    MY_S_WARNINGS, /* SHOW WARNINGS: its rows are kept, its end says how the transaction stands */
+    MY_S_ASK,      /* what only the server knows: locks, FOUND_ROWS(), LAST_INSERT_ID() */
+};
+
+enum my_pin {
+    MY_PIN_TEMP = 1,
+    MY_PIN_LOCK = 2, /* GET_LOCK() */
+    MY_PIN_PREPARE = 4,
+    MY_PIN_HANDLER = 8,
+    MY_PIN_TABLES = 16,
+    MY_PIN_SERVER = 32,
+    MY_PIN_USER_VAR = 64,
+    MY_PIN_CURSOR = 128,
+    MY_PIN_NEXT = 256,      /* SET TRANSACTION */
+    MY_PIN_STATE = 512,     /* the server says that something changed, and not what */
+    MY_PIN_VARIABLE = 1024, /* one that can't be given to another connection */
+    MY_PIN_ROLE = 2048,
+};
+
+/* Something held that has a name: a temporary table, a lock, a statement of PREPARE, a handler. */
+struct my_held {
+    LIST_ENTRY(my_held) link;
+    uint32_t pin;
+    char name[];
+};
+
+struct my_server {
+    uint32_t magic;
+    int fd;
+    struct ssl_st *ssl;
+    struct my_origin *origin;
+    struct my_report *report;
+    struct var_set *vars; /* what is in force beyond `base`; never NULL */
+    struct var_set *base;
+    char *schema;   /* in use now; NULL: home */
+    char *home;     /* of the database entry; "" when it names none */
+    char *tracking; /* what a new connection is told first; owned */
+    struct my_cache *cache;
+    struct buf sql;     /* weir's own packets while they are being sent */
+    struct buf notes;   /* a rewritten text; rows of the question under way */
+    struct buf closing; /* COM_STMT_CLOSE packets for the next write, */
+    struct buf closed;  /* and of the last one */
+    struct buf longs;   /* long data that was sent last */
+    struct my_text *preparing;
+    uint8_t *prepare_error; /* an ERR packet: what preparing it ended with */
+    LIST_HEAD(, my_held) held;
+    struct buf pending; /* names in the client's statement under way: what, then the name, NUL */
+    uint64_t owner;     /* the client whose statement was the last one here; 0: weir's own was */
+    uint64_t diagnosed; /* the client whose warnings the server has */
+    uint64_t flags;     /* MY_DO_* of the statement under way */
+    uint64_t skip;      /* payload of the packet under way */
+    uint64_t rows;      /* of the result set under way */
+    uint64_t pin_since_us;
+    uint32_t thread_id;
+    uint32_t caps;
+    uint32_t pins;    /* enum my_pin */
+    uint32_t vague;   /* of these, what nobody could name */
+    uint32_t left;    /* definitions still to come */
+    uint32_t long_id; /* client's number of the statement under way; 0: none */
+    struct my_expect queue[MY_QUEUE_MAX];
+    uint32_t head, len;
+    uint32_t prepared_limit;
+    uint32_t prepare_params, prepare_columns;
+    uint16_t status;
+    uint16_t warning_count;
+    uint8_t phase;  /* enum my_phase */
+    uint8_t settle; /* enum my_settle */
+    uint8_t seq;    /* of the last packet that the client got */
+    bool skip_drop;
+    bool cont;     /* the next packet continues the one before */
+    bool unknown;  /* an error: how the transaction stands is not known */
+    bool failed;   /* the client's statement ended with an error */
+    bool changed;  /* the server said that something changed, in a packet that can't say what */
+    bool reported; /* variables or schema changed in the statement under way */
+    bool state_changed; /* likewise, in a packet that says so much and no more */
+    bool several;       /* the text under way has several statements */
+    bool no_table;      /* it is of a kind that reads no table */
+    bool ask, want_warnings;
+    bool late_cancel; /* a cancel has come to an end: a late one must not hit the next borrower */
+    bool cancelled;   /* the statement under way is being cancelled by weir */
+    bool multi;
+    bool infile_refused; /* the client can't send files: weir has refused in its name */
+    bool in_session;
+    bool dying;
+    uint8_t settle_left; /* answers that the clean-up under way still waits for */
+    char statement[128]; /* the beginning of the one under way, should it pin */
+    char pin_statement[128];
+    char words[256]; /* with which the server ended the connection */
+    char words_state[6];
+};
+
+/* ---- the ends of the objects (my_proto.c) ---- */
+
+struct my_client_start {
+    uint32_t id, caps, prepared_limit;
+    int pool_mode;
+    unsigned charset;         /* of the handshake */
+    struct my_report *report; /* or NULL; a reference is taken */
+};
+bool my_client_init(struct my_client *c, const struct my_client_start *start);
+
+struct my_server_start {
+    int fd;
+    struct ssl_st *ssl;
+    struct my_origin *origin; /* taken over */
+    struct my_report *report; /* taken over */
+    const char *home;
+    const char *tracking; /* the SET that follows a login and a reset */
+    uint32_t thread_id, caps;
+};
+bool my_server_init(struct my_server *s, const struct my_server_start *start);
+
+/* ---- feeding (my_client.c, my_server.c) ---- */
+
+struct my_in {
+    const uint8_t *p; /* the packet's header */
+    size_t have, total;
+};
+
+enum proto_verdict my_client_feed(void *pc, void *ps, const uint8_t *in, size_t n, size_t *used,
+                                  struct proto_out *out);
+enum proto_verdict my_server_feed(void *ps, void *pc, const uint8_t *in, size_t n, size_t *used,
+                                  struct proto_out *out);
+bool my_expect_push(struct my_server *s, enum my_kind kind, enum my_act act, uint8_t command);
+static inline struct my_expect *my_expect_head(struct my_server *s)
+{
+    return s->len != 0 ? &s->queue[s->head] : NULL;
+}
+
+/* ---- commands (my_query.c, my_prepared.c) ---- */
+
+/* A text, with or without a server. PROTO_LOAN: it needs one. */
+enum proto_verdict my_on_query(struct my_client *c, struct my_server *s, const struct my_in *m,
+                               struct proto_out *out);
+enum proto_verdict my_on_prepare(struct my_client *c, struct my_server *s, const struct my_in *m,
+                                 struct proto_out *out);
+/* EXECUTE, FETCH, RESET, CLOSE, SEND_LONG_DATA. */
+enum proto_verdict my_on_statement(struct my_client *c, struct my_server *s, const struct my_in *m,
+                                   struct proto_out *out);
+/* The answers to a PREPARE of the client's or weir's own; its first packet. */
+bool my_prepared(struct my_client *c, struct my_server *s, const struct my_expect *x,
+                 const uint8_t *p, size_t n, struct proto_out *out);
+unsigned my_scan_opts(const struct my_client *c);
+
+/* ---- the session's state (my_state.c, my_set.c) ---- */
+
+/* The client's command goes to this server: bring it to the client's session, ahead of it. */
+bool my_sync(struct my_client *c, struct my_server *s, struct proto_out *out);
+/* Write the statement from one set to another; nothing when they agree. false: out of memory. */
+bool my_set_diff(const struct var_set *have, const struct var_set *want, const struct var_set *base,
+                 struct buf *sql, bool *any);
+/* Is this assignment one that changes nothing? */
+bool my_set_is_noop(const struct my_client *c, const char *text, const struct my_scan_assign *a,
+                    unsigned opts);
+/* The value in force; false: not known. */
+bool my_set_value(const struct my_client *c, const char *name, struct var_entry *out);
+/* A block of session changes. */
+void my_track(struct my_client *c, struct my_server *s, struct my_view block);
+/* Remember what the statement under way will have done. false: out of memory. */
+bool my_effect_note(struct my_client *c, struct my_server *s, const struct my_scan *scan,
+                    const char *text);
+/* The client's command is over. */
+void my_effect_end(struct my_client *c, struct my_server *s);
+void my_effect_drop(struct my_server *s);
+void my_held_forget(struct my_server *s, uint32_t pins);
+const char *my_pin_name(uint32_t pins);
+/* Does the statement under way leave the warnings of the one before alone? */
+bool my_keeps_warnings(const struct my_client *c, const struct my_server *s);
+void my_memory_clear(struct my_client *c);
+/* To how it was after login; its vars, statements and memory. */
+void my_client_reset(struct my_client *c);
+/* Its first loan: what the handshake asked for and only a server can say more of. */
+void my_client_meet(struct my_client *c, struct my_server *s);
+
+/* ---- lending (my_settle.c) ---- */
+
+enum proto_loan my_begin(void *ps, void *pc, struct proto_out *out);
+enum proto_loan my_state(void *ps, void *pc, bool may_end, uint64_t now_us, struct proto_out *out);
+bool my_abandon(void *ps, void *pc, struct proto_out *out);
+/* Send weir's own question or clean-up. */
+enum proto_loan my_settle_start(struct my_server *s, enum my_settle what, struct proto_out *out);
+void my_settle_packet(struct my_server *s, const uint8_t *packet, size_t n);
+void my_settle_end(struct my_client *c, struct my_server *s, bool ok);
+
+/* ---- answers of weir's own (my_local.c) ---- */
+
+void my_put_ok(struct my_client *c, struct proto_out *out);
+void my_put_error(struct proto_out *out, uint8_t seq, unsigned code, const char *state,
+                  const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+bool my_say(void *pc, void *ps, enum proto_event ev, const char *text, const char *code,
+            const uint8_t *in, size_t n, size_t *used, struct buf *out);
+/* Copy to the arena and add to a lane; n is bounded by PROTO_ARENA_SLACK in a step. */
+uint8_t *my_put(struct proto_out *out, struct proto_lane *lane, const void *p, size_t n);
+/* Head and payload of a command of weir's own; the payload must stay until it is sent. */
+void my_put_command(struct proto_out *out, uint8_t command, const void *p, size_t n);
+/* Skip the rest of a packet of which `have` bytes were used. */
+void my_pass_rest(struct my_client *c, const struct my_in *m, bool drop);
+
+#endif

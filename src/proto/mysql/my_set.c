@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: ISC
+ * Session variables: the SET that leads from one set of values to another, and whether a client's
+ * SET changes anything.
+ *
+ * Values are what the server reported. A number is replayed bare, for a numeric variable takes no
+ * string; everything else quoted by doubling, which every sql_mode reads alike.
+ */
+#include "config.h"
+
+#include "proto/mysql/my_session.h"
+
+#include <strings.h>
+
+static bool is_number(const char *v)
+{
+    bool digit = false;
+    if (*v == '-')
+        v++;
+    for (; *v != '\0'; v++) {
+        if (*v != '.' && (*v < '0' || *v > '9'))
+            return false;
+        digit |= *v != '.';
+    }
+    return digit;
+}
+
+static bool put_value(struct buf *sql, const char *name, const char *value)
+{
+    if (value[0] == '\0' && strcmp(name, "character_set_results") == 0)
+        return buf_printf(sql, "NULL");
+    if (is_number(value) && strcmp(name, "time_zone") != 0)
+        return buf_printf(sql, "%s", value);
+    if (strchr(value, '\\') != NULL) { /* read differently by different modes */
+        bool ok = buf_printf(sql, "CONVERT(0x");
+        for (const char *p = value; ok && *p != '\0'; p++)
+            ok = buf_printf(sql, "%02x", (unsigned)(uint8_t)*p);
+        return ok && buf_printf(sql, " USING utf8mb4)");
+    }
+    bool ok = buf_append(sql, "'", 1);
+    for (const char *p = value; ok && *p != '\0'; p++)
+        ok = buf_append(sql, p, 1) && (*p != '\'' || buf_append(sql, p, 1));
+    return ok && buf_append(sql, "'", 1);
+}
+
+static bool same_entry(const struct var_entry *a, const struct var_entry *b)
+{
+    return a->value_len == b->value_len && memcmp(a->value, b->value, a->value_len) == 0;
+}
+
+static bool find(const struct var_set *set, const struct var_set *base, const char *name,
+                 struct var_entry *out)
+{
+    size_t n = strlen(name);
+    return var_set_find(set, name, n, out) || (base != NULL && var_set_find(base, name, n, out));
+}
+
+struct diff {
+    const struct var_set *have, *want, *base;
+    struct buf *sql;
+    bool any, ok;
+};
+
+static void assign(struct diff *d, const char *name, const char *value)
+{
+    d->ok = d->ok && buf_printf(d->sql, "%s%s=", d->any ? ", " : "SET SESSION ", name) &&
+            (value == NULL ? buf_printf(d->sql, "DEFAULT") : put_value(d->sql, name, value));
+    d->any = true;
+}
+
+static bool is_charset(const char *name)
+{
+    return strncmp(name, "character_set_", 14) == 0 || strncmp(name, "collation_", 10) == 0;
+}
+
+static bool differs(const struct diff *d, const char *name, struct var_entry *want)
+{
+    struct var_entry have;
+    return find(d->want, d->base, name, want) &&
+           (!find(d->have, d->base, name, &have) || !same_entry(&have, want));
+}
+
+/* The connection's collation and its character set are one thing: setting one sets the other, so
+ * both are set when either differs, the collation last. "" is the set's default one. */
+static void diff_charsets(struct diff *d)
+{
+    struct var_entry set, collation;
+    if (differs(d, "character_set_client", &set))
+        assign(d, "character_set_client", set.value);
+    if (differs(d, "character_set_results", &set))
+        assign(d, "character_set_results", set.value);
+    bool either = differs(d, "character_set_connection", &set);
+    either |= differs(d, "collation_connection", &collation);
+    if (!either)
+        return;
+    if (find(d->want, d->base, "character_set_connection", &set))
+        assign(d, "character_set_connection", set.value);
+    if (find(d->want, d->base, "collation_connection", &collation) && collation.value_len != 0)
+        assign(d, "collation_connection", collation.value);
+}
+
+static void diff_others(struct diff *d)
+{
+    struct var_entry have;
+    for (uint32_t i = 0; i < var_set_count(d->want); i++) {
+        struct var_entry e = var_set_at(d->want, i);
+        if (!is_charset(e.name) &&
+            (!find(d->have, d->base, e.name, &have) || !same_entry(&have, &e)))
+            assign(d, e.name, e.value);
+    }
+    for (uint32_t i = 0; i < var_set_count(d->have); i++) {
+        struct var_entry e = var_set_at(d->have, i), other;
+        if (is_charset(e.name) || var_set_find(d->want, e.name, e.name_len, &other))
+            continue;
+        bool known = d->base != NULL && var_set_find(d->base, e.name, e.name_len, &other);
+        assign(d, e.name, known ? other.value : NULL);
+    }
+}
+
+bool my_set_diff(const struct var_set *have, const struct var_set *want, const struct var_set *base,
+                 struct buf *sql, bool *any)
+{
+    struct diff d = {.have = have, .want = want, .base = base, .sql = sql, .ok = true};
+    diff_charsets(&d);
+    diff_others(&d);
+    *any = d.any;
+    return d.ok;
+}
+
+bool my_set_value(const struct my_client *c, const char *name, struct var_entry *out)
+{
+    return find(c->vars, c->report != NULL ? c->report->base : NULL, name, out);
+}
+
+static bool same_value(const char *name, const char *now, const char *asked)
+{
+    static const char *const on[] = {"1", "ON", "TRUE"}, *const off[] = {"0", "OFF", "FALSE"};
+    (void)name;
+    if (strcmp(now, asked) == 0)
+        return true;
+    for (size_t i = 0; i < 3; i++) {
+        if (strcasecmp(now, "ON") == 0 && strcasecmp(asked, on[i]) == 0)
+            return true;
+        if (strcasecmp(now, "OFF") == 0 && strcasecmp(asked, off[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool value_is(const struct my_client *c, const char *name, const char *asked)
+{
+    struct var_entry e;
+    return my_set_value(c, name, &e) && same_value(name, e.value, asked);
+}
+
+static bool names_are(const struct my_client *c, const char *charset, const char *collation)
+{
+    struct var_entry e;
+    if (!value_is(c, "character_set_client", charset) ||
+        !value_is(c, "character_set_results", charset) ||
+        !value_is(c, "character_set_connection", charset) ||
+        !my_set_value(c, "collation_connection", &e))
+        return false;
+    /* Without COLLATE it is the character set's default one, which only the server knows. */
+    return collation[0] != '\0' && strcmp(e.value, collation) == 0;
+}
+
+bool my_set_is_noop(const struct my_client *c, const char *text, const struct my_scan_assign *a,
+                    unsigned opts)
+{
+    char name[128], value[1024];
+    if (a->kind != MY_VALUE_LITERAL && a->kind != MY_VALUE_WORD)
+        return false;
+    if (a->scope == MY_SCOPE_NAMES)
+        return my_scan_literal(text, a->name, opts, name, sizeof name) &&
+               my_scan_literal(text, a->value, opts, value, sizeof value) &&
+               names_are(c, name, value);
+    return a->scope == MY_SCOPE_SESSION && my_scan_name(text, a->name, name, sizeof name) != 0 &&
+           my_scan_literal(text, a->value, opts, value, sizeof value) && value_is(c, name, value);
+}

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: ISC
+ * The ends of a loan: what is asked of the server before the connection may go to somebody else,
+ * and what cleans it after a client that left in the middle.
+ */
+#include "config.h"
+
+#include "proto/mysql/my_session.h"
+
+#include <stdlib.h>
+
+#define WARNINGS_MAX (64u * 1024u) /* kept of SHOW WARNINGS; more: the client sees none of them */
+
+static bool put_quoted(struct buf *b, const char *name)
+{
+    bool ok = buf_printf(b, "x'");
+    for (; ok && *name != '\0'; name++)
+        ok = buf_printf(b, "%02x", (unsigned)(uint8_t)*name);
+    return ok && buf_printf(b, "'");
+}
+
+/* FOUND_ROWS() first: it is lost with whatever is asked before it. */
+static bool compose_question(struct my_server *s)
+{
+    struct my_held *h;
+    bool ok = buf_printf(&s->sql, "SELECT FOUND_ROWS(), LAST_INSERT_ID()");
+    LIST_FOREACH(h, &s->held, link)
+    if (ok && h->pin == MY_PIN_LOCK)
+        ok = buf_printf(&s->sql, ", IS_USED_LOCK(CONVERT(") && put_quoted(&s->sql, h->name) &&
+             buf_printf(&s->sql, " USING utf8mb4)) <=> CONNECTION_ID()");
+    return ok;
+}
+
+static bool send_settle(struct my_server *s, const char *sql, size_t n, struct proto_out *out)
+{
+    my_put_command(out, MY_COM_QUERY, sql, n);
+    s->settle_left++;
+    return my_expect_push(s, MY_R_RESULT, MY_A_SETTLE, MY_COM_QUERY);
+}
+
+static bool send_reset(struct my_server *s, struct proto_out *out)
+{
+    my_put_command(out, MY_COM_RESET_CONNECTION, NULL, 0);
+    s->settle_left++;
+    return my_expect_push(s, MY_R_OK, MY_A_SETTLE, MY_COM_RESET_CONNECTION) &&
+           send_settle(s, s->tracking, strlen(s->tracking), out);
+}
+
+enum proto_loan my_settle_start(struct my_server *s, enum my_settle what, struct proto_out *out)
+{
+    bool ok = false;
+    buf_release(&s->notes);
+    buf_release(&s->sql);
+    s->settle = (uint8_t)what;
+    s->settle_left = 0;
+    s->owner = 0;
+    switch (what) {
+    case MY_S_ROLLBACK:
+        ok = send_settle(s, "ROLLBACK", 8, out);
+        break;
+    case MY_S_RESET:
+        ok = send_reset(s, out);
+        break;
+    case MY_S_WARNINGS:
+        ok = send_settle(s, "SHOW WARNINGS", 13, out);
+        break;
+    case MY_S_ASK:
+        ok = compose_question(s) &&
+             send_settle(s, (const char *)buf_head(&s->sql), buf_len(&s->sql), out);
+        break;
+    case MY_S_NONE:
+        break;
+    }
+    return ok ? LOAN_SETTLE : LOAN_BROKEN;
+}
+
+void my_settle_packet(struct my_server *s, const uint8_t *packet, size_t n)
+{
+    if (s->settle == MY_S_WARNINGS && buf_len(&s->notes) + n <= WARNINGS_MAX)
+        (void)!buf_append(&s->notes, packet, n);
+    if (s->settle == MY_S_ASK && s->phase == MY_PH_ROWS && n > MY_HEAD_BYTES &&
+        packet[MY_HEAD_BYTES] != 0xfe && packet[MY_HEAD_BYTES] != 0xff)
+        (void)!buf_append(&s->notes, packet + MY_HEAD_BYTES, n - MY_HEAD_BYTES);
+}
+
+/* Rows of SHOW WARNINGS begin with their level. */
+static void count_warnings(struct my_client *c, const uint8_t *p, size_t n)
+{
+    int ends = 0;
+    c->warning_count = c->error_count = 0;
+    for (size_t at = 0; at + MY_HEAD_BYTES < n; at += MY_HEAD_BYTES + my_get24(p + at)) {
+        const uint8_t *row = p + at + MY_HEAD_BYTES;
+        uint32_t len = my_get24(p + at);
+        if (row[0] == 0xfe && len < 9) {
+            ends++;
+            continue;
+        }
+        if (ends != 1)
+            continue;
+        c->warning_count++;
+        c->error_count = (uint16_t)(c->error_count + (len > 6 && memcmp(row,
+                                                                        "\x05"
+                                                                        "Error",
+                                                                        6) == 0));
+    }
+}
+
+static void take_warnings(struct my_client *c, struct my_server *s)
+{
+    free(c->warnings);
+    c->warnings = NULL;
+    size_t n = buf_len(&s->notes);
+    if (n == 0 || n + 1024 > WARNINGS_MAX || (c->warnings = malloc(n)) == NULL)
+        return;
+    memcpy(c->warnings, buf_head(&s->notes), n);
+    c->warnings_len = (uint32_t)n;
+    count_warnings(c, c->warnings, n);
+}
+
+static uint64_t cell_number(struct my_reader *r)
+{
+    struct my_view v = my_read_lenenc_bytes(r);
+    uint64_t n = 0;
+    for (size_t i = 0; v.p != NULL && i < v.n && v.p[i] >= '0' && v.p[i] <= '9'; i++)
+        n = n * 10 + (uint64_t)(v.p[i] - '0');
+    return n;
+}
+
+/* The locks that are held no more, in the order in which they were asked for. */
+static bool take_answer(struct my_client *c, struct my_server *s)
+{
+    struct my_reader r = my_reader_of(buf_head(&s->notes), buf_len(&s->notes));
+    struct my_held *h = LIST_FIRST(&s->held);
+    bool some = (s->vague & MY_PIN_LOCK) != 0;
+    uint64_t found = cell_number(&r), id = cell_number(&r);
+    if (r.bad)
+        return false;
+    if (c != NULL) {
+        c->found_rows = found;
+        c->insert_id = id;
+    }
+    while (h != NULL) {
+        struct my_held *next = LIST_NEXT(h, link);
+        if (h->pin == MY_PIN_LOCK) {
+            if (cell_number(&r) == 0) {
+                LIST_REMOVE(h, link);
+                free(h);
+            } else {
+                some = true;
+            }
+        }
+        h = next;
+    }
+    if (!some)
+        s->pins &= ~(uint32_t)MY_PIN_LOCK;
+    return !r.bad;
+}
+
+/* As a connection is after its login. */
+static void forget_all(struct my_server *s)
+{
+    my_held_forget(s, UINT32_MAX);
+    my_cache_clear(&s->cache);
+    buf_release(&s->closing);
+    struct var_set *none = vars_empty();
+    (void)vars_take(&s->vars, none);
+    s->owner = s->diagnosed = 0;
+}
+
+void my_settle_end(struct my_client *c, struct my_server *s, bool ok)
+{
+    if (!ok && s->settle == MY_S_ROLLBACK && s->late_cancel) {
+        s->late_cancel = false; /* that was the late cancel: once more */
+        s->unknown = true;
+        s->settle = MY_S_NONE;
+        return;
+    }
+    if (!ok) {
+        s->dying = true;
+        return;
+    }
+    if (--s->settle_left != 0)
+        return;
+    switch ((enum my_settle)s->settle) {
+    case MY_S_WARNINGS:
+        s->want_warnings = false;
+        if (c != NULL) {
+            c->status = (uint16_t)(s->status & ~MY_ST_STATE_CHANGED);
+            take_warnings(c, s);
+        }
+        break;
+    case MY_S_ASK:
+        s->ask = false;
+        if (!take_answer(c, s))
+            s->dying = true;
+        break;
+    case MY_S_RESET:
+        forget_all(s);
+        break;
+    case MY_S_ROLLBACK:
+        s->late_cancel = false;
+        break;
+    case MY_S_NONE:
+        break;
+    }
+    buf_release(&s->notes);
+    s->settle = MY_S_NONE;
+}
+
+/* ---- the seam -----------------------------------------------------------------------------------
+ */
+
+enum proto_loan my_begin(void *ps, void *pc, struct proto_out *out)
+{
+    struct my_server *s = ps;
+    struct my_client *c = pc;
+    (void)out;
+    s->flags = 0;
+    s->pins = s->vague = 0;
+    s->pin_since_us = 0;
+    s->ask = s->want_warnings = s->failed = s->cancelled = false;
+    s->prepared_limit = c->prepared_limit;
+    s->in_session = c->pool_mode == MY_MODE_SESSION;
+    my_client_meet(c, s);
+    return LOAN_BUSY;
+}
+
+static enum proto_loan end_abandoned(struct my_server *s, struct proto_out *out)
+{
+    s->ask = s->want_warnings = false;
+    if (s->pins != 0 || s->in_session || !LIST_EMPTY(&s->held)) {
+        s->in_session = false;
+        return my_settle_start(s, MY_S_RESET, out);
+    }
+    if (s->unknown || s->late_cancel || (s->status & MY_ST_IN_TRANS) != 0)
+        return my_settle_start(s, MY_S_ROLLBACK, out);
+    return LOAN_CLEAN;
+}
+
+enum proto_loan my_state(void *ps, void *pc, bool may_end, uint64_t now_us, struct proto_out *out)
+{
+    struct my_server *s = ps;
+    struct my_client *c = pc;
+    if (s->dying)
+        return LOAN_BROKEN;
+    if (s->settle != MY_S_NONE)
+        return LOAN_SETTLE;
+    if (s->len != 0 || s->skip != 0 || s->cont || s->phase != MY_PH_FIRST)
+        return LOAN_BUSY;
+    if (c == NULL)
+        return end_abandoned(s, out);
+    if ((c->skip != 0 || c->more) && !c->drop)
+        return LOAN_BUSY;
+    if (s->ask)
+        return my_settle_start(s, MY_S_ASK, out);
+    if (s->want_warnings)
+        return my_settle_start(s, MY_S_WARNINGS, out);
+    if (s->prepare_error != NULL)
+        return LOAN_BUSY; /* the command that it answers is fed next */
+    if ((s->status & MY_ST_IN_TRANS) != 0)
+        return LOAN_QUIET;
+    if (!may_end)
+        return LOAN_BUSY;
+    if (s->in_session)
+        return LOAN_KEEP;
+    if (s->pins != 0) {
+        if (s->pin_since_us == 0)
+            s->pin_since_us = now_us;
+        return LOAN_KEEP;
+    }
+    if (s->late_cancel)
+        return my_settle_start(s, MY_S_ROLLBACK, out);
+    return LOAN_CLEAN;
+}
+
+/* The session stays: who waits for an answer has it now. */
+static void tell_taken(struct my_client *c, struct my_server *s, struct proto_out *out)
+{
+    bool waits = c->deferred;
+    c->deferred = false;
+    for (uint32_t i = 0; i < s->len; i++)
+        waits |= s->queue[(s->head + i) % MY_QUEUE_MAX].act == MY_A_PASS ||
+                 s->queue[(s->head + i) % MY_QUEUE_MAX].act == MY_A_PREPARE;
+    c->status &= (uint16_t)~MY_ST_IN_TRANS;
+    if (!waits)
+        return;
+    if (s->skip != 0 && !s->skip_drop) {
+        out->close_client = true; /* half a row is out */
+        return;
+    }
+    my_put_error(out, (uint8_t)(s->seq + 1), MY_ER_LOCK_DEADLOCK, "40001", "%s",
+                 c->lost_text != NULL ? c->lost_text : "weir: the transaction was rolled back");
+    free(c->lost_text);
+    c->lost_text = NULL;
+    c->lost = MY_LOST_NO;
+}
+
+bool my_abandon(void *ps, void *pc, struct proto_out *out)
+{
+    struct my_server *s = ps;
+    struct my_client *c = pc;
+    bool running = s->len != 0;
+    if (c != NULL && c->lost == MY_LOST_TAKEN)
+        tell_taken(c, s, out);
+    if (c != NULL && (c->skip != 0 || c->more) && !c->drop) {
+        if (s->phase != MY_PH_INFILE)
+            s->dying = true; /* nothing that could be filled in is sure not to be executed */
+        c->drop = true;
+    }
+    if (s->phase == MY_PH_INFILE) {
+        if (c != NULL && c->skip != 0) {
+            s->dying = true;
+        } else {
+            uint8_t packet[MY_HEAD_BYTES];
+            my_put_head(packet, 0, (uint8_t)(s->seq + 1));
+            my_put(out, &out->server, packet, sizeof packet);
+            s->phase = MY_PH_FIRST;
+        }
+    }
+    s->cancelled = running;
+    return running && !s->dying;
+}

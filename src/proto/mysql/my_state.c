@@ -1,0 +1,516 @@
+/* SPDX-License-Identifier: ISC
+ * What a session has changed: by the server's word where it gives it (variables, schema), else by
+ * the statement's text, once it has succeeded. And what of it can't be moved to another connection.
+ */
+#include "config.h"
+
+#include "proto/mysql/my_session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const struct {
+    uint32_t bit;
+    const char *name;
+} pins[] = {
+    {MY_PIN_TEMP, "temporary table"},
+    {MY_PIN_LOCK, "GET_LOCK"},
+    {MY_PIN_PREPARE, "PREPARE"},
+    {MY_PIN_HANDLER, "HANDLER"},
+    {MY_PIN_TABLES, "LOCK TABLES"},
+    {MY_PIN_SERVER, "server-wide lock"},
+    {MY_PIN_USER_VAR, "user variable"},
+    {MY_PIN_CURSOR, "open cursor"},
+    {MY_PIN_NEXT, "SET TRANSACTION"},
+    {MY_PIN_STATE, "state that the server does not name"},
+    {MY_PIN_VARIABLE, "session variable that can't be replayed"},
+    {MY_PIN_ROLE, "role"},
+};
+
+const char *my_pin_name(uint32_t mask)
+{
+    for (size_t i = 0; i < sizeof pins / sizeof pins[0]; i++)
+        if ((mask & pins[i].bit) != 0)
+            return pins[i].name;
+    return "";
+}
+
+/* ---- bringing a connection to the client's session ----------------------------------------------
+ */
+
+static bool sync_vars(struct my_client *c, struct my_server *s, struct proto_out *out)
+{
+    bool any;
+    if (s->vars == c->vars)
+        return true;
+    size_t at = buf_len(&s->sql);
+    if (!my_set_diff(s->vars, c->vars, s->base, &s->sql, &any))
+        return false;
+    vars_assign(&s->vars, c->vars);
+    if (!any)
+        return true;
+    my_put_command(out, MY_COM_QUERY, buf_head(&s->sql) + at, buf_len(&s->sql) - at);
+    return my_expect_push(s, MY_R_OK, MY_A_SET, MY_COM_QUERY);
+}
+
+static bool same_schema(const struct my_client *c, const struct my_server *s)
+{
+    const char *a = c->schema != NULL ? c->schema : s->home;
+    const char *b = s->schema != NULL ? s->schema : s->home;
+    return strcmp(a, b) == 0;
+}
+
+static void set_text(char **at, const char *text)
+{
+    char *copy = text != NULL ? strdup(text) : NULL;
+    free(*at);
+    *at = copy;
+}
+
+static bool sync_schema(struct my_client *c, struct my_server *s, struct proto_out *out)
+{
+    if (same_schema(c, s))
+        return true;
+    const char *name = c->schema != NULL ? c->schema : s->home;
+    size_t n = strlen(name);
+    set_text(&s->schema, c->schema);
+    if (n == 0) /* there is no way back to none */
+        return true;
+    uint8_t *copy = my_put(out, NULL, name, n);
+    my_put_command(out, MY_COM_INIT_DB, copy, n);
+    return my_expect_push(s, MY_R_OK, MY_A_SET, MY_COM_INIT_DB);
+}
+
+static bool sync_multi(struct my_client *c, struct my_server *s, struct proto_out *out)
+{
+    static const uint8_t on[] = {0, 0}, off[] = {1, 0};
+    if (c->multi == s->multi)
+        return true;
+    s->multi = c->multi;
+    my_put_command(out, MY_COM_SET_OPTION, c->multi ? on : off, 2);
+    return my_expect_push(s, MY_R_EOF, MY_A_SET, MY_COM_SET_OPTION);
+}
+
+bool my_sync(struct my_client *c, struct my_server *s, struct proto_out *out)
+{
+    buf_release(&s->sql);
+    if (buf_len(&s->closing) != 0) { /* no answers to these */
+        struct buf sent = s->closing;
+        s->closing = (struct buf){0};
+        buf_release(&s->closed);
+        s->closed = sent;
+        proto_lane_add(&out->server, buf_head(&s->closed), buf_len(&s->closed));
+    }
+    return sync_vars(c, s, out) && sync_schema(c, s, out) && sync_multi(c, s, out);
+}
+
+/* ---- what the server reports --------------------------------------------------------------------
+ */
+
+enum track { TRACK_VARIABLE, TRACK_SCHEMA, TRACK_STATE, TRACK_GTID, TRACK_CHARACTERISTICS };
+
+/* Variables that are facts, or belong to a moment, not to a session. */
+static bool is_no_setting(const char *name, size_t n)
+{
+    static const char *const names[] = {"statement_id",     "last_insert_id", "identity",
+                                        "warning_count",    "error_count",    "last_gtid",
+                                        "pseudo_thread_id", "external_user",  "proxy_user"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strlen(names[i]) == n && memcmp(names[i], name, n) == 0)
+            return true;
+    return n > 14 && memcmp(name, "session_track_", 14) == 0;
+}
+
+/* Settings whose replay would do something else than they did. */
+static bool is_unmovable(const char *name, size_t n)
+{
+    static const char *const names[] = {"gtid_next",   "rand_seed1", "rand_seed2", "insert_id",
+                                        "sql_log_bin", "timestamp",  "gtid_seq_no"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strlen(names[i]) == n && memcmp(names[i], name, n) == 0)
+            return true;
+    return false;
+}
+
+static void track_variable(struct my_client *c, struct my_server *s, struct my_view name,
+                           struct my_view value)
+{
+    const char *key = (const char *)name.p, *text = value.p != NULL ? (const char *)value.p : "";
+    struct var_entry e;
+    if (is_no_setting(key, name.n))
+        return;
+    s->reported = true;
+    if (is_unmovable(key, name.n)) {
+        s->pins |= MY_PIN_VARIABLE;
+        return;
+    }
+    bool at_base = s->base != NULL && var_set_find(s->base, key, name.n, &e) &&
+                   e.value_len == value.n && memcmp(e.value, text, value.n) == 0;
+    struct var_set *fresh = at_base ? vars_without(s->vars, key, name.n)
+                                    : vars_with(s->vars, key, name.n, VAR_PLAIN, text, value.n);
+    if (!vars_take(&s->vars, fresh)) { /* too long or too many: stays here */
+        s->pins |= MY_PIN_VARIABLE;
+        return;
+    }
+    if (c != NULL)
+        vars_assign(&c->vars, s->vars);
+}
+
+/* MariaDB names the character set of SET NAMES and not the collation that comes with it: it is then
+ * that set's default one, which "" stands for. */
+static void track_collation(struct my_client *c, struct my_server *s)
+{
+    static const char name[] = "collation_connection";
+    struct var_set *fresh = vars_with(s->vars, name, sizeof name - 1, VAR_PLAIN, "", 0);
+    if (vars_take(&s->vars, fresh) && c != NULL)
+        vars_assign(&c->vars, s->vars);
+}
+
+static bool is(struct my_view v, const char *name)
+{
+    return strlen(name) == v.n && memcmp(v.p, name, v.n) == 0;
+}
+
+static void track_schema(struct my_client *c, struct my_server *s, struct my_view name)
+{
+    char *text = strndup((const char *)name.p, name.n);
+    s->reported = true;
+    if (text == NULL)
+        return;
+    bool home = strcmp(text, s->home) == 0;
+    set_text(&s->schema, home ? NULL : text);
+    if (c != NULL)
+        set_text(&c->schema, text);
+    free(text);
+}
+
+void my_track(struct my_client *c, struct my_server *s, struct my_view block)
+{
+    if (my_expect_head(s)->act != MY_A_PASS)
+        return; /* weir's own doing */
+    struct my_reader r = my_reader_of(block.p, block.n);
+    bool charset = false, collation = false;
+    while (my_left(&r) != 0) {
+        uint64_t type = my_read_int(&r, 1);
+        struct my_view data = my_read_lenenc_bytes(&r);
+        if (r.bad)
+            break;
+        struct my_reader d = my_reader_of(data.p, data.n);
+        if (type == TRACK_VARIABLE) {
+            while (my_left(&d) != 0) { /* one, or several */
+                struct my_view name = my_read_lenenc_bytes(&d);
+                struct my_view value = my_read_lenenc_bytes(&d);
+                if (d.bad || name.n == 0)
+                    break;
+                track_variable(c, s, name, value);
+                charset |= is(name, "character_set_connection");
+                collation |= is(name, "collation_connection");
+            }
+        } else if (type == TRACK_SCHEMA) {
+            struct my_view name = my_read_lenenc_bytes(&d);
+            if (!d.bad)
+                track_schema(c, s, name);
+        } else if (type == TRACK_STATE) {
+            s->state_changed = true;
+        }
+    }
+    if (charset && !collation)
+        track_collation(c, s);
+}
+
+/* ---- what texts do ------------------------------------------------------------------------------
+ */
+
+static const struct {
+    uint64_t what;
+    uint32_t pin;
+} named[] = {
+    {MY_DO_TEMP_CREATE, MY_PIN_TEMP},
+    {MY_DO_DROP_TABLE, MY_PIN_TEMP},
+    {MY_DO_LOCK, MY_PIN_LOCK},
+    {MY_DO_PREPARE, MY_PIN_PREPARE},
+    {MY_DO_DEALLOCATE, MY_PIN_PREPARE},
+    {MY_DO_HANDLER_OPEN, MY_PIN_HANDLER},
+    {MY_DO_HANDLER_CLOSE, MY_PIN_HANDLER},
+};
+
+static uint32_t pin_of(uint64_t what)
+{
+    for (size_t i = 0; i < sizeof named / sizeof named[0]; i++)
+        if (named[i].what == what)
+            return named[i].pin;
+    return 0;
+}
+
+static struct my_held *held_find(struct my_server *s, uint32_t pin, const char *name)
+{
+    struct my_held *h;
+    LIST_FOREACH(h, &s->held, link)
+    if (h->pin == pin && strcmp(h->name, name) == 0)
+        return h;
+    return NULL;
+}
+
+static void held_add(struct my_server *s, uint32_t pin, const char *name)
+{
+    s->pins |= pin;
+    if (held_find(s, pin, name) != NULL)
+        return;
+    struct my_held *h = malloc(sizeof *h + strlen(name) + 1);
+    if (h == NULL) {
+        s->vague |= pin;
+        return;
+    }
+    h->pin = pin;
+    memcpy(h->name, name, strlen(name) + 1);
+    LIST_INSERT_HEAD(&s->held, h, link);
+}
+
+/* The pin goes with the last of its kind, unless there may be some that nobody could name. */
+static void held_settle(struct my_server *s, uint32_t pin)
+{
+    struct my_held *h;
+    LIST_FOREACH(h, &s->held, link)
+    if (h->pin == pin)
+        return;
+    if ((s->vague & pin) == 0)
+        s->pins &= ~pin;
+}
+
+static void held_drop(struct my_server *s, uint32_t pin, const char *name)
+{
+    struct my_held *h = held_find(s, pin, name);
+    if (h != NULL) {
+        LIST_REMOVE(h, link);
+        free(h);
+    }
+    held_settle(s, pin);
+}
+
+void my_held_forget(struct my_server *s, uint32_t pin)
+{
+    struct my_held *h = LIST_FIRST(&s->held);
+    while (h != NULL) {
+        struct my_held *after = LIST_NEXT(h, link);
+        if ((h->pin & pin) != 0) {
+            LIST_REMOVE(h, link);
+            free(h);
+        }
+        h = after;
+    }
+    s->vague &= ~pin;
+    s->pins &= ~pin;
+}
+
+/* Tables are named with their schema, so that another's of the same name frees nothing. */
+static bool note_name(struct my_client *c, struct my_server *s, const struct my_scan_name *n,
+                      const char *text)
+{
+    char name[520], full[800];
+    const char *use = name;
+    if (my_scan_name(text, n->text, name, sizeof name) == 0)
+        return false;
+    if (pin_of(n->what) == MY_PIN_TEMP && strchr(name, '.') == NULL) {
+        const char *schema = c->schema != NULL ? c->schema : s->home;
+        snprintf(full, sizeof full, "%.255s.%s", schema, name);
+        use = full;
+    }
+    return buf_append(&s->pending, &n->what, sizeof n->what) &&
+           buf_append(&s->pending, use, strlen(use) + 1);
+}
+
+bool my_effect_note(struct my_client *c, struct my_server *s, const struct my_scan *scan,
+                    const char *text)
+{
+    s->flags = scan->flags;
+    s->several = scan->statements > 1;
+    s->no_table = scan->no_table;
+    s->state_changed = s->changed = s->reported = s->failed = false;
+    s->long_id = 0;
+    buf_release(&s->pending);
+    if ((scan->flags & (MY_DO_PINS | MY_DO_CALL)) == 0)
+        return true;
+    s->statement[0] = '\0';
+    strncat(s->statement, text, sizeof s->statement - 1);
+    for (uint32_t i = 0; i < scan->n_names; i++)
+        if (pin_of(scan->names[i].what) != 0 && !note_name(c, s, &scan->names[i], text))
+            s->flags |= MY_DO_TOO_MUCH;
+    return true;
+}
+
+void my_effect_drop(struct my_server *s)
+{
+    buf_release(&s->pending);
+    s->flags = 0;
+}
+
+/* Names in the order of the text: what was created and dropped in one is gone. */
+static void apply_names(struct my_server *s)
+{
+    const uint8_t *p = buf_head(&s->pending), *end = p + buf_len(&s->pending);
+    while (p < end) {
+        uint64_t what;
+        memcpy(&what, p, sizeof what);
+        const char *name = (const char *)p + sizeof what;
+        p += sizeof what + strlen(name) + 1;
+        if (what == MY_DO_DROP_TABLE || what == MY_DO_DEALLOCATE || what == MY_DO_HANDLER_CLOSE)
+            held_drop(s, pin_of(what), name);
+        else if (!s->failed || s->several || what == MY_DO_LOCK)
+            held_add(s, pin_of(what), name);
+    }
+    buf_release(&s->pending);
+}
+
+/* What could not be named pins as a kind. */
+static void apply_vague(struct my_server *s)
+{
+    if ((s->flags & MY_DO_TOO_MUCH) == 0)
+        return;
+    for (size_t i = 0; i < sizeof named / sizeof named[0]; i++)
+        if ((s->flags & named[i].what) != 0 && named[i].what != MY_DO_DROP_TABLE &&
+            named[i].what != MY_DO_DEALLOCATE && named[i].what != MY_DO_HANDLER_CLOSE) {
+            s->vague |= named[i].pin;
+            s->pins |= named[i].pin;
+        }
+    if ((s->flags & MY_DO_SET_OTHER) != 0 && (s->flags & MY_DO_SET) == 0)
+        s->pins |= MY_PIN_ROLE;
+}
+
+static void apply_flags(struct my_server *s)
+{
+    uint64_t f = s->flags;
+    if ((f & MY_DO_USER_VAR) != 0)
+        s->pins |= MY_PIN_USER_VAR;
+    if ((f & MY_DO_RENAME_TABLE) != 0 && (s->pins & MY_PIN_TEMP) != 0)
+        s->vague |= MY_PIN_TEMP;
+    if ((f & MY_DO_UNLOCK_ALL) != 0)
+        my_held_forget(s, MY_PIN_LOCK);
+    if ((f & MY_DO_UNLOCK_TABLES) != 0)
+        s->pins &= ~(uint32_t)MY_PIN_TABLES;
+    if ((f & MY_DO_UNLOCK_SERVER) != 0)
+        s->pins &= ~(uint32_t)MY_PIN_SERVER;
+    if ((f & MY_DO_LOCK_TABLES) != 0)
+        s->pins |= MY_PIN_TABLES;
+    if ((f & MY_DO_LOCK_SERVER) != 0)
+        s->pins |= MY_PIN_SERVER;
+    if ((f & MY_DO_SET_NEXT) != 0)
+        s->pins |= MY_PIN_NEXT;
+    else if ((s->status & MY_ST_IN_TRANS) == 0)
+        s->pins &= ~(uint32_t)MY_PIN_NEXT;
+    if ((f & (MY_DO_LOCK | MY_DO_UNLOCK)) != 0 && (s->pins & MY_PIN_LOCK) != 0)
+        s->ask = true;
+    if ((f & (MY_DO_CALC_ROWS | MY_DO_SET_INSERT_ID)) != 0)
+        s->ask = true;
+}
+
+/* The server says that something changed which no text explains: a routine's doing. */
+static void apply_state(struct my_server *s)
+{
+    uint64_t explains = MY_DO_PINS | MY_DO_SET | MY_DO_SET_OTHER | MY_DO_USE;
+    bool unexplained = (s->flags & MY_DO_CALL) != 0 || ((s->flags & explains) == 0 && !s->reported);
+    if ((s->state_changed || s->changed) && unexplained)
+        s->pins |= MY_PIN_STATE;
+}
+
+static void apply_cursor(struct my_client *c, struct my_server *s)
+{
+    struct my_stmt *stmt =
+        s->long_id != 0 && c != NULL ? my_stmts_find(c->stmts, s->long_id) : NULL;
+    if (stmt == NULL)
+        return;
+    if ((s->status & MY_ST_CURSOR) != 0 && (s->status & MY_ST_LAST_ROW) == 0) {
+        stmt->cursor = true;
+        s->pins |= MY_PIN_CURSOR;
+    } else if (stmt->cursor) {
+        stmt->cursor = false;
+        s->pins &= ~(uint32_t)MY_PIN_CURSOR;
+    }
+}
+
+bool my_keeps_warnings(const struct my_client *c, const struct my_server *s)
+{
+    uint64_t asks = MY_DO_SHOW_WARNINGS | MY_DO_DIAGNOSTICS | MY_DO_COUNT_WARNINGS;
+    if ((s->flags & asks) != 0)
+        return true;
+    /* MariaDB empties the list for statements that read a table only. */
+    return s->no_table && s->warning_count == 0 && c != NULL && c->report != NULL &&
+           c->report->mariadb;
+}
+
+static void keep_warnings(struct my_client *c, struct my_server *s)
+{
+    if (!s->failed && my_keeps_warnings(c, s))
+        return;
+    if (s->failed || s->warning_count != 0) {
+        s->want_warnings = true;
+        return;
+    }
+    if (c != NULL && c->warnings != NULL) {
+        free(c->warnings);
+        c->warnings = NULL;
+    }
+}
+
+void my_effect_end(struct my_client *c, struct my_server *s)
+{
+    uint32_t before = s->pins;
+    apply_names(s);
+    if (!s->failed || s->several) {
+        apply_vague(s);
+        apply_flags(s);
+    } else if ((s->flags & (MY_DO_LOCK | MY_DO_UNLOCK)) != 0) {
+        s->ask = (s->pins & MY_PIN_LOCK) != 0;
+    }
+    apply_state(s);
+    apply_cursor(c, s);
+    keep_warnings(c, s);
+    if (s->pins != 0 && before == 0) {
+        memcpy(s->pin_statement, s->statement, sizeof s->pin_statement);
+        s->pin_since_us = 0;
+    }
+    s->flags = 0;
+    s->state_changed = s->changed = s->reported = false;
+}
+
+void my_memory_clear(struct my_client *c)
+{
+    c->row_count = 0;
+    if (c->report != NULL && c->report->mariadb) /* what weir answers itself reads no table */
+        return;
+    c->warning_count = c->error_count = 0;
+    free(c->warnings);
+    c->warnings = NULL;
+}
+
+void my_client_reset(struct my_client *c)
+{
+    c->row_count = 0;
+    c->warning_count = c->error_count = 0;
+    free(c->warnings);
+    c->warnings = NULL;
+    my_stmts_clear(&c->stmts);
+    vars_assign(&c->vars, c->start);
+    c->insert_id = c->found_rows = 0;
+    c->status = MY_ST_AUTOCOMMIT;
+    c->multi = (c->caps & MY_CAP_MULTI_STATEMENTS) != 0;
+}
+
+void my_client_meet(struct my_client *c, struct my_server *s)
+{
+    struct var_entry e;
+    char mode[1024];
+    if (c->met)
+        return;
+    c->met = true;
+    if (c->report == NULL && s->report != NULL)
+        c->report = my_report_get(s->report);
+    if ((c->caps & MY_CAP_IGNORE_SPACE) == 0 || s->base == NULL ||
+        !var_set_find(s->base, "sql_mode", 8, &e) || strstr(e.value, "IGNORE_SPACE") != NULL)
+        return;
+    int n = snprintf(mode, sizeof mode, "IGNORE_SPACE%s%s", e.value_len != 0 ? "," : "", e.value);
+    if (n < 0 || (size_t)n >= sizeof mode ||
+        !vars_take(&c->start, vars_with(c->start, "sql_mode", 8, VAR_PLAIN, mode, (size_t)n)))
+        return;
+    if (!var_set_find(c->vars, "sql_mode", 8, &e))
+        (void)vars_take(&c->vars, vars_with(c->vars, "sql_mode", 8, VAR_PLAIN, mode, (size_t)n));
+}
