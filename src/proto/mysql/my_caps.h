@@ -33,14 +33,14 @@
 #define MY_CAP_PLUGIN_LENENC     (1u << 21)
 #define MY_CAP_SESSION_TRACK     (1u << 23)
 
-/* What weir offers its clients (with SSL beside it where there is a certificate). Neither
- * DEPRECATE_EOF nor SESSION_TRACK: docs/architecture.md says why one dialect serves everybody. */
+/* What weir offers its clients (with SSL beside it where there is a certificate). Not
+ * DEPRECATE_EOF: docs/architecture.md says why one dialect serves everybody. */
 #define MY_CAPS_OFFERED                                                                            \
     (MY_CAP_LONG_PASSWORD | MY_CAP_FOUND_ROWS | MY_CAP_LONG_FLAG | MY_CAP_CONNECT_WITH_DB |        \
      MY_CAP_LOCAL_FILES | MY_CAP_IGNORE_SPACE | MY_CAP_PROTOCOL_41 | MY_CAP_INTERACTIVE |          \
      MY_CAP_TRANSACTIONS | MY_CAP_SECURE_CONNECTION | MY_CAP_MULTI_STATEMENTS |                    \
      MY_CAP_MULTI_RESULTS | MY_CAP_PS_MULTI_RESULTS | MY_CAP_PLUGIN_AUTH | MY_CAP_CONNECT_ATTRS |  \
-     MY_CAP_PLUGIN_LENENC)
+     MY_CAP_PLUGIN_LENENC | MY_CAP_SESSION_TRACK)
 
 /* What weir asks of servers, as far as they have it. */
 #define MY_CAPS_WANTED                                                                             \

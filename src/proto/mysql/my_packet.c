@@ -122,6 +122,15 @@ size_t my_write_lenenc(uint8_t *to, uint64_t v)
     return 1 + bytes;
 }
 
+/* With its length, whatever the manual says of clients without tracking: servers write it so. */
+static size_t write_text(uint8_t *to, struct my_view text)
+{
+    size_t n = my_write_lenenc(to, text.n);
+    if (text.n != 0)
+        memcpy(to + n, text.p, text.n);
+    return n + text.n;
+}
+
 size_t my_write_ok(uint8_t *to, uint8_t seq, const struct my_ok *ok)
 {
     size_t n = MY_HEAD_BYTES;
@@ -129,16 +138,16 @@ size_t my_write_ok(uint8_t *to, uint8_t seq, const struct my_ok *ok)
     n += my_write_lenenc(to + n, ok->affected);
     n += my_write_lenenc(to + n, ok->insert_id);
     uint16_t status = (uint16_t)(ok->status & ~MY_ST_STATE_CHANGED);
+    if (ok->state.n != 0)
+        status |= MY_ST_STATE_CHANGED;
     to[n++] = (uint8_t)status;
     to[n++] = (uint8_t)(status >> 8);
     to[n++] = (uint8_t)ok->warnings;
     to[n++] = (uint8_t)(ok->warnings >> 8);
-    if (ok->info.n !=
-        0) { /* with its length, whatever the manual says of clients without tracking */
-        n += my_write_lenenc(to + n, ok->info.n);
-        memcpy(to + n, ok->info.p, ok->info.n);
-    }
-    n += ok->info.n;
+    if (ok->info.n != 0 || ok->state.n != 0)
+        n += write_text(to + n, ok->info);
+    if (ok->state.n != 0)
+        n += write_text(to + n, ok->state);
     my_put_head(to, (uint32_t)(n - MY_HEAD_BYTES), seq);
     return n;
 }

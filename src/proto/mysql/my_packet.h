@@ -99,7 +99,8 @@ bool my_read_ok(const uint8_t *payload, size_t n, bool session_track, struct my_
 #define MY_ERR_MAX 600u /* an ERR; longer texts are cut */
 
 size_t my_write_lenenc(uint8_t *to, uint64_t v);
-/* An OK as a client without SESSION_TRACK reads it. `to` has room for MY_OK_MAX + info.n. */
+/* An OK; with `state`, which only a client with SESSION_TRACK reads, if that isn't empty. `to` has
+ * room for MY_OK_MAX + info.n + state.n. */
 size_t my_write_ok(uint8_t *to, uint8_t seq, const struct my_ok *ok);
 size_t my_write_eof(uint8_t *to, uint8_t seq, uint16_t status, uint16_t warnings);
 /* `state` five characters, or NULL before the handshake is over. `to` has room for MY_ERR_MAX. */

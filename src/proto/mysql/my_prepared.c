@@ -62,7 +62,8 @@ enum proto_verdict my_on_prepare(struct my_client *c, struct my_server *s, const
     if (!my_sync(c, s, out) || !my_expect_push(s, MY_R_PREPARE, MY_A_PASS, MY_COM_STMT_PREPARE))
         return PROTO_BAD;
     s->flags = 0;
-    s->owner = s->diagnosed = c->token;
+    if (s->owner != c->token)
+        s->owner = 0; /* it changes what ROW_COUNT() says there */
     proto_lane_add(&out->server, m->p, m->have);
     return PROTO_MORE;
 }
@@ -213,12 +214,15 @@ static bool prepare_failed(struct my_server *s, struct proto_out *out)
     return true;
 }
 
-/* LAST_INSERT_ID() in a prepared text can't be replaced: give the connection the value. */
-static bool give_insert_id(const struct my_client *c, struct my_server *s, uint64_t flags,
-                           struct proto_out *out)
+/* Where LAST_INSERT_ID() can't be replaced in the text: give the connection the value. */
+bool my_give_insert_id(const struct my_client *c, struct my_server *s, const struct my_scan *scan,
+                       struct proto_out *out)
 {
     char sql[64];
-    if ((flags & MY_DO_DIAGNOSTICS) == 0 || s->owner == c->token)
+    bool reads = (scan->flags & MY_DO_TOO_MUCH) != 0 && scan->n_volatiles != 0;
+    for (uint32_t i = 0; i < scan->n_volatiles; i++)
+        reads |= scan->volatiles[i].kind == MY_V_LAST_INSERT_ID;
+    if (!reads)
         return true;
     int n = snprintf(sql, sizeof sql, "SET last_insert_id=%llu", (unsigned long long)c->insert_id);
     uint8_t *copy = my_put(out, NULL, sql, (size_t)n);
@@ -249,12 +253,11 @@ static enum proto_verdict on_execute(struct my_client *c, struct my_server *s,
     struct my_cached *there = my_cache_find(&s->cache, stmt->text);
     if (there == NULL)
         return prepare_first(s, stmt, out);
-    if (!give_insert_id(c, s, stmt->text->flags, out))
-        return PROTO_BAD;
     struct my_scan scan = {.statements = 1};
-    if ((stmt->text->flags & ~MY_DO_DIAGNOSTICS) != 0)
+    if (stmt->text->flags != 0)
         my_scan(my_text_sql(stmt->text), stmt->text->text_len, my_scan_opts(c), &scan);
-    if (!my_effect_note(c, s, &scan, my_text_sql(stmt->text)))
+    if (!my_give_insert_id(c, s, &scan, out) ||
+        !my_effect_note(c, s, &scan, my_text_sql(stmt->text)))
         return PROTO_BAD;
     size_t before = out->server.bytes;
     enum proto_verdict v = send_execute(s, stmt, there, m, &e, out);
@@ -262,7 +265,7 @@ static enum proto_verdict on_execute(struct my_client *c, struct my_server *s,
         my_pass_rest(c, m, true);
         return v;
     }
-    s->owner = s->diagnosed = c->token;
+    s->owner = c->token;
     s->long_id = stmt->id;
     return my_expect_push(s, MY_R_RESULT, MY_A_PASS, MY_COM_STMT_EXECUTE) ? PROTO_MORE : PROTO_BAD;
 }

@@ -60,29 +60,32 @@ static bool ends_nothing(const struct my_client *c, const struct my_server *s,
            (scan->flags == MY_DO_COMMIT || scan->flags == MY_DO_ROLLBACK);
 }
 
-/* SHOW WARNINGS as it was kept; with `errors` only these of its rows. false: too long to be picked
+/* SHOW WARNINGS as it was kept, or what is asked for of its rows. false: too long to be picked
  * from. */
-static bool put_warnings(const struct my_client *c, bool errors, struct proto_out *out)
+static bool put_warnings(const struct my_client *c, const struct my_scan *scan,
+                         struct proto_out *out)
 {
     const uint8_t *p = c->warnings;
+    bool errors = (scan->flags & MY_DO_SHOW_ERRORS) != 0;
     uint8_t seq = 1;
+    uint32_t row = 0;
     int ends = 0;
-    if (!errors) {
+    if (!errors && scan->limit_from == 0 && scan->limit == UINT32_MAX) {
         proto_lane_add(&out->client, p, c->warnings_len);
         return true;
     }
     if (c->warnings_len > PROTO_ARENA_SLACK)
         return false;
     for (size_t at = 0; at < c->warnings_len; at += MY_HEAD_BYTES + my_get24(p + at)) {
-        const uint8_t *row = p + at + MY_HEAD_BYTES;
+        const uint8_t *payload = p + at + MY_HEAD_BYTES;
         uint32_t len = my_get24(p + at);
-        bool end = len < 9 && row[0] == 0xfe;
-        if (ends == 1 && !end &&
-            (len < 6 || memcmp(row,
-                               "\x05"
-                               "Error",
-                               6) != 0))
-            continue;
+        bool end = len < 9 && payload[0] == 0xfe;
+        if (ends == 1 && !end) {
+            if (errors && !my_is_error_row(payload, len))
+                continue;
+            if (row++ < scan->limit_from || row - scan->limit_from > scan->limit)
+                continue;
+        }
         uint8_t *copy = my_put(out, &out->client, p + at, MY_HEAD_BYTES + len);
         copy[3] = seq++;
         ends += end;
@@ -95,9 +98,8 @@ static bool answer_here(struct my_client *c, struct my_server *s, const struct m
 {
     if (scan->statements != 1 || (s != NULL && s->pins != 0))
         return false;
-    bool errors = (scan->flags & MY_DO_SHOW_ERRORS) != 0;
-    if (((scan->flags & MY_DO_SHOW_WARNINGS) != 0 || errors) && c->warnings != NULL &&
-        (s == NULL || s->diagnosed != c->token) && put_warnings(c, errors, out)) {
+    if ((scan->flags & MY_DO_SHOW_WARNINGS) != 0 && c->warnings != NULL &&
+        (s == NULL || s->diagnosed != c->token) && put_warnings(c, scan, out)) {
         out->queries++;
         return true;
     }
@@ -116,7 +118,9 @@ static bool answer_here(struct my_client *c, struct my_server *s, const struct m
 static bool put_volatile(struct buf *b, const struct my_client *c, const char *text,
                          const struct my_scan_volatile *v)
 {
-    bool ok = true;
+    bool ok = !v->whole || buf_printf(b, "SELECT ");
+    if (!ok)
+        return false;
     /* Bit operations are BIGINT UNSIGNED in both products, as the originals are; a bare number or a
      * cast of one would be as small as its value. */
     switch ((enum my_volatile)v->kind) {
@@ -139,18 +143,26 @@ static bool put_volatile(struct buf *b, const struct my_client *c, const char *t
         ok = buf_printf(b, "CAST((%" PRIu32 "|0) AS SIGNED)", c->id);
         break;
     }
+    if (v->whole)
+        return ok && buf_printf(b, " AS `@@session.%s_count`",
+                                v->kind == MY_V_ERROR_COUNT ? "error" : "warning");
     if (ok && v->item && memchr(text + v->text.at, '`', v->text.len) == NULL)
         ok = buf_printf(b, " AS `%.*s`", (int)v->text.len, text + v->text.at);
     return ok;
 }
 
-/* Does this place need another text on this connection? */
+/* Does this place need another text on this connection? LAST_INSERT_ID() always: whose it is there
+ * can't be told, as an insert with a number of its own leaves it alone. */
 static bool is_replaced(const struct my_client *c, const struct my_server *s,
-                        const struct my_scan_volatile *v)
+                        const struct my_scan *scan, const struct my_scan_volatile *v)
 {
+    if (scan->statements != 1) /* the statement before it in the text is what it tells of */
+        return false;
     /* As a column of its own the client's number; inside of an expression (IS_USED_LOCK(..) =
      * CONNECTION_ID()) the one by which the server knows the connection. */
-    return v->kind == MY_V_CONNECTION_ID ? v->item : s->owner != c->token;
+    if (v->kind == MY_V_CONNECTION_ID)
+        return v->item;
+    return v->kind == MY_V_LAST_INSERT_ID || s->owner != c->token;
 }
 
 /* The text with values put in: spans are in the order of the text. */
@@ -161,7 +173,7 @@ static bool rewrite(struct my_client *c, struct my_server *s, const struct my_sc
     bool ok = true;
     for (uint32_t i = 0; ok && i < scan->n_volatiles; i++) {
         const struct my_scan_volatile *v = &scan->volatiles[i];
-        if (!is_replaced(c, s, v) || v->text.at < at)
+        if (!is_replaced(c, s, scan, v) || v->text.at < at)
             continue;
         ok = buf_append(to, text + at, v->text.at - at) && put_volatile(to, c, text, v);
         at = v->text.at + v->text.len;
@@ -182,7 +194,7 @@ static bool needs_rewrite(const struct my_client *c, const struct my_server *s,
     if ((scan->flags & MY_DO_VIRTUAL) != 0)
         return true;
     for (uint32_t i = 0; i < scan->n_volatiles; i++)
-        if (is_replaced(c, s, &scan->volatiles[i]))
+        if (is_replaced(c, s, scan, &scan->volatiles[i]))
             return true;
     return false;
 }
@@ -215,18 +227,6 @@ static bool send_text(struct my_client *c, struct my_server *s, const struct my_
     return true;
 }
 
-/* Warnings of an earlier statement are asked for on a connection that has somebody else's: make it
- * forget these first. MariaDB does so only for a statement that reads a table, of any kind. */
-static bool forget_warnings(const struct my_client *c, struct my_server *s, uint64_t flags,
-                            struct proto_out *out)
-{
-    static const char sql[] = "SELECT 1 FROM (SELECT 1) t LIMIT 0";
-    if ((flags & (MY_DO_SHOW_WARNINGS | MY_DO_DIAGNOSTICS)) == 0 || s->diagnosed == c->token)
-        return true;
-    my_put_command(out, MY_COM_QUERY, sql, sizeof sql - 1);
-    return my_expect_push(s, MY_R_RESULT, MY_A_SET, MY_COM_QUERY);
-}
-
 enum proto_verdict my_on_query(struct my_client *c, struct my_server *s, const struct my_in *m,
                                struct proto_out *out)
 {
@@ -246,10 +246,10 @@ enum proto_verdict my_on_query(struct my_client *c, struct my_server *s, const s
     }
     if (s == NULL)
         return PROTO_LOAN;
-    if (!my_sync(c, s, out) || !forget_warnings(c, s, scan.flags, out) ||
+    if (!my_sync(c, s, out) || (scan.statements > 1 && !my_give_insert_id(c, s, &scan, out)) ||
         !my_effect_note(c, s, &scan, text) || !send_text(c, s, m, &scan, out) ||
         !my_expect_push(s, MY_R_RESULT, MY_A_PASS, MY_COM_QUERY))
         return PROTO_BAD;
-    s->owner = s->diagnosed = c->token;
+    s->owner = c->token;
     return PROTO_MORE;
 }

@@ -51,7 +51,7 @@
 #define MY_DO_BEGIN         (UINT64_C(1) << 23)
 #define MY_DO_COMMIT        (UINT64_C(1) << 24) /* alone, without CHAIN or RELEASE */
 #define MY_DO_ROLLBACK      (UINT64_C(1) << 25) /* the whole transaction, likewise */
-#define MY_DO_SHOW_WARNINGS (UINT64_C(1) << 26) /* exactly that */
+#define MY_DO_SHOW_WARNINGS (UINT64_C(1) << 26) /* or SHOW ERRORS; perhaps with LIMIT */
 #define MY_DO_VIRTUAL       (UINT64_C(1) << 27) /* SETs a variable that is kept from servers */
 #define MY_DO_RENAME_TABLE  (UINT64_C(1) << 28) /* ALTER or RENAME TABLE: may be a temporary one */
 #define MY_DO_TOO_MUCH                                                                             \
@@ -60,7 +60,7 @@
 #define MY_DO_XA             (UINT64_C(1) << 30)
 #define MY_DO_READ_USER_VAR  (UINT64_C(1) << 31)
 #define MY_DO_FLUSH          (UINT64_C(1) << 32)
-#define MY_DO_SHOW_ERRORS    (UINT64_C(1) << 34) /* exactly that; with MY_DO_DIAGNOSTICS */
+#define MY_DO_SHOW_ERRORS    (UINT64_C(1) << 34) /* of these the errors only */
 #define MY_DO_COUNT_WARNINGS (UINT64_C(1) << 35) /* reads @@warning_count or @@error_count */
 #define MY_DO_DEADLINE       (UINT64_C(1) << 33) /* SET weir.deadline */
 
@@ -89,6 +89,7 @@ struct my_scan_volatile {
     struct my_span text;
     uint8_t kind; /* enum my_volatile */
     bool item;    /* a whole column of a SELECT without a name of its own */
+    bool whole;   /* SHOW COUNT(*) WARNINGS: the text is the whole statement */
 };
 
 enum my_scope { MY_SCOPE_SESSION, MY_SCOPE_GLOBAL, MY_SCOPE_USER, MY_SCOPE_NAMES };
@@ -116,10 +117,11 @@ struct my_scan {
     uint32_t statements; /* at least 1; empty ones are not counted */
     uint32_t n_names, n_assigns, n_volatiles;
     uint64_t kill_id;
-    bool kill_query;      /* KILL QUERY */
-    bool alone;           /* nothing but SELECT and one volatile */
-    bool no_table;        /* of a kind that reads no table */
-    uint32_t deadline_ms; /* of a comment or SET weir.deadline; 0: none */
+    uint32_t limit_from, limit; /* of SHOW WARNINGS */
+    bool kill_query;            /* KILL QUERY */
+    bool alone;                 /* nothing but SELECT and one volatile */
+    bool no_table;              /* of a kind that reads no table */
+    uint32_t deadline_ms;       /* of a comment or SET weir.deadline; 0: none */
     struct my_scan_name names[MY_SCAN_NAMES];
     struct my_scan_assign assigns[MY_SCAN_ASSIGNS];
     struct my_scan_volatile volatiles[MY_SCAN_VOLATILES];

@@ -265,9 +265,7 @@ static void on_handler(struct scanner *s, uint64_t what)
     struct my_span name;
     next(s);
     if (my_scan_take_name(s, &name)) {
-        what = IS(s, "OPEN")    ? MY_DO_HANDLER_OPEN
-                        : IS(s, "CLOSE") ? MY_DO_HANDLER_CLOSE
-                                         : 0;
+        what = IS(s, "OPEN") ? MY_DO_HANDLER_OPEN : IS(s, "CLOSE") ? MY_DO_HANDLER_CLOSE : 0;
         note(s, what);
         if (what == MY_DO_HANDLER_OPEN) { /* OPEN [AS] alias: closed by that */
             next(s);
@@ -322,6 +320,52 @@ static void on_backup(struct scanner *s, uint64_t what)
     my_scan_watch_rest(s);
 }
 
+/* SHOW COUNT(*) WARNINGS, SHOW COUNT(*) ERRORS */
+static void on_count(struct scanner *s)
+{
+    struct my_scan *o = s->out;
+    while (!at_end(s) && !IS(s, "WARNINGS") && !IS(s, "ERRORS"))
+        next(s);
+    bool errors = IS(s, "ERRORS");
+    note(s, MY_DO_COUNT_WARNINGS);
+    if (at_end(s) || o->n_volatiles == MY_SCAN_VOLATILES)
+        return;
+    o->volatiles[o->n_volatiles++] = (struct my_scan_volatile){
+        .text = {s->start, s->t.at + s->t.len - s->start},
+        .kind = errors ? MY_V_ERROR_COUNT : MY_V_WARNING_COUNT,
+        .item = true,
+        .whole = true,
+    };
+    next(s);
+}
+
+static bool take_number(struct scanner *s, uint32_t *out)
+{
+    char digits[12] = "";
+    if (s->t.kind != MY_T_NUMBER || s->t.len >= sizeof digits)
+        return false;
+    memcpy(digits, s->lex.text + s->t.at, s->t.len);
+    *out = (uint32_t)strtoul(digits, NULL, 10);
+    next(s);
+    return true;
+}
+
+/* LIMIT [offset,] count */
+static void take_limit(struct scanner *s)
+{
+    struct my_scan *o = s->out;
+    o->limit_from = 0;
+    o->limit = UINT32_MAX;
+    if (!IS(s, "LIMIT"))
+        return;
+    next(s);
+    if (take_number(s, &o->limit) && is_char(s, ',')) {
+        o->limit_from = o->limit;
+        next(s);
+        (void)take_number(s, &o->limit);
+    }
+}
+
 static void on_show(struct scanner *s, uint64_t what)
 {
     (void)what;
@@ -329,11 +373,12 @@ static void on_show(struct scanner *s, uint64_t what)
     bool warnings = IS(s, "WARNINGS");
     if (warnings || IS(s, "ERRORS")) {
         next(s);
-        note(s, warnings && at_end(s) ? MY_DO_SHOW_WARNINGS : MY_DO_DIAGNOSTICS);
-        if (!warnings && at_end(s))
-            note(s, MY_DO_SHOW_ERRORS);
+        take_limit(s);
+        note(s, !at_end(s) ? MY_DO_DIAGNOSTICS
+                : warnings ? MY_DO_SHOW_WARNINGS
+                           : MY_DO_SHOW_WARNINGS | MY_DO_SHOW_ERRORS);
     } else if (IS(s, "COUNT")) {
-        note(s, MY_DO_DIAGNOSTICS);
+        on_count(s);
     }
     my_scan_watch_rest(s);
 }

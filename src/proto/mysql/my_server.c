@@ -14,6 +14,8 @@
 #include <stdlib.h>
 
 /* An OK with a state block, an ERR, an EOF: what claims to be longer is not believed. */
+#define INFO_MAX    2048u
+#define STATE_MAX   2048u
 #define CONTROL_MAX (1024u * 1024u)
 
 /* One packet, or the beginning of one that is only stepped over. */
@@ -79,6 +81,25 @@ static void pop(struct my_client *c, struct my_server *s, bool ok, struct proto_
 /* ---- what ends a result -------------------------------------------------------------------------
  */
 
+/* The OK as the client may know it: of what weir has the server report, as much as the server would
+ * have told the client by itself. */
+static void show_ok(struct my_client *c, struct my_server *s, const struct packet *k,
+                    struct my_ok *ok, struct proto_out *out)
+{
+    uint8_t state[STATE_MAX], packet[MY_OK_MAX + INFO_MAX + STATE_MAX];
+    if (ok->state.p == NULL && (ok->status & MY_ST_STATE_CHANGED) == 0) {
+        show(c, s, my_expect_head(s), k, out);
+        return;
+    }
+    if (ok->info.n > INFO_MAX)
+        ok->info.n = INFO_MAX; /* a text for people */
+    size_t n =
+        (c->caps & MY_CAP_SESSION_TRACK) != 0 ? my_track_filter(ok->state, state, STATE_MAX) : 0;
+    ok->state = (struct my_view){state, n};
+    my_put(out, &out->client, packet, my_write_ok(packet, k->p[3], ok));
+    s->seq = k->p[3];
+}
+
 static bool on_ok(struct my_client *c, struct my_server *s, const struct packet *k,
                   struct proto_out *out)
 {
@@ -99,17 +120,8 @@ static bool on_ok(struct my_client *c, struct my_server *s, const struct packet 
         if (ok.insert_id != 0)
             c->insert_id = ok.insert_id;
     }
-    if (shown(c, x)) {
-        if (ok.info.n > PROTO_ARENA_SLACK / 2)
-            ok.info.n = PROTO_ARENA_SLACK / 2; /* a text for people */
-        if (ok.state.p == NULL && (ok.status & MY_ST_STATE_CHANGED) == 0) {
-            show(c, s, x, k, out);
-        } else {
-            uint8_t packet[MY_OK_MAX + PROTO_ARENA_SLACK / 2];
-            my_put(out, &out->client, packet, my_write_ok(packet, k->p[3], &ok));
-            s->seq = k->p[3];
-        }
-    }
+    if (shown(c, x))
+        show_ok(c, s, k, &ok, out);
     if ((ok.status & MY_ST_MORE_RESULTS) != 0)
         s->phase = MY_PH_FIRST;
     else

@@ -187,6 +187,7 @@ struct my_server {
     bool several;       /* the text under way has several statements */
     bool no_table;      /* it is of a kind that reads no table */
     bool ask, want_warnings;
+    bool listed;      /* it has warnings in its list, of `diagnosed` */
     bool late_cancel; /* a cancel has come to an end: a late one must not hit the next borrower */
     bool cancelled;   /* the statement under way is being cancelled by weir */
     bool multi;
@@ -251,6 +252,9 @@ enum proto_verdict my_on_statement(struct my_client *c, struct my_server *s, con
 /* The answers to a PREPARE of the client's or weir's own; its first packet. */
 bool my_prepared(struct my_client *c, struct my_server *s, const struct my_expect *x,
                  const uint8_t *p, size_t n, struct proto_out *out);
+/* The statement asks for LAST_INSERT_ID() where it must be the server that answers. */
+bool my_give_insert_id(const struct my_client *c, struct my_server *s, const struct my_scan *scan,
+                       struct proto_out *out);
 unsigned my_scan_opts(const struct my_client *c);
 
 /* ---- the session's state (my_state.c, my_set.c) ---- */
@@ -267,6 +271,8 @@ bool my_set_is_noop(const struct my_client *c, const char *text, const struct my
 bool my_set_value(const struct my_client *c, const char *name, struct var_entry *out);
 /* A block of session changes. */
 void my_track(struct my_client *c, struct my_server *s, struct my_view block);
+/* Of a block of session changes what servers tell by default; bytes of it in `to`. */
+size_t my_track_filter(struct my_view block, uint8_t *to, size_t room);
 /* Remember what the statement under way will have done. false: out of memory. */
 bool my_effect_note(struct my_client *c, struct my_server *s, const struct my_scan *scan,
                     const char *text);
@@ -290,6 +296,7 @@ enum proto_loan my_state(void *ps, void *pc, bool may_end, uint64_t now_us, stru
 bool my_abandon(void *ps, void *pc, struct proto_out *out);
 /* Send weir's own question or clean-up. */
 enum proto_loan my_settle_start(struct my_server *s, enum my_settle what, struct proto_out *out);
+bool my_is_error_row(const uint8_t *row, size_t n);
 void my_settle_packet(struct my_server *s, const uint8_t *packet, size_t n);
 void my_settle_end(struct my_client *c, struct my_server *s, bool ok);
 

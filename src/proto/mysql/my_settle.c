@@ -83,6 +83,13 @@ void my_settle_packet(struct my_server *s, const uint8_t *packet, size_t n)
 }
 
 /* Rows of SHOW WARNINGS begin with their level. */
+bool my_is_error_row(const uint8_t *row, size_t n)
+{
+    static const char level[] = "\x05"
+                                "Error";
+    return n >= sizeof level - 1 && memcmp(row, level, sizeof level - 1) == 0;
+}
+
 static void count_warnings(struct my_client *c, const uint8_t *p, size_t n)
 {
     int ends = 0;
@@ -97,10 +104,7 @@ static void count_warnings(struct my_client *c, const uint8_t *p, size_t n)
         if (ends != 1)
             continue;
         c->warning_count++;
-        c->error_count = (uint16_t)(c->error_count + (len > 6 && memcmp(row,
-                                                                        "\x05"
-                                                                        "Error",
-                                                                        6) == 0));
+        c->error_count = (uint16_t)(c->error_count + my_is_error_row(row, len));
     }
 }
 

@@ -91,6 +91,18 @@ static bool sync_multi(struct my_client *c, struct my_server *s, struct proto_ou
     return my_expect_push(s, MY_R_EOF, MY_A_SET, MY_COM_SET_OPTION);
 }
 
+/* Warnings of somebody else's statement are still in the server's list, and MariaDB would count and
+ * show them to whoever reads no table: have it forget them. */
+static bool forget_warnings(struct my_client *c, struct my_server *s, struct proto_out *out)
+{
+    static const char sql[] = "SELECT 1 FROM (SELECT 1) t LIMIT 0";
+    if (!s->listed || s->diagnosed == c->token)
+        return true;
+    s->listed = false;
+    my_put_command(out, MY_COM_QUERY, sql, sizeof sql - 1);
+    return my_expect_push(s, MY_R_RESULT, MY_A_SET, MY_COM_QUERY);
+}
+
 bool my_sync(struct my_client *c, struct my_server *s, struct proto_out *out)
 {
     buf_release(&s->sql);
@@ -101,7 +113,8 @@ bool my_sync(struct my_client *c, struct my_server *s, struct proto_out *out)
         s->closed = sent;
         proto_lane_add(&out->server, buf_head(&s->closed), buf_len(&s->closed));
     }
-    return sync_vars(c, s, out) && sync_schema(c, s, out) && sync_multi(c, s, out);
+    return sync_vars(c, s, out) && sync_schema(c, s, out) && sync_multi(c, s, out) &&
+           forget_warnings(c, s, out);
 }
 
 /* ---- what the server reports --------------------------------------------------------------------
@@ -216,6 +229,41 @@ void my_track(struct my_client *c, struct my_server *s, struct my_view block)
     }
     if (charset && !collation)
         track_collation(c, s);
+}
+
+/* session_track_system_variables and session_track_schema as servers come with them. */
+static bool is_told_by_default(uint64_t type, struct my_view data)
+{
+    static const char *const names[] = {"autocommit", "character_set_client",
+                                        "character_set_connection", "character_set_results",
+                                        "time_zone"};
+    struct my_reader r = my_reader_of(data.p, data.n);
+    if (type == TRACK_SCHEMA)
+        return true;
+    struct my_view name = my_read_lenenc_bytes(&r);
+    for (size_t i = 0; type == TRACK_VARIABLE && !r.bad && i < sizeof names / sizeof names[0]; i++)
+        if (is(name, names[i]))
+            return true;
+    return false;
+}
+
+size_t my_track_filter(struct my_view block, uint8_t *to, size_t room)
+{
+    struct my_reader r = my_reader_of(block.p, block.n);
+    size_t n = 0;
+    while (my_left(&r) != 0) {
+        const uint8_t *start = r.p;
+        uint64_t type = my_read_int(&r, 1);
+        struct my_view data = my_read_lenenc_bytes(&r);
+        size_t len = (size_t)(r.p - start);
+        if (r.bad)
+            break;
+        if (!is_told_by_default(type, data) || n + len > room)
+            continue;
+        memcpy(to + n, start, len);
+        n += len;
+    }
+    return n;
 }
 
 /* ---- what texts do ------------------------------------------------------------------------------
@@ -441,7 +489,9 @@ static void keep_warnings(struct my_client *c, struct my_server *s)
 {
     if (!s->failed && my_keeps_warnings(c, s))
         return;
-    if (s->failed || s->warning_count != 0) {
+    s->listed = s->failed || s->warning_count != 0;
+    s->diagnosed = s->listed && c != NULL ? c->token : 0;
+    if (s->listed) {
         s->want_warnings = true;
         return;
     }
