@@ -33,7 +33,7 @@ MODES = ("simple", "extended", "prepared")
 # --- who is measured ---------------------------------------------------------------------------------
 
 def pgbouncer_binary():
-    fetched = os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "weir/peers/pgbouncer")
+    fetched = os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "weir/unstable/pgbouncer")
     for candidate in (os.environ.get("PGBOUNCER_BIN"), fetched, shutil.which("pgbouncer"), "/usr/sbin/pgbouncer"):
         if candidate and os.access(candidate, os.X_OK):
             return candidate

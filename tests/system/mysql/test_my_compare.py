@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: ISC
+"""The same script by the same driver, directly and through weir, must give the same answers.
+
+Two sessions play in turns, so that through weir their statements meet on the same two server connections; a
+third one takes a connection away now and then, so that nobody keeps the one it had.
+"""
+
+import pytest
+
+from harness.players import Player
+from mysql.scripts import SCRIPTS, TABLES
+
+DRIVERS = ["pymysql", "mysqlclient", "mysql2", "mariadb", "pdo", "pdo-prepare", "laravel", "go", "go-interpolate", "jdbc",
+           "jdbc-server"]
+
+
+def filled(step, me):
+    number = {"a": "3", "b": "4"}[me]
+    if isinstance(step, str):
+        return {"op": "query", "sql": step.replace("{me}", me).replace("{n}", number)}
+    if step[0] == "ping":
+        return {"op": "ping"}
+    params = [int(number) * 100 + p["n"] if isinstance(p, dict) else p for p in step[2:]]
+    return {"op": "execute", "sql": step[1].replace("{me}", me).replace("{n}", number), "params": params,
+            "keep": step[0] == "keep"}
+
+
+def play(my, where, kind, how, steps, disturb):
+    """[(session, step, answer)...] of both sessions in turns."""
+    for statement in TABLES:
+        my.rows(statement)
+    log = []
+    with Player(kind, how, where) as a, Player(kind, how, where) as b:
+        for i, step in enumerate(steps):
+            for me, player in (("a", a), ("b", b)):
+                if i % 3 == 1:
+                    disturb.begin()
+                step_now = filled(step, me)
+                log.append((me, step_now.get("sql", step_now["op"]), player.play(step_now)))
+                disturb.end()
+    return log
+
+
+class Disturber:
+    """Somebody else, whose transaction keeps a connection busy and whose settings differ."""
+
+    def __init__(self, conn=None):
+        self.conn, self.open = conn, False
+
+    def begin(self):
+        if self.conn:
+            with self.conn.cursor() as c:
+                c.execute("begin")
+                c.execute("select 'somebody else'")
+            self.open = True
+
+    def end(self):
+        if self.open:
+            with self.conn.cursor() as c:
+                c.execute("rollback")
+            self.open = False
+
+
+def same(direct, through):
+    for d, t in zip(direct, through):
+        assert d == t, f"\ndirectly: {d}\n through: {t}"
+    assert len(direct) == len(through)
+
+
+# Where both sessions pin a connection each, nobody else may have one of two.
+PINNING = {"user variables", "temporary tables", "locks", "diagnostics", "prepared", "several", "transactions"}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("kind", DRIVERS)
+def test_same_answers(my, shared, drivers, kind, script):
+    direct = play(my, my, kind, drivers[kind], SCRIPTS[script], Disturber())
+    somebody = None
+    if script not in PINNING:
+        somebody = shared.connect()
+        with somebody.cursor() as c:
+            c.execute("set sql_mode = '', time_zone = '-05:00', names latin1".replace(", names latin1", ""))
+            c.execute("set names latin1")
+    try:
+        through = play(my, shared, kind, drivers[kind], SCRIPTS[script], Disturber(somebody))
+    finally:
+        if somebody:
+            somebody.close()
+    same(direct, through)
+    assert my.count() <= 2
