@@ -59,8 +59,8 @@ def start(my, request):
 
 @pytest.fixture(scope="module")
 def shared(my):
-    """One weir with two server connections for all tests of a module that leave it as it was."""
-    proxy = MyProxy(my, {"max_server_connections": 2})
+    """One weir with three server connections for all tests of a module that leave it as it was."""
+    proxy = MyProxy(my, {"max_server_connections": 3, "query_wait_timeout": 10})
     yield proxy
     problem = proxy.destroy()
     assert not problem, problem

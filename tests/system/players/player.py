@@ -64,6 +64,7 @@ def play(conn, module, step):
 
 def main():
     conn, module = connect(sys.argv[1])
+    conn.autocommit(os.environ.get("AUTOCOMMIT", "1") == "1")  # both begin with it off
     print(json.dumps({"ready": 1}), flush=True)
     for line in sys.stdin:
         step = json.loads(line)
