@@ -1,0 +1,322 @@
+# SPDX-License-Identifier: ISC
+"""MySQL's door: who comes in, what it is greeted with, the console behind it, and KILL by weir's own ids."""
+
+import os
+import re
+import socket
+import ssl
+import struct
+import subprocess
+import threading
+import time
+
+import pymysql
+import pytest
+from pymysql.constants import CLIENT
+
+from harness.myproxy import code, one, rows
+from harness.postgres import free_port, make_certificates
+from harness.proxy import ADMIN, STATS, weir_binary
+
+SSL_REQUEST = struct.pack("<I", 32)[:3] + b"\x01" + struct.pack("<IIB23x", 0x0080AA05 | 0x800, 1 << 24, 45)
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    where = str(tmp_path_factory.mktemp("certificates"))
+    make_certificates(where)
+    return where
+
+
+def with_tls(where, mode="allow"):
+    return {"client_tls_sslmode": mode, "client_tls_key_file": f"{where}/localhost.key",
+            "client_tls_cert_file": f"{where}/localhost.crt"}
+
+
+# --- coming in -----------------------------------------------------------------------------------
+
+def test_the_greeting_is_the_servers(my, start):
+    proxy = start()
+    with proxy.connect() as c:
+        assert one(c, "select 1") == 1
+    with proxy.connect() as c:  # by now a server was seen
+        with my.direct() as direct:
+            assert c.get_server_info() == direct.get_server_info()
+
+
+def test_the_unix_socket(my, start):
+    proxy = start()
+    path = os.path.join(proxy.dir, f".s.MYSQL.{proxy.mysql_port}")
+    with proxy.connect(unix_socket=path) as c:
+        assert one(c, "select database()") == "shop"
+
+
+def test_doors_know_their_databases(my, start):
+    pg = "host=127.0.0.1 port=1"
+    proxy = start(databases={"shop": f"mysql://{my.host}:{my.port}/shop", "other": pg})
+    with pytest.raises(pymysql.Error) as err:
+        proxy.connect(schema="other")
+    assert code(err) == 1049
+    with socket.create_connection((proxy.host, proxy.mysql_port), 5) as s:
+        head = s.recv(5)
+        assert head[3] == 0 and head[4] == 10  # the server speaks first, protocol 10
+    with socket.create_connection((proxy.host, proxy.port), 5) as s:
+        s.settimeout(0.3)
+        with pytest.raises(socket.timeout):
+            s.recv(1)
+
+
+def test_no_schema_named(my, start):
+    proxy = start()
+    with proxy.connect(schema=None) as c:
+        assert one(c, "select database()") == "shop"  # the first of the file
+    proxy = start(databases={"*": f"mysql://{my.host}:{my.port}"})
+    with proxy.connect(schema=None) as c:
+        assert one(c, "select database()") is None
+        c.select_db("other")
+        assert one(c, "select database()") == "other"
+
+
+def test_tls_request_and_hello_in_one_write(start, certificates):
+    """The client does not wait for an answer to its request: what follows it is TLS already."""
+    proxy = start(**with_tls(certificates))
+    context = ssl.create_default_context(cafile=f"{certificates}/ca.crt")
+    inside, outside = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(inside, outside, server_hostname="localhost")
+    with socket.create_connection((proxy.host, proxy.mysql_port), 5) as s:
+        assert s.recv(4096)[4] == 10
+        with pytest.raises(ssl.SSLWantReadError):
+            tls.do_handshake()
+        s.sendall(SSL_REQUEST + outside.read())
+        while True:
+            inside.write(s.recv(8192))
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                s.sendall(outside.read())
+        assert tls.version().startswith("TLSv1.")
+
+
+@pytest.mark.parametrize("mode", ["allow", "require"])
+def test_tls(start, certificates, mode):
+    proxy = start(**with_tls(certificates, mode))
+    with proxy.connect(ssl={"ca": f"{certificates}/ca.crt"}) as c:
+        assert one(c, "select 7") == 7
+    if mode == "allow":
+        proxy.connect().close()
+        return
+    with pytest.raises(pymysql.Error) as err:
+        proxy.connect()
+    assert code(err) == 3159
+
+
+# --- pools ---------------------------------------------------------------------------------------
+
+def test_found_rows_is_a_pool_of_its_own(start):
+    """It is fixed when a connection logs in: clients that differ in it never share one."""
+    proxy = start()
+    plain = proxy.connect(autocommit=True, client_flag=0)
+    found = proxy.connect(autocommit=True, client_flag=CLIENT.FOUND_ROWS)
+    for _ in range(3):
+        for conn, expected in ((plain, None), (found, 1)):
+            with conn.cursor() as c:
+                c.execute("update items set n = 5 where id = 7")
+                c.execute("update items set n = 5 where id = 7")
+                assert c.rowcount == (0 if expected is None else expected)
+    pools = [p for p in proxy.my_show("POOLS") if p["database"] == "shop" and p["user"] == "app"]
+    assert len(pools) == 1  # in the console they are one
+    plain.close()
+    found.close()
+
+
+# --- KILL ----------------------------------------------------------------------------------------
+
+class Slow(threading.Thread):
+    def __init__(self, conn, sql="select sleep(20)"):
+        super().__init__()
+        self.conn, self.sql, self.error, self.rows = conn, sql, None, None
+        self.start()
+
+    def run(self):
+        try:
+            self.rows = rows(self.conn, self.sql)
+        except pymysql.Error as e:
+            self.error = e.args[0]
+
+
+def until_running(my, text="sleep(20)"):
+    for _ in range(500):
+        if my.value("select count(*) from information_schema.processlist where info like %s", f"select {text}%"):
+            return
+        time.sleep(0.01)
+    raise AssertionError("the statement never began")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_kill_query(my, start, workers):
+    proxy = start(workers=workers)
+    victims = [proxy.connect() for _ in range(4)]
+    assert len({v.thread_id() for v in victims}) == 4
+    with proxy.connect() as killer:
+        for victim in victims:
+            slow = Slow(victim)
+            until_running(my)
+            rows(killer, f"kill query {victim.thread_id()}")
+            slow.join(10)
+            assert slow.error == 1317 or slow.rows == [(1,)]  # MariaDB's sleep() may just say that it was
+            assert one(victim, "select 5") == 5
+    for victim in victims:
+        victim.close()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_kill_session(my, start, workers):
+    proxy = start(workers=workers)
+    with proxy.connect() as killer:
+        for how in ("kill %d", "kill connection %d"):
+            victim = proxy.connect()
+            slow = Slow(victim)
+            until_running(my)
+            rows(killer, how % victim.thread_id())
+            slow.join(10)
+            assert slow.error in (2013, 1927, 1317)
+            idle = proxy.connect()
+            rows(killer, how % idle.thread_id())
+            with pytest.raises(pymysql.Error) as err:
+                for _ in range(3):
+                    one(idle, "select 1")
+            assert code(err) in (2013, 2006, 1927)
+        assert one(killer, "select 6") == 6
+
+
+def test_kill_in_a_transaction(start):
+    proxy = start()
+    victim, killer = proxy.connect(), proxy.connect(autocommit=False)
+    killer.begin()
+    rows(killer, "insert into scratch (who) values ('killer')")
+    rows(killer, f"kill {victim.thread_id()}")
+    assert one(killer, "select count(*) from scratch where who = 'killer'") == 1
+    killer.rollback()
+    assert one(killer, "select count(*) from scratch where who = 'killer'") == 0
+    killer.close()
+
+
+def test_who_may_kill(start):
+    proxy = start(admin_users=f"{ADMIN[0]},app3")
+    mine, other, admin = proxy.connect("app"), proxy.connect("app2"), proxy.connect("app3")
+    for who, target in ((other, mine.thread_id()), (mine, 4711), (mine, 0xffffffff), (mine, 0)):
+        with pytest.raises(pymysql.Error) as err:
+            rows(who, f"kill {target}")
+        assert code(err) == 1094
+        assert one(who, "select 1") == 1
+    rows(admin, f"kill {mine.thread_id()}")
+    with pytest.raises(pymysql.Error):
+        for _ in range(3):
+            one(mine, "select 1")
+    other.close()
+    admin.close()
+
+
+# --- the console ---------------------------------------------------------------------------------
+
+def test_console_shows(start):
+    proxy = start()
+    with proxy.connect(autocommit=True) as c:
+        assert one(c, "select 1") == 1
+        pools = proxy.my_show("POOLS")
+        assert [p for p in pools if p["database"] == "shop" and p["user"] == "app"]
+        clients = proxy.my_show("CLIENTS")
+        mine = [r for r in clients if int(r["ptr"], 16) == c.thread_id()]
+        assert mine and mine[0]["protocol"] == "mysql"
+    for what in "FUNCTIONS SERVERS DATABASES USERS STATS STATS_TOTALS LISTS PINS CONFIG MEM STATE VERSION HELP".split():
+        assert proxy.my_show(what) or what == "PINS", what
+    assert {r[0] for r in rows_of(proxy, "show databases")} >= {"other", "shop", "third"}
+    assert {m["name"] for m in proxy.my_show("MEM")} >= {"client", "client_mysql"}
+
+
+def rows_of(proxy, sql, who=ADMIN):
+    with proxy.connect(who[0], "weir", who[1]) as c:
+        return rows(c, sql)
+
+
+def test_console_is_the_same_by_both_doors(start):
+    proxy = start()
+    by_pg, by_my = proxy.show("CONFIG"), proxy.my_show("CONFIG")
+    assert by_my and [list(r.items()) for r in by_my] == [list(r.items()) for r in by_pg]
+    for what in ("DATABASES", "LISTS", "POOLS", "STATS"):
+        assert [list(r) for r in proxy.my_show(what)][:1] == [list(r) for r in proxy.show(what)][:1]
+
+
+def test_console_orders(start):
+    proxy = start()
+    with proxy.connect(ADMIN[0], "pgbouncer", ADMIN[1]) as console, proxy.connect() as c:
+        rows(console, "pause shop")
+        slow = Slow(c, "select 3")
+        time.sleep(0.2)
+        assert slow.is_alive()
+        rows(console, "resume shop")
+        slow.join(10)
+        assert slow.rows == [(3,)]
+        rows(console, f"kill {c.thread_id()}")
+        with pytest.raises(pymysql.Error):
+            for _ in range(3):
+                one(c, "select 1")
+        with pytest.raises(pymysql.Error) as err:
+            rows(console, "select * from pools")
+        assert code(err) == 1235
+        assert one(console, "select 1") == 1
+
+
+def test_console_is_for_its_users(start):
+    proxy = start()
+    with pytest.raises(pymysql.Error) as err:
+        proxy.connect("app", "weir")
+    assert code(err) in (1044, 1045)
+    with proxy.connect(STATS[0], "weir", STATS[1]) as c:
+        assert rows(c, "show pools") is not None
+        with pytest.raises(pymysql.Error) as err:
+            rows(c, "reload")
+        assert code(err) == 1227
+
+
+def test_console_by_mysqls_own_program(start):
+    proxy = start()
+    done = subprocess.run(["mysql", "--no-defaults", "-h", proxy.host, "-P", str(proxy.mysql_port), "-u", ADMIN[0],
+                           f"-p{ADMIN[1]}", "--ssl=0", "-t", "weir", "-e", "show version; show peers; show databases; \\s"],
+                          capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"\| weir \d", done.stdout)
+
+
+# --- starting ------------------------------------------------------------------------------------
+
+def test_check(my, start, tmp_path):
+    ini = tmp_path / "weir.ini"
+    ini.write_text(f"[weir]\nlisten_port = {free_port()}\nmysql_port = {free_port()}\nauth_type = any\n[databases]\n"
+                   f"good = mysql://app:secret@{my.host}:{my.port}/shop\n"
+                   f"bad = mysql://app:wrong@{my.host}:{my.port}/shop\n")
+    env = {k: v for k, v in os.environ.items() if not k.startswith("WEIR_")}
+    done = subprocess.run([weir_binary(), "--check", str(ini)], capture_output=True, text=True, timeout=30, env=env)
+    good = next(line for line in done.stdout.splitlines() if line.startswith("good"))
+    version = my.value("select version()")[:16]
+    assert good.split()[1:4] == [f"{my.host}:{my.port}", version, "primary"]
+    assert done.returncode == 1 and "bad: can't connect" in done.stderr and "wrong" not in done.stderr + done.stdout
+
+
+def test_sidecar(my):
+    port = free_port()
+    env = {k: v for k, v in os.environ.items() if not k.startswith("WEIR_")}
+    env.update(WEIR_LISTEN_PORT="0", WEIR_MYSQL_PORT=str(port), WEIR_ADMIN_PORT="0")
+    with subprocess.Popen([weir_binary(), "--url", f"mysql://app:secret@{my.host}:{my.port}/shop"], env=env, text=True,
+                          stderr=subprocess.PIPE) as proc:
+        line = ""
+        while "give your function" not in line:
+            line = proc.stderr.readline()
+            assert line
+        assert line.rstrip().endswith(f"mysql://app:***@127.0.0.1:{port}/shop")
+        with pymysql.connect(host="127.0.0.1", port=port, user="app", password="secret", database="shop") as c:
+            assert one(c, "select database()") == "shop"
+        proc.terminate()
+        proc.stderr.read()
+        assert proc.wait(10) == 0
