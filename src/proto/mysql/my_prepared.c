@@ -31,7 +31,8 @@ static uint64_t text_flags(const struct my_client *c, const char *text, size_t n
 {
     struct my_scan scan;
     my_scan(text, n, my_scan_opts(c), &scan);
-    return scan.flags | (scan.n_volatiles != 0 ? MY_DO_DIAGNOSTICS : 0);
+    return scan.flags | (scan.n_volatiles != 0 ? MY_DO_PAST : 0) |
+           (scan.no_table ? MY_DO_NO_TABLE : 0);
 }
 
 static enum proto_verdict out_of_memory(struct proto_out *out)
@@ -61,9 +62,9 @@ enum proto_verdict my_on_prepare(struct my_client *c, struct my_server *s, const
         return out_of_memory(out);
     if (!my_sync(c, s, out) || !my_expect_push(s, MY_R_PREPARE, MY_A_PASS, MY_COM_STMT_PREPARE))
         return PROTO_BAD;
-    s->flags = 0;
+    s->flags = MY_DO_COUNT_WARNINGS; /* preparing leaves what the last statement did alone */
     if (s->owner != c->token)
-        s->owner = 0; /* it changes what ROW_COUNT() says there */
+        s->owner = 0;
     proto_lane_add(&out->server, m->p, m->have);
     return PROTO_MORE;
 }
@@ -106,6 +107,24 @@ bool my_prepared(struct my_client *c, struct my_server *s, const struct my_expec
     return true;
 }
 
+/* A prepared text that asks of the session's past: on a connection where that is somebody else's, a
+ * text with the values in it is executed in its place. NULL: out of memory. */
+static struct my_text *past_text(const struct my_client *c, const struct my_server *s,
+                                 const struct my_text *text)
+{
+    struct my_scan scan;
+    struct buf sql = {0};
+    char key[1024];
+    my_scan(my_text_sql(text), text->text_len, my_scan_opts(c), &scan);
+    struct my_text *put = NULL;
+    context(c, key, sizeof key);
+    if (my_rewrite(c, s, &scan, my_text_sql(text), text->text_len, &sql))
+        put = my_text_intern(key, (const char *)buf_head(&sql), buf_len(&sql),
+                             text->flags & ~MY_DO_PAST);
+    buf_release(&sql);
+    return put;
+}
+
 /* ---- EXECUTE ------------------------------------------------------------------------------------
  */
 
@@ -117,14 +136,15 @@ static enum proto_verdict unknown(struct proto_out *out, uint32_t id, const char
 }
 
 /* Have it prepared here; the command stays until that is answered. */
-static enum proto_verdict prepare_first(struct my_server *s, const struct my_stmt *stmt,
+static enum proto_verdict prepare_first(struct my_server *s, struct my_text *text,
                                         struct proto_out *out)
 {
     my_text_put(&s->preparing);
-    s->preparing = my_text_get(stmt->text);
+    s->preparing = my_text_get(text);
     if (!my_expect_push(s, MY_R_PREPARE, MY_A_PREPARE, MY_COM_STMT_PREPARE))
         return PROTO_BAD;
-    my_put_command(out, MY_COM_STMT_PREPARE, my_text_sql(stmt->text), stmt->text->text_len);
+    /* The reference just taken keeps the text until it is sent. */
+    my_put_command(out, MY_COM_STMT_PREPARE, my_text_sql(text), text->text_len);
     return PROTO_WAIT;
 }
 
@@ -248,19 +268,30 @@ static enum proto_verdict on_execute(struct my_client *c, struct my_server *s,
         my_pass_rest(c, m, true);
         return PROTO_MORE;
     }
-    if (!my_sync(c, s, out))
+    if ((stmt->text->flags & MY_DO_SHOW_WARNINGS) != 0 && s->diagnosed != c->token &&
+        my_put_warnings(c, stmt->text, out))
+        return PROTO_MORE;
+    struct my_text *text = (stmt->text->flags & MY_DO_PAST) != 0 ? past_text(c, s, stmt->text)
+                                                                 : my_text_get(stmt->text);
+    if (text == NULL || !my_sync(c, s, out)) {
+        my_text_put(&text);
         return PROTO_BAD;
-    struct my_cached *there = my_cache_find(&s->cache, stmt->text);
+    }
+    struct my_cached *there = my_cache_find(&s->cache, text);
+    enum proto_verdict v = PROTO_MORE;
     if (there == NULL)
-        return prepare_first(s, stmt, out);
-    struct my_scan scan = {.statements = 1};
-    if (stmt->text->flags != 0)
+        v = prepare_first(s, text, out);
+    my_text_put(&text); /* the cache, or what is being prepared, holds it on */
+    if (there == NULL)
+        return v;
+    uint64_t flags = stmt->text->flags;
+    struct my_scan scan = {.statements = 1, .no_table = (flags & MY_DO_NO_TABLE) != 0};
+    if ((flags & ~MY_DO_NO_TABLE) != 0)
         my_scan(my_text_sql(stmt->text), stmt->text->text_len, my_scan_opts(c), &scan);
-    if (!my_give_insert_id(c, s, &scan, out) ||
-        !my_effect_note(c, s, &scan, my_text_sql(stmt->text)))
+    if (!my_effect_note(c, s, &scan, my_text_sql(stmt->text)))
         return PROTO_BAD;
     size_t before = out->server.bytes;
-    enum proto_verdict v = send_execute(s, stmt, there, m, &e, out);
+    v = send_execute(s, stmt, there, m, &e, out);
     if (v != PROTO_MORE || out->server.bytes == before) {
         my_pass_rest(c, m, true);
         return v;

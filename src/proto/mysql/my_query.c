@@ -60,37 +60,70 @@ static bool ends_nothing(const struct my_client *c, const struct my_server *s,
            (scan->flags == MY_DO_COMMIT || scan->flags == MY_DO_ROLLBACK);
 }
 
+/* A row of level, code and message in the binary form. */
+static size_t binary_row(const uint8_t *row, size_t n, uint8_t *to, size_t room)
+{
+    struct my_reader r = my_reader_of(row, n);
+    struct my_view level = my_read_lenenc_bytes(&r), code = my_read_lenenc_bytes(&r);
+    struct my_view message = my_read_lenenc_bytes(&r);
+    uint32_t number = 0;
+    if (r.bad || level.n + message.n + 32 > room)
+        return 0;
+    for (size_t i = 0; i < code.n; i++)
+        number = number * 10 + (uint32_t)(code.p[i] - '0');
+    size_t at = MY_HEAD_BYTES;
+    to[at++] = 0; /* a row; no NULL in it */
+    to[at++] = 0;
+    at += my_write_lenenc(to + at, level.n);
+    memcpy(to + at, level.p, level.n);
+    at += level.n;
+    my_put32(to + at, number);
+    at += 4;
+    at += my_write_lenenc(to + at, message.n);
+    memcpy(to + at, message.p, message.n);
+    return at + message.n;
+}
+
 /* SHOW WARNINGS as it was kept, or what is asked for of its rows. false: too long to be picked
  * from. */
-static bool put_warnings(const struct my_client *c, const struct my_scan *scan,
+static bool put_warnings(const struct my_client *c, const struct my_scan *scan, bool binary,
                          struct proto_out *out)
 {
     const uint8_t *p = c->warnings;
     bool errors = (scan->flags & MY_DO_SHOW_ERRORS) != 0;
-    uint8_t seq = 1;
+    uint8_t seq = 1, packet[PROTO_ARENA_SLACK];
     uint32_t row = 0;
     int ends = 0;
-    if (!errors && scan->limit_from == 0 && scan->limit == UINT32_MAX) {
+    if (!errors && !binary && scan->limit_from == 0 && scan->limit == UINT32_MAX) {
         proto_lane_add(&out->client, p, c->warnings_len);
         return true;
     }
-    if (c->warnings_len > PROTO_ARENA_SLACK)
+    if (c->warnings_len > PROTO_ARENA_SLACK / 2)
         return false;
     for (size_t at = 0; at < c->warnings_len; at += MY_HEAD_BYTES + my_get24(p + at)) {
         const uint8_t *payload = p + at + MY_HEAD_BYTES;
-        uint32_t len = my_get24(p + at);
-        bool end = len < 9 && payload[0] == 0xfe;
-        if (ends == 1 && !end) {
-            if (errors && !my_is_error_row(payload, len))
-                continue;
-            if (row++ < scan->limit_from || row - scan->limit_from > scan->limit)
-                continue;
-        }
-        uint8_t *copy = my_put(out, &out->client, p + at, MY_HEAD_BYTES + len);
-        copy[3] = seq++;
+        size_t n = my_get24(p + at);
+        bool end = n < 9 && payload[0] == 0xfe, is_row = ends == 1 && !end;
+        if (is_row && ((errors && !my_is_error_row(payload, n)) || row++ < scan->limit_from ||
+                       row - scan->limit_from > scan->limit))
+            continue;
         ends += end;
+        size_t len = is_row && binary ? binary_row(payload, n, packet, sizeof packet) : 0;
+        if (len == 0)
+            memcpy(packet, p + at, len = MY_HEAD_BYTES + n);
+        my_put_head(packet, (uint32_t)(len - MY_HEAD_BYTES), seq++);
+        my_put(out, &out->client, packet, len);
     }
     return true;
+}
+
+bool my_put_warnings(const struct my_client *c, const struct my_text *text, struct proto_out *out)
+{
+    struct my_scan scan;
+    if (c->warnings == NULL)
+        return false;
+    my_scan(my_text_sql(text), text->text_len, my_scan_opts(c), &scan);
+    return put_warnings(c, &scan, true, out);
 }
 
 static bool answer_here(struct my_client *c, struct my_server *s, const struct my_scan *scan,
@@ -99,7 +132,7 @@ static bool answer_here(struct my_client *c, struct my_server *s, const struct m
     if (scan->statements != 1 || (s != NULL && s->pins != 0))
         return false;
     if ((scan->flags & MY_DO_SHOW_WARNINGS) != 0 && c->warnings != NULL &&
-        (s == NULL || s->diagnosed != c->token) && put_warnings(c, scan, out)) {
+        (s == NULL || s->diagnosed != c->token) && put_warnings(c, scan, false, out)) {
         out->queries++;
         return true;
     }
@@ -162,12 +195,14 @@ static bool is_replaced(const struct my_client *c, const struct my_server *s,
      * CONNECTION_ID()) the one by which the server knows the connection. */
     if (v->kind == MY_V_CONNECTION_ID)
         return v->item;
+    if (v->kind == MY_V_WARNING_COUNT || v->kind == MY_V_ERROR_COUNT)
+        return s->diagnosed != c->token;
     return v->kind == MY_V_LAST_INSERT_ID || s->owner != c->token;
 }
 
 /* The text with values put in: spans are in the order of the text. */
-static bool rewrite(struct my_client *c, struct my_server *s, const struct my_scan *scan,
-                    const char *text, size_t n, struct buf *to)
+bool my_rewrite(const struct my_client *c, const struct my_server *s, const struct my_scan *scan,
+                const char *text, size_t n, struct buf *to)
 {
     uint32_t at = 0;
     bool ok = true;
@@ -221,7 +256,7 @@ static bool send_text(struct my_client *c, struct my_server *s, const struct my_
         return true;
     }
     buf_release(&s->notes);
-    if (!rewrite(c, s, scan, text, n, &s->notes))
+    if (!my_rewrite(c, s, scan, text, n, &s->notes))
         return false;
     my_put_command(out, MY_COM_QUERY, buf_head(&s->notes), buf_len(&s->notes));
     return true;

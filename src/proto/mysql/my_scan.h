@@ -62,6 +62,8 @@
 #define MY_DO_FLUSH          (UINT64_C(1) << 32)
 #define MY_DO_SHOW_ERRORS    (UINT64_C(1) << 34) /* of these the errors only */
 #define MY_DO_COUNT_WARNINGS (UINT64_C(1) << 35) /* reads @@warning_count or @@error_count */
+#define MY_DO_NO_TABLE       (UINT64_C(1) << 38) /* of a prepared text: my_scan.no_table */
+#define MY_DO_PAST           (UINT64_C(1) << 37) /* of a prepared text: it has volatiles */
 #define MY_DO_DEADLINE       (UINT64_C(1) << 33) /* SET weir.deadline */
 
 /* What may pin, or must be noted when the statement has succeeded. */

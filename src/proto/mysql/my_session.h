@@ -252,6 +252,11 @@ enum proto_verdict my_on_statement(struct my_client *c, struct my_server *s, con
 /* The answers to a PREPARE of the client's or weir's own; its first packet. */
 bool my_prepared(struct my_client *c, struct my_server *s, const struct my_expect *x,
                  const uint8_t *p, size_t n, struct proto_out *out);
+/* The text with the client's own values put in where this connection would give another's. */
+bool my_rewrite(const struct my_client *c, const struct my_server *s, const struct my_scan *scan,
+                const char *text, size_t n, struct buf *to);
+/* Answer a prepared SHOW WARNINGS with what was kept; false: it can't be. */
+bool my_put_warnings(const struct my_client *c, const struct my_text *text, struct proto_out *out);
 /* The statement asks for LAST_INSERT_ID() where it must be the server that answers. */
 bool my_give_insert_id(const struct my_client *c, struct my_server *s, const struct my_scan *scan,
                        struct proto_out *out);
