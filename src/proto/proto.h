@@ -37,6 +37,9 @@ struct proto_out {
     size_t arena_used, arena_size;
     unsigned queries;  /* of the client's that were answered */
     bool close_client; /* what the client was sent can't be ended in order: close it */
+    /* Set by the caller of from_server: stop where the message ends of which the client has been
+     * sent a part, with PROTO_WAIT. A protocol that never sends a part need not look. */
+    bool whole;
     /* from_client: the client, to whom nothing is owed, wants another of weir's clients (its id as
      * in login_welcome) stopped; the message is used, the verdict is PROTO_WAIT. say() with
      * PROTO_EV_KILL_DONE or PROTO_EV_KILL_UNKNOWN follows, with no bytes at `in`, and is to answer
@@ -84,7 +87,8 @@ enum proto_verdict {
     PROTO_MORE,  /* all used that can be; the rest of a message is missing, or nothing is left */
     PROTO_LOAN,  /* the message at *used needs a server connection and there is none */
     PROTO_FULL,  /* send what is in `out`, then call again */
-    PROTO_WAIT,  /* give no more of this client's bytes until its server has said more */
+    PROTO_WAIT,  /* give no more of this client's bytes until its server has said more;
+                    from_server: proto_out.whole is so */
     PROTO_LOGIN, /* the message at *used begins the login anew (login_ops.again) */
     PROTO_BYE,   /* the client ended the session in order */
     PROTO_BAD,   /* protocol broken; for a client an error is in out->client: send it and close */
@@ -125,9 +129,10 @@ struct proto_facts {
     const char *pin_statement;
     uint64_t pin_since_us;
     uint32_t prepared;
-    bool busy; /* the server owes an answer */
-    bool open; /* a message without its end (Sync, COPY data) was sent */
-    char tx;   /* 'I' idle, 'T' in a transaction, 'E' failed */
+    bool busy;           /* the server owes an answer */
+    bool open;           /* a message without its end (Sync, COPY data) was sent */
+    uint64_t owed_bytes; /* of a message that the client was sent a part of */
+    char tx;             /* 'I' idle, 'T' in a transaction, 'E' failed */
 };
 
 /* One protocol. At most ten functions. `pc` is its client object, `ps` its server object; either

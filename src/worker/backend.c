@@ -38,6 +38,8 @@ void backend_set_state(struct backend *b, enum backend_state state)
         TAILQ_INSERT_TAIL(&w->backends[state], b, link);
     if (state == BACKEND_IDLE || state == BACKEND_LENT)
         b->deadline_us = 0;
+    free(b->late);
+    b->late = NULL;
 }
 
 bool backend_arrive(struct backend *b, struct worker *w)

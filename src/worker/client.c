@@ -215,6 +215,7 @@ void client_destroy(struct client *c)
         log_info(who, "closed after %.1f s", (double)(w->now_us - c->connected_us) / 1e6);
     }
     let_go(c);
+    frozen_forget(c);
     stream_fini(&c->stream, false);
     if (c->route != NULL) {
         c->route->proto->client_fini(c->proto);

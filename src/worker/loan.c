@@ -170,6 +170,14 @@ void loan_expire(struct worker *w)
     }
 }
 
+void loan_give_up(struct client *c, const char *text)
+{
+    if (c->state != CLIENT_WAITING || c->coming != NULL || !core_leave(&c->waiter))
+        return;
+    if (tell(c, PROTO_EV_NO_LOAN, NULL, text))
+        relay_resume(c);
+}
+
 bool loan_leave_queue(struct client *c)
 {
     if (c->state != CLIENT_WAITING)

@@ -25,7 +25,7 @@ static void out_reset(struct worker *w)
     o->client.bytes = o->server.bytes = 0;
     o->arena_used = 0;
     o->queries = 0;
-    o->close_client = false;
+    o->close_client = o->whole = false;
     o->kill = PROTO_KILL_NONE;
 }
 
@@ -63,8 +63,12 @@ bool relay_send_client(struct client *c, struct proto_lane *lane)
         route_count(c->route, c->worker, STAT_SENT, lane->bytes);
     if (!lane_send(&c->stream, &c->out, lane))
         return false;
-    if (c->loan != NULL && buf_len(&c->out) > c->worker->settings->spool_bytes)
-        stream_pause(&c->loan->stream, PAUSE_BACKPRESSURE);
+    struct backend *b = c->loan;
+    if (b != NULL && b->late == NULL && buf_len(&c->out) > c->worker->settings->spool_bytes) {
+        if ((b->stream.pause & PAUSE_BACKPRESSURE) == 0)
+            b->active_us = c->worker->now_us;
+        stream_pause(&b->stream, PAUSE_BACKPRESSURE);
+    }
     return true;
 }
 
@@ -252,9 +256,12 @@ static void client_readable(struct client *c)
 
 static void client_writable(struct client *c)
 {
+    size_t had = buf_len(&c->out);
     if (!client_flush(c))
         return;
     struct backend *b = c->loan;
+    if (b != NULL && buf_len(&c->out) != had)
+        b->active_us = c->worker->now_us;
     if (b != NULL && buf_len(&c->out) <= c->worker->settings->spool_bytes / 2)
         stream_resume(&b->stream, PAUSE_BACKPRESSURE);
 }
@@ -297,6 +304,7 @@ static bool feed_backend(struct backend *b, const uint8_t *in, size_t n, size_t 
         struct client *c = b->client;
         size_t step = 0;
         out_reset(w);
+        w->out.whole = c != NULL && b->late != NULL;
         enum proto_verdict v = ops->from_server(b->proto, c != NULL ? c->proto : NULL, in + *used,
                                                 n - *used, &step, &w->out);
         *used += step;
@@ -312,8 +320,13 @@ static bool feed_backend(struct backend *b, const uint8_t *in, size_t n, size_t 
             loan_lost(b);
             return false;
         }
-        if (v != PROTO_FULL)
+        if (v == PROTO_WAIT && b->client != NULL) { /* the row that was under way is whole */
+            frozen_take_back(b, b->late);
+            if (b->state != BACKEND_CLEANING)
+                return false;
+        } else if (v != PROTO_FULL) {
             return true;
+        }
     }
 }
 

@@ -60,13 +60,9 @@ void worker_drain(struct worker *w)
 static void too_late(struct backend *b, const char *what, uint64_t us)
 {
     char text[160];
-    struct client *c = b->client;
     snprintf(text, sizeof text, "weir: the transaction was rolled back: %s (%.1f s) is over", what,
              (double)us / 1e6);
-    char who[200];
-    client_name(c, who, sizeof who);
-    log_info(who, "%s", text);
-    loan_abandon(c, true, text);
+    frozen_take_back(b, text);
 }
 
 static void check_lent(struct worker *w, struct backend *b)
@@ -78,7 +74,7 @@ static void check_lent(struct worker *w, struct backend *b)
         loan_lost(b);
         return;
     }
-    if (b->client == NULL || r->replication)
+    if (b->client == NULL || b->late != NULL || r->replication)
         return;
     r->proto->facts(b->client->proto, b->proto, &facts);
     bool in_tx = facts.tx != 'I';
@@ -153,6 +149,7 @@ static void on_tick(void *arg)
     w->ticking = false;
     loan_expire(w);
     check_backends(w);
+    frozen_check(w);
     check_clients(w);
     worker_drain(w);
     trim(w);
@@ -167,7 +164,8 @@ void worker_tick_need(struct worker *w)
                 w->counts[CLIENT_CLOSING] != 0 || !TAILQ_EMPTY(&w->backends[BACKEND_LENT]) ||
                 !TAILQ_EMPTY(&w->backends[BACKEND_CLEANING]) ||
                 !TAILQ_EMPTY(&w->backends[BACKEND_CLOSING]);
-    bool later = w->settings->any_idle_limit && w->counts[CLIENT_IDLE] != 0;
+    bool later =
+        (w->settings->any_idle_limit && w->counts[CLIENT_IDLE] != 0) || !TAILQ_EMPTY(&w->watched);
     if (!soon && !later && w->churn < CHURN_MANY)
         return;
     w->ticking = true;
@@ -298,6 +296,7 @@ struct worker *worker_create(struct world *world, uint16_t index)
         TAILQ_INIT(&w->states[i]);
     for (int i = 0; i < BACKEND_LISTS; i++)
         TAILQ_INIT(&w->backends[i]);
+    TAILQ_INIT(&w->watched);
     TAILQ_INIT(&w->ready);
     TAILQ_INIT(&w->dead_clients);
     TAILQ_INIT(&w->dead_backends);

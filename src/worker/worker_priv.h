@@ -104,6 +104,7 @@ struct client {
     struct mail mail; /* a failure on its way, or the order to fetch `coming` */
     TAILQ_ENTRY(client) link;
     TAILQ_ENTRY(client) ready_link;
+    TAILQ_ENTRY(client) watch_link;
     uint32_t magic;
     uint32_t slot; /* in worker->slots */
     struct worker *worker;
@@ -131,6 +132,8 @@ struct client {
     uint8_t door;                /* by which it came in: its protocol, protocol_at() */
     bool killing;                /* it wants another client stopped and is owed the answer */
     bool is_admin;               /* logged in as one of admin_users */
+    bool watched;                /* in worker->watched: its machine is asked for signs of life */
+    bool full;                   /* watched: it takes nothing, but is there */
     _Alignas(8) uint8_t proto[]; /* the protocol's client object */
 };
 TAILQ_HEAD(client_list, client);
@@ -151,10 +154,11 @@ struct backend {
     uint64_t id;
     uint64_t opened_wall_us;
     uint64_t lent_us;     /* the loan began */
-    uint64_t active_us;   /* last byte from its client: think time counts from here */
+    uint64_t active_us;   /* its client last sent or took a byte: think time counts from here */
     uint64_t query_us;    /* the statement under way began; 0: none */
     uint64_t deadline_us; /* CLEANING: close it then */
     int fd;
+    char *late;       /* to be taken back, for this reason, when the row under way is whole */
     uint32_t cancels; /* under way; it is not given back before they are done */
     uint8_t state;    /* enum backend_state */
     bool fetch;       /* in transit after MAIL_FETCH: the waiter was never queued */
@@ -199,6 +203,8 @@ struct settings {
     struct login_policy policy;
     uint64_t login_us, gone_us;
     uint64_t spool_bytes;
+    uint64_t dead_us;       /* lease_dead_after */
+    struct tcp_options tcp; /* of clients */
     bool log_errors, log_connections, log_disconnections, any_idle_limit;
 };
 
@@ -218,7 +224,9 @@ struct worker {
     struct settings *settings;
     struct slab clients[PROTOCOLS]; /* by door: their objects differ in size */
     struct client_list states[CLIENT_STATES];
-    struct client_list ready; /* have a loan, their bytes are still to be fed */
+    struct client_list ready;   /* have a loan, their bytes are still to be fed */
+    struct client_list watched; /* see frozen.c */
+    uint64_t look_us;           /* when they are looked at next */
     uint32_t counts[CLIENT_STATES];
     struct client **slots; /* by slot; NULL: free */
     uint32_t n_slots, free_slot;
@@ -296,10 +304,20 @@ void loan_abandon(struct client *c, bool keep_session, const char *why);
 void loan_lost(struct backend *b);
 bool loan_leave_queue(struct client *c); /* true when c may be freed at once */
 void loan_expire(struct worker *w);
+/* A waiting client is not there any more: out of the queue, with an answer for when it is. */
+void loan_give_up(struct client *c, const char *text);
 /* CancelRequest or KILL for a client of this worker. */
 void loan_cancel_client(struct client *c, int ack_fd);
 void loan_cancel(struct backend *b, int ack_fd);
 void loan_on_mail(struct worker *w, struct mail *m);
+
+/* ---- frozen.c ---- */
+/* Part of the tick: who holds or awaits a loan and isn't there any more loses it. */
+void frozen_check(struct worker *w);
+void frozen_forget(struct client *c);
+/* The client is late or frozen: what it borrowed is put right and lent on, its session stays and is
+ * told, unless it has lost more than its transaction. */
+void frozen_take_back(struct backend *b, const char *text);
 
 /* ---- kill.c ---- */
 /* The client wants another one stopped; the answer comes by mail. false: out of memory. */

@@ -147,6 +147,14 @@ static struct settings *settings_create(struct conf *conf, struct conf_report *r
     s->login_us = cs->client_login_timeout_us != 0 ? cs->client_login_timeout_us : UINT64_MAX / 2;
     s->gone_us = cs->client_gone_timeout_us;
     s->spool_bytes = cs->client_spool_bytes;
+    s->dead_us = cs->lease_dead_after_us;
+    s->tcp = (struct tcp_options){
+        .keepalive = cs->tcp_keepalive,
+        .keepidle_s = (unsigned)(cs->tcp_keepidle_us / US_PER_S),
+        .keepintvl_s = (unsigned)(cs->tcp_keepintvl_us / US_PER_S),
+        .keepcnt = (unsigned)cs->tcp_keepcnt,
+        .user_timeout_ms = (unsigned)(cs->tcp_user_timeout_us / US_PER_MS),
+    };
     s->log_errors = cs->log_pooler_errors;
     s->log_connections = cs->log_connections;
     s->log_disconnections = cs->log_disconnections;
@@ -223,18 +231,10 @@ static bool open_door(struct world *w, unsigned door, struct err *e)
 
 static bool open_listeners(struct world *w, struct err *e)
 {
-    const struct conf_settings *cs = conf_settings(w->settings->conf);
     for (unsigned door = 0; door < PROTOCOLS; door++)
         if (!open_door(w, door, e))
             return false;
-    struct tcp_options tcp = {
-        .keepalive = cs->tcp_keepalive,
-        .keepidle_s = (unsigned)(cs->tcp_keepidle_us / US_PER_S),
-        .keepintvl_s = (unsigned)(cs->tcp_keepintvl_us / US_PER_S),
-        .keepcnt = (unsigned)cs->tcp_keepcnt,
-        .user_timeout_ms = (unsigned)(cs->tcp_user_timeout_us / US_PER_MS),
-    };
-    listen_set_tcp_options(w->listen, &tcp);
+    listen_set_tcp_options(w->listen, &w->settings->tcp);
     return true;
 }
 

@@ -347,9 +347,25 @@ static void taken_back_open(struct relay *r)
     say(r, "QBEGIN|P:select 1|B:|H");
     forget(r);
     take_back(r);
-    sees(r, "E:40001 ");
+    sees(r, ""); /* nothing is owed: not before the client says more */
     say(r, "E|S|QROLLBACK");
-    sees(r, "Z:E C:ROLLBACK Z:I ");
+    sees(r, "E:40001 Z:E C:ROLLBACK Z:I ");
+}
+
+/* The Sync would have committed it. */
+static void taken_back_flushed(struct relay *r)
+{
+    say(r, "P:select 1|B:|E|H");
+    forget(r);
+    take_back(r);
+    sees(r, "");
+    say(r, "H|S");
+    sees(r, "E:40001 Z:I ");
+    say(r, "P:DISCARD ALL|B:|H");
+    forget(r);
+    take_back(r);
+    say(r, "E|E|S|S");
+    sees(r, "E:40001 Z:I Z:I ");
 }
 
 static void taken_back_in_copy(struct relay *r)
@@ -479,6 +495,7 @@ CONVERSATION(taken_back_extended)
 CONVERSATION(taken_back_bound)
 CONVERSATION(taken_back_running)
 CONVERSATION(taken_back_open)
+CONVERSATION(taken_back_flushed)
 CONVERSATION(taken_back_in_copy)
 CONVERSATION(lost_running)
 CONVERSATION(lost_open)
@@ -516,6 +533,7 @@ int main(void)
         cmocka_unit_test(test_taken_back_bound),
         cmocka_unit_test(test_taken_back_running),
         cmocka_unit_test(test_taken_back_open),
+        cmocka_unit_test(test_taken_back_flushed),
         cmocka_unit_test(test_taken_back_in_copy),
         cmocka_unit_test(test_lost_running),
         cmocka_unit_test(test_lost_open),

@@ -49,7 +49,7 @@ static bool close_statement(struct pg_client *c, const struct pg_in *m, struct p
 static void lost_over(struct pg_client *c)
 {
     c->lost = PG_LOST_NO;
-    c->lost_ending = false;
+    c->lost_ending = c->lost_open = c->lost_implicit = false;
     free(c->lost_text);
     c->lost_text = NULL;
 }
@@ -172,6 +172,14 @@ static void lost_extended(struct pg_client *c, const struct pg_in *m, struct pro
     c->skip_to_sync = true;
 }
 
+static void put_lost_ready(struct pg_client *c, struct proto_out *out)
+{
+    c->lost_open = false;
+    if (c->lost_implicit)
+        lost_over(c);
+    put_ready(out, c->lost != PG_LOST_NO ? 'E' : 'I');
+}
+
 static enum proto_verdict lost_message(struct pg_client *c, const struct pg_in *m,
                                        struct proto_out *out)
 {
@@ -179,11 +187,11 @@ static enum proto_verdict lost_message(struct pg_client *c, const struct pg_in *
     case 'Q':
         (void)lost_statement(c, (const char *)m->p + PG_HEAD_BYTES,
                              m->have > PG_HEAD_BYTES ? m->have - PG_HEAD_BYTES - 1 : 0, out);
-        put_ready(out, c->lost != PG_LOST_NO ? 'E' : 'I');
+        put_lost_ready(c, out);
         break;
     case 'F':
         (void)lost_statement(c, "", 0, out);
-        put_ready(out, 'E');
+        put_lost_ready(c, out);
         break;
     case 'P':
     case 'B':
@@ -269,7 +277,9 @@ enum proto_verdict pg_local(struct pg_client *c, const struct pg_in *m, struct p
         return PROTO_BYE;
     case 'S':
         c->skip_to_sync = false;
-        put_ready(out, c->lost != PG_LOST_NO ? 'E' : 'I');
+        if (c->lost_open && c->lost == PG_LOST_TELL)
+            (void)lost_statement(c, "", 0, out);
+        put_lost_ready(c, out);
         return PROTO_MORE;
     case 'H':
         return PROTO_MORE;

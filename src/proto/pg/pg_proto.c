@@ -35,6 +35,7 @@ static void facts(const void *pc, const void *ps, struct proto_facts *out)
     out->tx = s->status;
     out->busy = s->len != 0 && s->copy != 'G' && s->copy != 'W';
     out->open = s->open || s->copy != 0;
+    out->owed_bytes = s->skip_drop ? 0 : s->skip;
     out->pin_reason = pg_pin_name(s->pins);
     out->pin_statement = s->pins != 0 ? s->pin_statement : "";
     out->pin_since_us = s->pins != 0 ? s->pin_since_us : 0;

@@ -376,7 +376,7 @@ enum proto_verdict pg_server_feed(void *ps, void *pc, const uint8_t *in, size_t 
     enum proto_verdict v = PROTO_MORE;
     if (s->raw)
         return feed_raw(c, in, n, used, out);
-    while (pos < n) {
+    while (pos < n && !(out->whole && s->skip == 0)) {
         if (s->skip != 0) {
             size_t take = s->skip < n - pos ? (size_t)s->skip : n - pos;
             if (!s->skip_drop && c != NULL)
@@ -397,6 +397,8 @@ enum proto_verdict pg_server_feed(void *ps, void *pc, const uint8_t *in, size_t 
         if (s->len != 0 && pg_expect_head(s)->act == PG_A_FAKE)
             (void)pg_expect_fakes(s, out, c != NULL);
     }
+    if (out->whole && s->skip == 0 && v == PROTO_MORE)
+        v = PROTO_WAIT;
     *used = pos;
     return v;
 }

@@ -50,12 +50,14 @@ struct pg_client {
     uint64_t skip;   /* bytes of a large message that are still to be passed through */
     char *lost_text; /* of the 40001 error; owned, NULL unless lost */
     uint32_t statement_max_bytes;
-    uint8_t lost;         /* enum pg_lost */
-    uint8_t pool_mode;    /* enum pg_pool_mode */
-    bool skip_to_sync;    /* an error was answered without a server: skip until Sync */
-    bool drop;            /* the message being skipped goes nowhere */
-    bool started;         /* its startup settings were accepted by a server */
-    bool lost_ending;     /* the statement that ends the lost transaction was parsed */
+    uint8_t lost;       /* enum pg_lost */
+    uint8_t pool_mode;  /* enum pg_pool_mode */
+    bool skip_to_sync;  /* an error was answered without a server: skip until Sync */
+    bool drop;          /* the message being skipped goes nowhere */
+    bool started;       /* its startup settings were accepted by a server */
+    bool lost_ending;   /* the statement that ends the lost transaction was parsed */
+    bool lost_open;     /* lost between its messages and their Sync: that ends with an error, too */
+    bool lost_implicit; /* and over with that Sync: it was no transaction block */
     bool sequence_reader; /* has asked for currval() or lastval() */
     bool replication;     /* gets a connection of its own, bytes pass untouched */
 };

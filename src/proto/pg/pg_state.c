@@ -574,6 +574,13 @@ static void tell_lost(struct pg_client *c, struct pg_server *s, struct proto_out
         if (!said)
             pg_put_msg(out, &out->client, 'Z', in_block ? "E" : "I", 1);
     }
+    if (s->open && s->len == 0 && !said && !pg_heal_is_cut(s)) {
+        /* Nothing is owed, and drivers expect no error before they have said more. */
+        c->lost_open = true;
+        c->lost_implicit = !in_block;
+        c->skip_to_sync = false;
+        return;
+    }
     if (cut && !said)
         put_lost(c, out);
     if (s->skipping)
