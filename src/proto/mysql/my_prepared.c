@@ -53,11 +53,17 @@ enum proto_verdict my_on_prepare(struct my_client *c, struct my_server *s, const
         my_pass_rest(c, m, true);
         return PROTO_MORE;
     }
+    uint64_t flags = text_flags(c, text, n);
+    if ((flags & MY_DO_KILL) != 0) { /* the number would be taken for one of the server's */
+        my_put_error(out, 1, MY_ER_UNSUPPORTED_PS, "HY000",
+                     "weir: KILL can't be prepared: send it as a text");
+        return PROTO_MORE;
+    }
     if (s == NULL)
         return PROTO_LOAN;
     context(c, key, sizeof key);
     my_text_put(&s->preparing);
-    s->preparing = my_text_intern(key, text, n, text_flags(c, text, n));
+    s->preparing = my_text_intern(key, text, n, flags);
     if (s->preparing == NULL)
         return out_of_memory(out);
     if (!my_sync(c, s, out) || !my_expect_push(s, MY_R_PREPARE, MY_A_PASS, MY_COM_STMT_PREPARE))
@@ -288,7 +294,7 @@ static enum proto_verdict on_execute(struct my_client *c, struct my_server *s,
     struct my_scan scan = {.statements = 1, .no_table = (flags & MY_DO_NO_TABLE) != 0};
     if ((flags & ~MY_DO_NO_TABLE) != 0)
         my_scan(my_text_sql(stmt->text), stmt->text->text_len, my_scan_opts(c), &scan);
-    if (!my_effect_note(c, s, &scan, my_text_sql(stmt->text)))
+    if (!my_effect_note(c, s, &scan, my_text_sql(stmt->text), stmt->text->text_len))
         return PROTO_BAD;
     size_t before = out->server.bytes;
     v = send_execute(s, stmt, there, m, &e, out);

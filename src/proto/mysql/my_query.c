@@ -23,9 +23,9 @@ unsigned my_scan_opts(const struct my_client *c)
         if (strstr(e.value, "NO_BACKSLASH_ESCAPES") != NULL)
             opts |= MY_SCAN_NO_BACKSLASH;
     }
-    if (my_set_value(c, "character_set_client", &e) && my_charset_is_unsafe(e.value))
-        opts |= MY_SCAN_MULTIBYTE;
-    return opts;
+    if (my_set_value(c, "character_set_client", &e))
+        opts |= my_scan_charset(e.value);
+    return opts | (c->report != NULL ? c->report->scan_opts : 0);
 }
 
 /* ---- without a server ---------------------------------------------------------------------------
@@ -48,7 +48,7 @@ static bool is_current_schema(const struct my_client *c, const struct my_scan *s
 {
     char name[256];
     return scan->flags == MY_DO_USE && scan->n_names == 1 && c->schema != NULL &&
-           my_scan_name(text, scan->names[0].text, name, sizeof name) != 0 &&
+           my_scan_ident(text, scan->names[0].text, name, sizeof name) != 0 &&
            strcmp(name, c->schema) == 0;
 }
 
@@ -204,21 +204,21 @@ static bool is_replaced(const struct my_client *c, const struct my_server *s,
 bool my_rewrite(const struct my_client *c, const struct my_server *s, const struct my_scan *scan,
                 const char *text, size_t n, struct buf *to)
 {
-    uint32_t at = 0;
+    uint32_t at = 0, v = 0, a = 0;
     bool ok = true;
-    for (uint32_t i = 0; ok && i < scan->n_volatiles; i++) {
-        const struct my_scan_volatile *v = &scan->volatiles[i];
-        if (!is_replaced(c, s, scan, v) || v->text.at < at)
-            continue;
-        ok = buf_append(to, text + at, v->text.at - at) && put_volatile(to, c, text, v);
-        at = v->text.at + v->text.len;
-    }
-    for (uint32_t i = 0; ok && i < scan->n_assigns; i++) {
-        const struct my_scan_assign *a = &scan->assigns[i];
-        if (!a->is_virtual || a->value.at < at)
-            continue;
-        ok = buf_append(to, text + at, a->value.at - at) && buf_printf(to, "DEFAULT");
-        at = a->value.at + a->value.len;
+    while (ok && (v < scan->n_volatiles || a < scan->n_assigns)) {
+        bool set = v == scan->n_volatiles ||
+                   (a < scan->n_assigns && scan->assigns[a].value.at <= scan->volatiles[v].text.at);
+        struct my_span there = set ? scan->assigns[a].value : scan->volatiles[v].text;
+        bool wanted =
+            set ? scan->assigns[a].is_virtual : is_replaced(c, s, scan, &scan->volatiles[v]);
+        if (wanted && there.at >= at) {
+            ok = buf_append(to, text + at, there.at - at) &&
+                 (set ? buf_printf(to, "DEFAULT") : put_volatile(to, c, text, &scan->volatiles[v]));
+            at = there.at + there.len;
+        }
+        a += set;
+        v += !set;
     }
     return ok && buf_append(to, text + at, n - at);
 }
@@ -240,8 +240,13 @@ static bool needs_rewrite(const struct my_client *c, const struct my_server *s,
 static enum proto_verdict kill_command(struct my_client *c, const struct my_scan *scan,
                                        struct proto_out *out)
 {
-    c->kill_id = scan->kill_id;
-    out->kill_id = scan->kill_id <= UINT32_MAX ? (uint32_t)scan->kill_id : 0;
+    uint64_t id = scan->kill_id == MY_KILL_SELF ? c->id : scan->kill_id;
+    if (scan->statements != 1) {
+        my_put_error(out, 1, MY_ER_UNKNOWN, "HY000", "weir: KILL must be a text of its own");
+        return PROTO_MORE;
+    }
+    c->kill_id = id;
+    out->kill_id = id <= UINT32_MAX ? (uint32_t)id : 0;
     out->kill = scan->kill_query ? PROTO_KILL_QUERY : PROTO_KILL_SESSION;
     return PROTO_WAIT;
 }
@@ -270,7 +275,7 @@ enum proto_verdict my_on_query(struct my_client *c, struct my_server *s, const s
     struct my_scan scan;
     unsigned opts = my_scan_opts(c);
     my_scan(text, n, opts | (m->have < m->total ? MY_SCAN_CUT : 0), &scan);
-    if (scan.flags == MY_DO_KILL && scan.statements == 1)
+    if ((scan.flags & MY_DO_KILL) != 0)
         return kill_command(c, &scan, out);
     if (scan.flags != 0 && answer_here(c, s, &scan, text, opts, out))
         return PROTO_MORE;
@@ -282,7 +287,7 @@ enum proto_verdict my_on_query(struct my_client *c, struct my_server *s, const s
     if (s == NULL)
         return PROTO_LOAN;
     if (!my_sync(c, s, out) || (scan.statements > 1 && !my_give_insert_id(c, s, &scan, out)) ||
-        !my_effect_note(c, s, &scan, text) || !send_text(c, s, m, &scan, out) ||
+        !my_effect_note(c, s, &scan, text, n) || !send_text(c, s, m, &scan, out) ||
         !my_expect_push(s, MY_R_RESULT, MY_A_PASS, MY_COM_QUERY))
         return PROTO_BAD;
     s->owner = c->token;

@@ -4,6 +4,7 @@
 #include "config.h"
 
 #include "proto/mysql/my_report.h"
+#include "proto/mysql/my_scan.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@ struct my_report *my_report_create(const char *version, uint8_t charset, bool ma
     strncat(r->version, version, sizeof r->version - 1);
     r->charset = charset;
     r->mariadb = mariadb;
+    r->scan_opts = my_scan_server(version, mariadb);
     return r;
 }
 
@@ -60,13 +62,4 @@ const struct my_collation *my_collation_named(const char *collation)
         if (strcmp(collations[i].collation, collation) == 0)
             return &collations[i];
     return NULL;
-}
-
-bool my_charset_is_unsafe(const char *charset)
-{
-    static const char *const names[] = {"big5", "gbk", "sjis", "cp932", "gb18030"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (strcmp(names[i], charset) == 0)
-            return true;
-    return false;
 }

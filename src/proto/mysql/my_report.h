@@ -16,6 +16,7 @@ struct my_report {
     char version[64];
     uint8_t charset; /* the server's default collation, if it fits the greeting */
     bool mariadb;
+    unsigned scan_opts;   /* my_scan_server() of the version */
     struct var_set *base; /* variables of a session that has set nothing; NULL: not known */
 };
 
@@ -33,8 +34,5 @@ struct my_collation {
 /* NULL: not known. */
 const struct my_collation *my_collation_find(unsigned id);
 const struct my_collation *my_collation_named(const char *collation);
-
-/* Is the character set one whose second bytes can look like a quote or a backslash? */
-bool my_charset_is_unsafe(const char *charset);
 
 #endif

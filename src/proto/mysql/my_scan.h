@@ -14,13 +14,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* How the text is to be read. */
-#define MY_SCAN_ANSI_QUOTES  1u /* sql_mode: "x" is a name */
-#define MY_SCAN_NO_BACKSLASH 2u /* sql_mode: a backslash is a character */
-#define MY_SCAN_MULTIBYTE                                                                          \
-    4u                 /* gbk, sjis, big5, gb18030: the byte after a lead byte is no quote         \
-                        */
-#define MY_SCAN_CUT 8u /* the text is only the beginning of it */
+/* How the text is to be read: flags, what my_scan_charset() says of character_set_client, and what
+ * my_scan_server() says of who is to execute it. */
+#define MY_SCAN_ANSI_QUOTES    1u /* sql_mode: "x" is a name */
+#define MY_SCAN_NO_BACKSLASH   2u /* sql_mode: a backslash is a character */
+#define MY_SCAN_CUT            4u /* the text is only the beginning of it */
+#define MY_SCAN_SKIP_VERSIONED 8u /* my_scan's own: what depends on a version is not executed */
+#define MY_SCAN_MARIADB        128u
+#define MY_SCAN_CHARSET_SHIFT  4u /* three bits: enum my_charset */
+#define MY_SCAN_VERSION_SHIFT  8u /* 101119 is 10.11.19; 0: not known */
+
+enum my_charset {
+    MY_CHARSET_PLAIN, /* utf8mb4, ascii, ... */
+    MY_CHARSET_BYTES, /* one byte a character */
+    MY_CHARSET_SPACE_A0,
+    MY_CHARSET_SPACE_FF, /* of these, one is white space */
+    MY_CHARSET_GBK,      /* from here on a second byte can look like a quote or a backslash */
+    MY_CHARSET_BIG5,
+    MY_CHARSET_SJIS,
+};
 
 /* What a statement does. */
 #define MY_DO_SET           (UINT64_C(1) << 0)  /* SET of variables, understood: see assign[] */
@@ -47,7 +59,7 @@
 #define MY_DO_SET_INSERT_ID (UINT64_C(1) << 19) /* LAST_INSERT_ID(expression) */
 #define MY_DO_USE           (UINT64_C(1) << 20) /* USE: names[] */
 #define MY_DO_CALL          (UINT64_C(1) << 21) /* may do anything */
-#define MY_DO_KILL          (UINT64_C(1) << 22)
+#define MY_DO_KILL          (UINT64_C(1) << 22) /* see kill_id */
 #define MY_DO_BEGIN         (UINT64_C(1) << 23)
 #define MY_DO_COMMIT        (UINT64_C(1) << 24) /* alone, without CHAIN or RELEASE */
 #define MY_DO_ROLLBACK      (UINT64_C(1) << 25) /* the whole transaction, likewise */
@@ -60,11 +72,14 @@
 #define MY_DO_XA             (UINT64_C(1) << 30)
 #define MY_DO_READ_USER_VAR  (UINT64_C(1) << 31)
 #define MY_DO_FLUSH          (UINT64_C(1) << 32)
+#define MY_DO_DEADLINE       (UINT64_C(1) << 33) /* SET weir.deadline */
 #define MY_DO_SHOW_ERRORS    (UINT64_C(1) << 34) /* of these the errors only */
 #define MY_DO_COUNT_WARNINGS (UINT64_C(1) << 35) /* reads @@warning_count or @@error_count */
-#define MY_DO_NO_TABLE       (UINT64_C(1) << 38) /* of a prepared text: my_scan.no_table */
-#define MY_DO_PAST           (UINT64_C(1) << 37) /* of a prepared text: it has volatiles */
-#define MY_DO_DEADLINE       (UINT64_C(1) << 33) /* SET weir.deadline */
+#define MY_DO_PAST           (UINT64_C(1) << 36) /* of a prepared text: it has volatiles */
+#define MY_DO_NO_TABLE       (UINT64_C(1) << 37) /* of a prepared text: my_scan.no_table */
+
+/* A text that can't be read for sure, or is not all there, may do what pins. */
+#define MY_DO_ANYTHING (MY_DO_CALL | MY_DO_TOO_MUCH | MY_DO_LOCK | MY_DO_USER_VAR)
 
 /* What may pin, or must be noted when the statement has succeeded. */
 #define MY_DO_PINS                                                                                 \
@@ -90,7 +105,7 @@ struct my_span {
 struct my_scan_volatile {
     struct my_span text;
     uint8_t kind; /* enum my_volatile */
-    bool item;    /* a whole column of a SELECT without a name of its own */
+    bool item;    /* a whole column without a name of its own, of the SELECT that gives names */
     bool whole;   /* SHOW COUNT(*) WARNINGS: the text is the whole statement */
 };
 
@@ -110,6 +125,10 @@ struct my_scan_name {
     uint64_t what;       /* which MY_DO_ it belongs to */
 };
 
+/* kill_id of what is no plain number: nobody has it, but for the session's own. */
+#define MY_KILL_OTHER UINT64_MAX
+#define MY_KILL_SELF  (UINT64_MAX - 1) /* KILL CONNECTION_ID() */
+
 #define MY_SCAN_NAMES     8
 #define MY_SCAN_ASSIGNS   16
 #define MY_SCAN_VOLATILES 8
@@ -122,17 +141,24 @@ struct my_scan {
     uint32_t limit_from, limit; /* of SHOW WARNINGS */
     bool kill_query;            /* KILL QUERY */
     bool alone;                 /* nothing but SELECT and one volatile */
-    bool no_table;              /* of a kind that reads no table */
+    bool no_table;              /* of kinds that read no table */
     uint32_t deadline_ms;       /* of a comment or SET weir.deadline; 0: none */
     struct my_scan_name names[MY_SCAN_NAMES];
     struct my_scan_assign assigns[MY_SCAN_ASSIGNS];
     struct my_scan_volatile volatiles[MY_SCAN_VOLATILES];
 };
 
+/* Read a text of n bytes, which need not end with a NUL. Everything in `out` is filled in, arrays
+ * up to their counts. */
 void my_scan(const char *text, size_t n, unsigned opts, struct my_scan *out);
 
-/* A name as the server would compare it: unquoted, of ASCII letters the lower case; `to` has room
- * for `room` bytes with its NUL. 0: too long. */
+/* Options by the name of a character set, and by a server's version as it reports it. */
+unsigned my_scan_charset(const char *charset);
+unsigned my_scan_server(const char *version, bool mariadb);
+
+/* A name without quotes and white space, as it is written or with ASCII letters in lower case; `to`
+ * has room for `room` bytes with its NUL. 0: empty or too long. */
+size_t my_scan_ident(const char *text, struct my_span span, char *to, size_t room);
 size_t my_scan_name(const char *text, struct my_span span, char *to, size_t room);
 
 /* The value of a literal: unquoted and unescaped. false: not a plain literal or too long. */

@@ -280,7 +280,7 @@ void my_track(struct my_client *c, struct my_server *s, struct my_view block);
 size_t my_track_filter(struct my_view block, uint8_t *to, size_t room);
 /* Remember what the statement under way will have done. false: out of memory. */
 bool my_effect_note(struct my_client *c, struct my_server *s, const struct my_scan *scan,
-                    const char *text);
+                    const char *text, size_t n);
 /* The client's command is over. */
 void my_effect_end(struct my_client *c, struct my_server *s);
 void my_effect_drop(struct my_server *s);

@@ -350,15 +350,17 @@ void my_held_forget(struct my_server *s, uint32_t pin)
     s->pins &= ~pin;
 }
 
-/* Tables are named with their schema, so that another's of the same name frees nothing. */
+/* Tables are named with their schema and as they are spelled, so that another's of the same name
+ * frees nothing: on most servers T and t are two. */
 static bool note_name(struct my_client *c, struct my_server *s, const struct my_scan_name *n,
                       const char *text)
 {
     char name[520], full[800];
     const char *use = name;
-    if (my_scan_name(text, n->text, name, sizeof name) == 0)
+    bool table = pin_of(n->what) == MY_PIN_TEMP;
+    if ((table ? my_scan_ident : my_scan_name)(text, n->text, name, sizeof name) == 0)
         return false;
-    if (pin_of(n->what) == MY_PIN_TEMP && strchr(name, '.') == NULL) {
+    if (table && strchr(name, '.') == NULL) {
         const char *schema = c->schema != NULL ? c->schema : s->home;
         snprintf(full, sizeof full, "%.255s.%s", schema, name);
         use = full;
@@ -368,7 +370,7 @@ static bool note_name(struct my_client *c, struct my_server *s, const struct my_
 }
 
 bool my_effect_note(struct my_client *c, struct my_server *s, const struct my_scan *scan,
-                    const char *text)
+                    const char *text, size_t n)
 {
     s->flags = scan->flags;
     s->several = scan->statements > 1;
@@ -378,8 +380,10 @@ bool my_effect_note(struct my_client *c, struct my_server *s, const struct my_sc
     buf_release(&s->pending);
     if ((scan->flags & (MY_DO_PINS | MY_DO_CALL)) == 0)
         return true;
-    s->statement[0] = '\0';
-    strncat(s->statement, text, sizeof s->statement - 1);
+    if (n >= sizeof s->statement)
+        n = sizeof s->statement - 1;
+    memcpy(s->statement, text, n);
+    s->statement[n] = '\0';
     for (uint32_t i = 0; i < scan->n_names; i++)
         if (pin_of(scan->names[i].what) != 0 && !note_name(c, s, &scan->names[i], text))
             s->flags |= MY_DO_TOO_MUCH;
