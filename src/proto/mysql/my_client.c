@@ -134,7 +134,7 @@ static enum proto_verdict command(struct my_client *c, struct my_server *s, cons
     case MY_COM_DEBUG:
         return pass(c, s, m, MY_R_EOF, out);
     case MY_COM_CHANGE_USER:
-        return refuse("COM_CHANGE_USER is not served yet: open a new connection", out);
+        return PROTO_LOGIN;
     case MY_COM_BINLOG_DUMP:
     case MY_COM_BINLOG_DUMP_GTID:
     case MY_COM_TABLE_DUMP:
@@ -266,7 +266,7 @@ enum proto_verdict my_client_feed(void *pc, void *ps, const uint8_t *in, size_t 
             pos += m.have;
             break;
         }
-        if (v == PROTO_LOAN || v == PROTO_WAIT) {
+        if (v == PROTO_LOAN || v == PROTO_WAIT || v == PROTO_LOGIN) {
             c->skip = 0;
             c->more = c->drop = false;
             break;

@@ -41,13 +41,27 @@ void my_sha256(const void *p, size_t n, uint8_t out[MY_SHA256_BYTES])
     digest(EVP_sha256(), p, n, NULL, 0, out);
 }
 
-bool my_salt(uint8_t salt[SALT])
+static pthread_once_t salt_once = PTHREAD_ONCE_INIT;
+static uint8_t salt_key[MY_SHA256_BYTES];
+static bool salt_ready;
+
+static void salt_make_key(void)
 {
-    if (RAND_bytes(salt, SALT) != 1)
-        return false;
+    salt_ready = RAND_bytes(salt_key, sizeof salt_key) == 1;
+}
+
+bool my_salt_number(uint64_t *number)
+{
+    (void)pthread_once(&salt_once, salt_make_key);
+    return salt_ready && RAND_bytes((unsigned char *)number, sizeof *number) == 1;
+}
+
+void my_salt(uint64_t number, uint8_t salt[SALT])
+{
+    uint8_t raw[MY_SHA256_BYTES];
+    digest(EVP_sha256(), salt_key, sizeof salt_key, &number, sizeof number, raw);
     for (size_t i = 0; i < SALT; i++)
-        salt[i] = (uint8_t)('!' + salt[i] % ('~' - '!' + 1));
-    return true;
+        salt[i] = (uint8_t)('!' + raw[i] % ('~' - '!' + 1));
 }
 
 static void xor_into(uint8_t *out, const uint8_t *a, const uint8_t *b, size_t n)

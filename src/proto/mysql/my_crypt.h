@@ -24,8 +24,12 @@
 void my_sha1(const void *p, size_t n, uint8_t out[MY_SHA1_BYTES]);
 void my_sha256(const void *p, size_t n, uint8_t out[MY_SHA256_BYTES]);
 
-/* Salt bytes that no client stumbles over: printable, no space. false: no random numbers. */
-bool my_salt(uint8_t salt[20]);
+/* A number for a connection, from which its salt is made whenever it is needed: COM_CHANGE_USER may
+ * come hours after the greeting. false: no random numbers. */
+bool my_salt_number(uint64_t *number);
+/* Its salt, which nobody outside of this process can foresee, in bytes that no client stumbles
+ * over: printable, no space. */
+void my_salt(uint64_t number, uint8_t salt[20]);
 
 /* The answer to `salt` of who knows `hash` = SHA1(pw). */
 void my_native_answer(const uint8_t hash[MY_SHA1_BYTES], const uint8_t salt[20],

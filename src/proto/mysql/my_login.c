@@ -109,9 +109,27 @@ static bool login_greet(void *login, const struct login_greeting *g, struct buf 
         .status = MY_ST_AUTOCOMMIT,
         .salt = l->salt,
     };
-    l->greeted = my_salt(l->salt) && my_greeting_put(out, &greeting);
+    if (!my_salt_number(&l->salt_number))
+        return false;
+    my_salt(l->salt_number, l->salt);
     l->seq = 1;
+    l->greeted = my_greeting_put(out, &greeting);
     return l->greeted;
+}
+
+/* COM_CHANGE_USER: what was said of the client itself at its first login holds on. */
+static void login_again(void *login, const void *pc, bool local, bool tls)
+{
+    struct my_login *l = login;
+    const struct my_client *c = pc;
+    l->local = local;
+    l->tls = tls;
+    l->again = l->greeted = true;
+    l->caps = c->caps;
+    l->charset = UTF8MB4_DEFAULT;
+    l->salt_number = c->salt_number;
+    my_salt(l->salt_number, l->salt);
+    l->announced = c->report != NULL && c->report->mariadb ? MY_AUTH_NATIVE : MY_AUTH_SHA2;
 }
 
 /* ---- who it is ---- */
@@ -190,11 +208,22 @@ static bool keep_names(struct my_login *l, const struct my_hello *h)
     return true;
 }
 
+static enum my_hello_fault parse(const struct my_login *l, const uint8_t *payload, size_t n,
+                                 struct my_hello *h)
+{
+    if (!l->again)
+        return my_hello_parse(payload, n, l->offered, h);
+    enum my_hello_fault fault = my_change_user_parse(payload, n, l->caps, h);
+    if (h->charset == 0)
+        h->charset = l->charset; /* left out by old clients: as before */
+    return fault;
+}
+
 static enum login_step on_hello(struct my_login *l, const uint8_t *payload, size_t n,
                                 struct buf *out)
 {
     struct my_hello h;
-    switch (my_hello_parse(payload, n, l->offered, &h)) {
+    switch (parse(l, payload, n, &h)) {
     case MY_HELLO_OK:
         break;
     case MY_HELLO_BAD:
@@ -323,7 +352,9 @@ static bool login_finish(void *login, void *pc, const struct login_welcome *w, s
         .caps = l->caps,
         .prepared_limit = w->prepared_limit,
         .pool_mode = w->pool_mode,
+        .application_name = l->asked.application_name,
         .charset = l->charset,
+        .salt_number = l->salt_number,
         .report = w->report,
     };
     return my_client_init(pc, &start) && my_login_welcome(l, out);
@@ -372,6 +403,7 @@ const struct login_ops my_login_ops = {
     .create = login_create,
     .destroy = login_destroy,
     .greet = login_greet,
+    .again = login_again,
     .feed = login_feed,
     .on_tls = login_on_tls,
     .on_secret = login_on_secret,

@@ -7,7 +7,8 @@
  *   *HEX          compared                 long exchange, on a safe way      on a safe way
  *   $A$005$       --                       long exchange, short when cached  on a safe way
  *
- * A client that began with a plugin that doesn't serve is asked for another, once. Users who don't
+ * A client that began with a plugin that doesn't serve is asked for another, once; with the same
+ * salt, as libmariadb goes on with the first one when it changes its user. Users who don't
  * exist are led through the exchange of one of those who do, and fail at its end.
  * Safe ways are TLS and a Unix socket; elsewhere the long exchange is encrypted with weir's RSA
  * key.
@@ -220,7 +221,7 @@ static enum login_step switch_to(struct my_login *l, enum my_auth auth, struct b
 {
     l->asked_for = (uint8_t)auth;
     l->stage = MY_LOGIN_SWITCH;
-    if (!my_salt(l->salt) || !my_switch_put(out, l->seq++, plugins[auth], l->salt))
+    if (!my_switch_put(out, l->seq++, plugins[auth], l->salt))
         return no_memory(l, out);
     return LOGIN_MORE;
 }
@@ -241,8 +242,9 @@ static enum login_step judge_hello(struct my_login *l, struct buf *out)
     enum my_auth auth = auth_of(l);
     if (auth == MY_AUTH_CLEAR && serves(l, auth) && l->answer_n != 0)
         return on_password(l, l->answer, l->answer_n, out);
-    /* A client whose own plugin is not the greeting's may have kept its answer back. */
-    if (serves(l, auth) && (auth == l->announced || l->answer_n != 0))
+    /* A client whose own plugin is not the greeting's may have kept its answer back; so may one
+     * that changes its user. */
+    if (serves(l, auth) && ((auth == l->announced && !l->again) || l->answer_n != 0))
         return judge(l, auth, out);
     if ((l->caps & MY_CAP_PLUGIN_AUTH) == 0)
         return deny(l, "the client knows no plugin that serves for the stored secret", out);

@@ -31,6 +31,7 @@ struct my_login {
     char *password;     /* as the client gave it away; wiped */
     char *refuse;       /* said when the proof was right */
     struct login_proof proof;
+    uint64_t salt_number;
     uint32_t offered, caps;
     uint16_t charset;
     uint8_t stage;     /* enum my_login_stage */
@@ -38,6 +39,7 @@ struct my_login {
     uint8_t asked_for; /* enum my_auth; of the AuthSwitchRequest */
     uint8_t kind;      /* enum my_secret_kind; real or pretended */
     uint8_t seq;       /* of the next packet, whoever sends it */
+    bool again;        /* COM_CHANGE_USER: what the client answered is to an old salt */
     bool greeted, local, tls, has_cn;
     char refuse_code[6];
     uint8_t salt[MY_SALT_BYTES];

@@ -27,12 +27,23 @@ static bool first_vars(struct my_client *c, const struct my_client_start *start)
            with(&c->start, "collation_connection", col->collation);
 }
 
+/* Interned, as the clients of one application are many. */
+static bool name_application(struct my_client *c, const char *name)
+{
+    if (name == NULL || name[0] == '\0')
+        return true;
+    c->named = vars_empty();
+    return vars_take(&c->named,
+                     vars_with(c->named, "application_name", 16, VAR_REPORT, name, strlen(name)));
+}
+
 bool my_client_init(struct my_client *c, const struct my_client_start *start)
 {
     static _Atomic uint64_t tokens;
     memset(c, 0, sizeof *c);
     c->magic = MY_CLIENT_MAGIC;
     c->id = start->id;
+    c->salt_number = start->salt_number;
     c->token = atomic_fetch_add(&tokens, 1) + 1;
     c->caps = start->caps;
     c->prepared_limit = start->prepared_limit;
@@ -45,7 +56,7 @@ bool my_client_init(struct my_client *c, const struct my_client_start *start)
     if (c->start == NULL || !first_vars(c, start))
         return false;
     c->vars = vars_get(c->start);
-    return true;
+    return name_application(c, start->application_name);
 }
 
 bool my_server_init(struct my_server *s, const struct my_server_start *start)
@@ -75,6 +86,8 @@ static void facts(const void *pc, const void *ps, struct proto_facts *out)
     const struct my_server *s = ps;
     memset(out, 0, sizeof *out);
     out->application_name = "";
+    if (c != NULL && c->named != NULL && var_set_count(c->named) != 0)
+        out->application_name = var_set_at(c->named, 0).value;
     out->pin_reason = out->pin_statement = "";
     out->tx = 'I';
     if (c != NULL)
@@ -96,6 +109,7 @@ static void client_fini(void *pc)
     struct my_client *c = pc;
     vars_put(&c->vars);
     vars_put(&c->start);
+    vars_put(&c->named);
     my_report_put(&c->report);
     my_stmts_clear(&c->stmts);
     free(c->schema);

@@ -51,9 +51,9 @@ static uint8_t mock_key[MY_SHA256_BYTES];
 static void mock_make(void)
 {
     /* Not knowing it, a stranger can't compute which kind a user would pretend to have. */
-    uint8_t salt[20];
-    if (my_salt(salt))
-        my_sha256(salt, sizeof salt, mock_key);
+    uint64_t number[2];
+    if (my_salt_number(&number[0]) && my_salt_number(&number[1]))
+        my_sha256(number, sizeof number, mock_key);
 }
 
 enum my_secret_kind my_secret_mock_kind(const char *user)

@@ -42,13 +42,15 @@ enum my_lost {
 
 struct my_client {
     uint32_t magic;
-    uint32_t id;    /* what it was greeted with; weir's own */
-    uint64_t token; /* names it among all clients that ever were */
-    uint32_t caps;  /* asked for and offered */
+    uint32_t id;          /* what it was greeted with; weir's own */
+    uint64_t token;       /* names it among all clients that ever were */
+    uint64_t salt_number; /* of its greeting, for COM_CHANGE_USER */
+    uint32_t caps;        /* asked for and offered */
     uint32_t prepared_limit;
     struct var_set *vars;     /* what the session has set; never NULL */
     struct var_set *start;    /* what it began with: COM_RESET_CONNECTION goes back there */
     struct my_report *report; /* may be NULL */
+    struct var_set *named;    /* its application_name; NULL: it gave none */
     char *schema;             /* NULL: the one that its database entry names */
     struct my_stmts *stmts;
     uint8_t *warnings;   /* SHOW WARNINGS as packets, or NULL: none, or not known */
@@ -206,6 +208,8 @@ struct my_server {
 struct my_client_start {
     uint32_t id, caps, prepared_limit;
     int pool_mode;
+    uint64_t salt_number; /* see my_salt() */
+    const char *application_name;
     unsigned charset;         /* of the handshake */
     struct my_report *report; /* or NULL; a reference is taken */
 };
