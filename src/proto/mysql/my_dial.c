@@ -3,8 +3,10 @@
  */
 #include "config.h"
 
+#include "base/clock.h"
 #include "proto/mysql/my_ask.h"
 #include "proto/mysql/my_dial_priv.h"
+#include "proto/mysql/my_proto.h"
 #include "proto/mysql/my_secret.h"
 #include "proto/mysql/my_session.h"
 
@@ -109,11 +111,15 @@ static void close_socket(struct my_dial *d)
     if (d->fd >= 0)
         close(d->fd);
     d->fd = -1;
+    if (d->out.data != NULL) /* a password may have gone this way */
+        explicit_bzero(d->out.data, d->out.cap);
     buf_release(&d->in);
     buf_release(&d->out);
     buf_release(&d->rows);
     vars_put(&d->base);
-    d->greeted = d->switched = d->wants_key = d->next_host = false;
+    d->switched = d->wants_key = d->gave_all = d->next_host = false;
+    d->running_connect_query = false;
+    d->seq = 0;
     d->packets = d->ends = d->columns = 0;
 }
 
@@ -407,6 +413,7 @@ enum dial_step my_dial_poll(struct my_dial *d)
 
 bool my_dial_wait(struct my_dial *d, int timeout_ms, struct err *e)
 {
+    const uint64_t end_us = clock_now_us() + (uint64_t)timeout_ms * US_PER_MS;
     for (;;) {
         enum dial_step step = my_dial_poll(d);
         if (step == DIAL_DONE)
@@ -415,10 +422,14 @@ bool my_dial_wait(struct my_dial *d, int timeout_ms, struct err *e)
             err_set(e, "%s", d->text);
             return false;
         }
-        struct pollfd p = {.fd = d->fd, .events = step == DIAL_WRITE ? POLLOUT : POLLIN};
-        int n = poll(&p, 1, timeout_ms);
-        if (n == 0 || (n < 0 && errno != EINTR)) {
+        uint64_t now_us = clock_now_us();
+        if (now_us >= end_us) {
             err_set(e, "the server does not answer");
+            return false;
+        }
+        struct pollfd p = {.fd = d->fd, .events = step == DIAL_WRITE ? POLLOUT : POLLIN};
+        if (poll(&p, 1, (int)((end_us - now_us) / US_PER_MS) + 1) < 0 && errno != EINTR) {
+            err_set(e, "could not wait for the server: %s", strerror(errno));
             return false;
         }
     }
@@ -477,6 +488,8 @@ static bool op_adopt(void **dial, void *ps, int *fd, struct ssl_st **ssl)
     *fd = d->fd;
     *ssl = d->ssl;
     bool ok = my_server_init(ps, &start);
+    if (!ok)
+        my_proto_ops.server_fini(ps);
     d->fd = -1;
     d->ssl = NULL;
     d->origin = NULL;

@@ -56,14 +56,15 @@ struct my_dial {
     uint32_t server_caps, caps;
     char version[64];
     uint8_t charset;
-    bool mariadb, greeted, switched, wants_key;
+    bool mariadb, switched, wants_key;
+    bool gave_all; /* the password itself: once is enough */
     unsigned packets;
     struct var_set *base;
     /* an answer: whole rows as packets */
     struct buf rows;
     unsigned ends; /* EOFs of it so far */
     unsigned columns;
-    bool connect_query_sent;
+    bool running_connect_query;
     char refused[256]; /* a question's error */
     /* after FAILED */
     enum dial_failure why;

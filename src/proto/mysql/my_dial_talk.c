@@ -82,14 +82,25 @@ static enum dial_failure kind_of(unsigned code)
     case 1129:
     case 1130:
     case 1251:
+    case 1524: /* its plugin is not loaded there */
     case 1698:
     case 1820:
+    case 1862: /* the password has expired */
     case 3118:
+    case 3159: /* TLS is wanted */
     case 4151:
         return DIAL_FAIL_REFUSED;
     default:
         return DIAL_FAIL_REACH;
     }
+}
+
+static bool is_sqlstate(const uint8_t *p)
+{
+    for (size_t i = 0; i < 5; i++)
+        if ((p[i] < '0' || p[i] > '9') && (p[i] < 'A' || p[i] > 'Z'))
+            return false;
+    return true;
 }
 
 static unsigned read_error(const uint8_t *p, size_t n, char state[6], char *text, size_t room)
@@ -98,7 +109,8 @@ static unsigned read_error(const uint8_t *p, size_t n, char state[6], char *text
     unsigned code = (unsigned)my_read_int(&r, 2);
     memcpy(state, code == 1040 ? "08004" : "HY000", 6);
     if (my_left(&r) >= 6 && *r.p == '#') {
-        memcpy(state, r.p + 1, 5);
+        if (is_sqlstate(r.p + 1))
+            memcpy(state, r.p + 1, 5);
         r.p += 6;
     }
     struct my_view v = my_read_rest(&r);
@@ -106,6 +118,8 @@ static unsigned read_error(const uint8_t *p, size_t n, char state[6], char *text
     if (len != 0)
         memcpy(text, v.p, len);
     text[len] = '\0';
+    if (len == 0)
+        snprintf(text, room, "error %u", code);
     return code;
 }
 
@@ -116,7 +130,9 @@ static enum dial_step on_error(struct my_dial *d, const uint8_t *p, size_t n)
         return nonsense(d, "a short error");
     unsigned code = read_error(p, n, state, text, sizeof text);
     if (d->state == MY_D_QUERY) {
-        snprintf(d->refused, sizeof d->refused, "%s", text[0] != '\0' ? text : "refused");
+        if (d->running_connect_query)
+            log_warn(NULL, "connect_query failed: %s", text);
+        snprintf(d->refused, sizeof d->refused, "%s", text);
         d->state = MY_D_DONE;
         return DIAL_DONE;
     }
@@ -192,8 +208,6 @@ static enum dial_step on_greeting(struct my_dial *d, const uint8_t *p, size_t n)
         d->caps |= MY_CAP_CONNECT_WITH_DB & d->server_caps;
     if (my_dial_param(d->origin, "client_found_rows")[0] == '1')
         d->caps |= MY_CAP_FOUND_ROWS;
-    d->greeted = true;
-    d->seq = 1;
     if (d->mode == DIAL_SSL_DISABLE || d->local)
         return my_dial_answer(d);
     if ((d->server_caps & MY_CAP_SSL) == 0) {
@@ -380,6 +394,9 @@ static enum dial_step full_login(struct my_dial *d)
 {
     static const uint8_t ask[] = {2};
     const char *pw = my_dial_param(d->origin, "password");
+    if (d->gave_all)
+        return nonsense(d, "it wants the password a second time");
+    d->gave_all = true;
     if (pw[0] == '\0')
         return my_dial_fail(d, DIAL_FAIL_REFUSED, "28000",
                             "the server wants the password itself, and only its hash is known");
@@ -447,12 +464,13 @@ static bool take_base(struct my_dial *d)
 static enum dial_step finish(struct my_dial *d)
 {
     const char *sql = my_dial_param(d->origin, "connect_query");
-    if (sql[0] == '\0' || d->connect_query_sent) {
+    if (sql[0] == '\0') {
         d->state = MY_D_DONE;
         return DIAL_DONE;
     }
-    d->connect_query_sent = true;
-    return my_dial_query(d, sql) ? DIAL_WRITE : no_memory(d);
+    bool ok = my_dial_query(d, sql);
+    d->running_connect_query = true;
+    return ok ? DIAL_WRITE : no_memory(d);
 }
 
 bool my_dial_query(struct my_dial *d, const char *sql)
@@ -461,13 +479,21 @@ bool my_dial_query(struct my_dial *d, const char *sql)
     d->packets = 0;
     d->ends = d->columns = 0;
     d->refused[0] = '\0';
+    d->running_connect_query = false;
     buf_release(&d->rows);
     return send_query(d, sql);
 }
 
-/* The end of an answer. */
-static enum dial_step answered(struct my_dial *d)
+/* The end of an answer, with the server's status. */
+static enum dial_step answered(struct my_dial *d, unsigned status)
 {
+    if ((status & MY_ST_MORE_RESULTS) != 0) {
+        d->columns = d->ends = 0;
+        return DIAL_DONE;
+    }
+    if (d->running_connect_query && (status & MY_ST_IN_TRANS) != 0)
+        return my_dial_fail(d, DIAL_FAIL_REFUSED, "25000",
+                            "connect_query leaves a transaction open");
     if (d->state == MY_D_BASE) {
         bool ok = take_base(d);
         buf_release(&d->rows);
@@ -477,24 +503,37 @@ static enum dial_step answered(struct my_dial *d)
     return DIAL_DONE;
 }
 
+/* The first packet of an answer: an OK, or the number of its columns. */
+static enum dial_step on_answer_head(struct my_dial *d, const uint8_t *p, size_t n)
+{
+    struct my_ok ok;
+    if (p[0] == 0xfb)
+        return my_dial_fail(d, DIAL_FAIL_REFUSED, "0A000", "the server asks for a file");
+    if (p[0] != 0x00) {
+        d->columns = 1;
+        return DIAL_DONE;
+    }
+    if (!my_read_ok(p, n, (d->caps & MY_CAP_SESSION_TRACK) != 0, &ok))
+        return nonsense(d, "an OK that is none");
+    if (d->state == MY_D_SETUP && (ok.status & MY_ST_MORE_RESULTS) == 0) {
+        d->state = MY_D_BASE;
+        return DIAL_DONE;
+    }
+    return answered(d, ok.status);
+}
+
 /* A packet of a text result, or an OK. */
 static enum dial_step on_answer(struct my_dial *d, const uint8_t *p, size_t n)
 {
     if (p[0] == 0xff)
         return on_error(d, p, n);
-    if (d->columns == 0) {
-        if (p[0] == 0x00) {
-            if (d->state != MY_D_SETUP)
-                return answered(d);
-            d->state = MY_D_BASE;
-            d->ends = 0;
-            return DIAL_DONE;
-        }
-        d->columns = 1;
-        return DIAL_DONE;
+    if (d->columns == 0)
+        return on_answer_head(d, p, n);
+    if (n < 9 && p[0] == 0xfe) {
+        if (n != 5)
+            return nonsense(d, "an EOF that is none");
+        return ++d->ends == 2 ? answered(d, my_get16(p + 3)) : DIAL_DONE;
     }
-    if (n < 9 && p[0] == 0xfe)
-        return ++d->ends == 2 ? answered(d) : DIAL_DONE;
     if (d->ends == 1 && (buf_len(&d->rows) > PACKET_MAX || !my_put_packet(&d->rows, 0, p, n)))
         return nonsense(d, "an endless answer");
     return DIAL_DONE;
@@ -534,6 +573,12 @@ static enum dial_step one(struct my_dial *d, const uint8_t *p, size_t n)
     return nonsense(d, "words that nobody asked for");
 }
 
+/* Errors that end a connection come with any number. */
+static bool in_order(const struct my_dial *d, const uint8_t *p)
+{
+    return d->state > MY_D_AUTH || p[3] == d->seq || p[MY_HEAD_BYTES] == 0xff;
+}
+
 enum dial_step my_dial_talk(struct my_dial *d)
 {
     for (;;) {
@@ -541,16 +586,22 @@ enum dial_step my_dial_talk(struct my_dial *d)
             return DIAL_READ;
         uint8_t *p = buf_head(&d->in);
         uint32_t len = my_get24(p);
-        if (len == 0 || len > PACKET_MAX || ++d->packets > PACKETS_MAX)
-            return nonsense(d, "a packet of unlikely length, or too many");
+        if (len == 0 || len > PACKET_MAX)
+            return nonsense(d, "a packet of unlikely length");
         if (buf_len(&d->in) < MY_HEAD_BYTES + (size_t)len)
             return DIAL_READ;
+        if (++d->packets > PACKETS_MAX)
+            return nonsense(d, "too many packets");
+        if (!in_order(d, p))
+            return nonsense(d, "packets out of order");
         if (d->state <= MY_D_AUTH)
             d->seq = (uint8_t)(p[3] + 1);
         enum dial_step step = one(d, p + MY_HEAD_BYTES, len);
         if (d->state == MY_D_FAILED)
             return DIAL_FAILED;
         buf_consume(&d->in, MY_HEAD_BYTES + (size_t)len);
+        if (d->state == MY_D_DONE && buf_len(&d->in) != 0)
+            return nonsense(d, "words that nobody asked for");
         if (step != DIAL_DONE || d->state == MY_D_DONE)
             return step;
     }
