@@ -39,20 +39,21 @@ static uint32_t check_conns(const struct core_pool *p, const struct core_conn_li
     return n;
 }
 
-static uint32_t check_waiters(const struct core_pool *p, uint32_t worker, uint32_t *timed)
+static uint32_t check_waiters(const struct core_pool *p, uint32_t *timed)
 {
-    const struct core_heap *h = &p->server->deadline[worker];
     uint32_t n = 0;
     const struct core_waiter *w;
 
-    TAILQ_FOREACH(w, &p->desk[worker].waiters, link)
+    TAILQ_FOREACH(w, &p->waiters, link)
     {
-        HOLDS(w->pool == p && w->state == WAITER_QUEUED && w->worker == worker && w->conn == NULL);
+        const struct core_heap *h = &p->server->deadline[w->worker];
+        HOLDS(w->pool == p && w->state == WAITER_QUEUED && w->conn == NULL);
+        HOLDS(w->who.line->pool == p && w->who.line->n > 0);
         if (w->deadline_us != CORE_NEVER) {
             HOLDS(w->deadline_at > 0 && w->deadline_at <= h->n);
             HOLDS(h->slot[w->deadline_at - 1].key == w->deadline_us);
             HOLDS(h->slot[w->deadline_at - 1].at == &w->deadline_at);
-            timed[worker]++;
+            timed[w->worker]++;
         }
         n++;
     }
@@ -61,23 +62,22 @@ static uint32_t check_waiters(const struct core_pool *p, uint32_t worker, uint32
 
 static void check_pool(const struct core_pool *p, uint32_t *timed)
 {
-    uint32_t idle = 0, waiting = 0;
+    uint32_t idle = 0;
 
     HOLDS(p->magic == CORE_MAGIC_POOL);
     for (uint32_t i = 0; i < p->server->workers; i++) {
         uint32_t here = check_conns(p, &p->desk[i].idle, CONN_IDLE, i);
         HOLDS((here > 0) == ((p->idle_mask >> i & 1) != 0));
         idle += here;
-        here = check_waiters(p, i, timed);
-        HOLDS((here > 0) == ((p->waiting_mask >> i & 1) != 0));
-        waiting += here;
     }
-    HOLDS(idle == p->n[CONN_IDLE] && waiting == p->waiting);
+    uint32_t waiting = check_waiters(p, timed);
+    HOLDS(idle == p->n[CONN_IDLE] && waiting == p->waiting && p->eligible <= waiting);
+    HOLDS((p->lines.n > 0) == (p->eligible > 0));
     HOLDS(check_conns(p, &p->lent, CONN_LENT, 0) == p->n[CONN_LENT]);
     HOLDS(check_conns(p, &p->closing, CONN_CLOSING, 0) == p->n[CONN_CLOSING]);
     /* Nobody waits beside an idle connection, unless nobody may be lent to. */
-    HOLDS(idle == 0 || waiting == 0 || p->paused || p->resumed);
-    HOLDS(p->hungry_at == 0 || p->waiting > p->n[CONN_OPENING]);
+    HOLDS(idle == 0 || p->eligible == 0 || p->paused || p->resumed);
+    HOLDS(p->hungry_at == 0 || p->eligible > p->n[CONN_OPENING]);
     HOLDS(p->opening_stale <= p->n[CONN_OPENING]);
 }
 
@@ -102,6 +102,28 @@ static void check_lines(const struct core_server *s)
     HOLDS(idle == s->n[CONN_IDLE]);
     TAILQ_FOREACH(c, &s->untold, line)
     HOLDS(c->state == CONN_CLOSING && c->untold);
+}
+
+static void check_functions(const struct core_server *s)
+{
+    const struct core_function *f;
+    const struct core_line *l;
+    uint32_t lent = 0, waiting = 0;
+
+    LIST_FOREACH(f, &s->functions, link)
+    {
+        uint32_t n = 0;
+        LIST_FOREACH(l, &f->lines, link)
+        {
+            HOLDS(l->function == f && (l->n == 0) == TAILQ_EMPTY(&l->waiters));
+            HOLDS((l->at != 0) == (l->eligible > 0) && l->eligible <= l->n);
+            n += l->n;
+        }
+        HOLDS(n == f->waiting);
+        waiting += n;
+        lent += f->lent;
+    }
+    HOLDS(waiting == s->waiting && lent <= s->n[CONN_LENT]);
 }
 
 void core_check_locked(struct core_server *s)
@@ -130,6 +152,7 @@ void core_check_locked(struct core_server *s)
         HOLDS(timed[i] == s->deadline[i].n);
     }
     check_lines(s);
+    check_functions(s);
     HOLDS(s->allowed >= s->lim.bound);
     HOLDS(core_used(s) <= s->allowed + s->excess);
 }

@@ -4,6 +4,7 @@
  *
  *   pool.c     states: the one function that moves a connection between lists; which pools want
  *   queue.c    who is next among the waiters: the policy
+ *   function.c who borrows, and what each may have
  *   lend.c     borrowing and giving back
  *   share.c    when a connection of one pool is closed in favour of another
  *   plan.c     what the control plane has to do next
@@ -34,8 +35,29 @@ struct core_fault {
 
 /* What is kept per worker in each pool. */
 struct core_desk {
-    struct core_conn_list idle;      /* last returned first */
-    struct core_waiter_list waiters; /* oldest first */
+    struct core_conn_list idle; /* last returned first */
+};
+
+/* The waiters of one function in one pool. */
+struct core_line {
+    LIST_ENTRY(core_line) link; /* in its function */
+    struct core_pool *pool;
+    struct core_function *function;
+    struct core_waiter_list waiters; /* oldest first, by `turn` */
+    uint32_t n;
+    uint32_t eligible; /* of these, as many as its limit lets borrow now */
+    uint32_t at;       /* in the pool's heap of lines; not there when nobody may borrow */
+};
+
+struct core_function {
+    LIST_ENTRY(core_function) link; /* in the server */
+    struct core_server *server;
+    char *name;
+    struct core_function_limits lim;
+    LIST_HEAD(, core_line) lines;
+    uint32_t lent, waiting;
+    uint64_t busy_since_us; /* its queue was empty last */
+    uint64_t loans_total, refused_total, expired_total;
 };
 
 struct core_pool {
@@ -52,7 +74,11 @@ struct core_pool {
     uint32_t generation;
     uint32_t n[CONN_STATES]; /* connections by state */
     uint32_t waiting;
-    uint64_t idle_mask, waiting_mask; /* workers whose list is not empty */
+    uint32_t eligible;               /* of those waiting, whom no limit of a function holds back */
+    uint64_t idle_mask;              /* workers whose list is not empty */
+    struct core_waiter_list waiters; /* all of them, oldest first */
+    struct core_heap lines;          /* functions that wait here, the next to be served first */
+    uint32_t lines_n;
     struct core_conn_list lent, closing;
     uint32_t hungry_at; /* in the server's heap of pools that want another connection */
     bool owed;          /* a slot is being freed for it: it comes before all others */
@@ -93,10 +119,13 @@ struct core_server {
     uint32_t allowed; /* the bound, or what was in use when it was lowered below that */
     uint64_t want_control_us, want_cancel_us; /* until then one slot is kept for each; 0: none */
 
-    struct core_conn_list idle;   /* all pools', longest idle first */
-    struct core_conn_list untold; /* closing, for core_plan to hand out */
-    struct core_heap hungry;      /* pools that want one more: fewest held, then oldest wait */
-    struct core_heap *deadline;   /* per worker: waiters */
+    struct core_conn_list idle;    /* all pools', longest idle first */
+    struct core_conn_list untold;  /* closing, for core_plan to hand out */
+    struct core_heap hungry;       /* pools that want one more: fewest held, then oldest wait */
+    struct core_heap *deadline;    /* per worker: waiters */
+    struct core_waiter_list *late; /* per worker: out of the queue, still to be told */
+    LIST_HEAD(, core_function) functions;
+    struct core_function *nobody; /* of waiters that name none */
     struct core_pool_list resumed;
     uint32_t below_min;   /* pools with fewer than their min_conns */
     uint16_t next_worker; /* gets the next connection that nobody waits for */
@@ -112,6 +141,9 @@ struct core_server {
     uint64_t fail_since_us;  /* the first of them */
     uint64_t next_open_us;   /* no login before that */
     uint64_t last_return_us; /* a connection came back clean */
+    uint64_t last_use_us;    /* somebody borrowed or gave back */
+    bool asleep;             /* closed down by idle_to_zero, until somebody asks */
+    bool resuming;           /* somebody has; until a login works */
     struct core_fault fault;
     struct core_pool *probe_pool; /* somebody of this pool was turned away while down */
     struct core_pool_list refused;
@@ -167,6 +199,8 @@ uint64_t core_jitter(struct core_server *s, uint64_t us);
 
 /* Move a connection to the list of its new state and keep every count. */
 void core_conn_enter(struct core_conn *c, enum conn_state to, uint64_t now_us);
+/* Its loan is over, or about to be given to another: the function that had it has one less. */
+void core_conn_unborrow(struct core_conn *c);
 /* Close an idle connection that its worker does not know of yet: core_plan will say so. */
 void core_conn_retire(struct core_conn *c, uint64_t now_us);
 /* When an idle connection comes of age (idle timeout, lifetime). */
@@ -177,6 +211,12 @@ void core_pool_opening(struct core_pool *p, bool begins, uint64_t now_us);
 /* After anything about the pool changed: does it want one more, is it below its minimum. */
 void core_pool_rate(struct core_pool *p);
 struct core_pool *core_pool_hungriest(const struct core_server *s);
+
+/* ---- function.c ---- */
+
+/* With the server, or with a pool that has no waiters left. */
+void core_functions_free(struct core_server *s);
+void core_function_forget_pool(struct core_pool *p);
 
 /* ---- slots.c ---- */
 

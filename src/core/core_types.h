@@ -14,6 +14,8 @@
 
 struct core_server;
 struct core_pool;
+struct core_function; /* who borrows: one of a server's (core_setup.h) */
+struct core_line;     /* the core's: waiters of one function in one pool */
 
 /* The state of a server connection; each but NONE and OPENING is one list of its pool. */
 enum conn_state {
@@ -28,6 +30,7 @@ enum conn_state {
 enum waiter_state {
     WAITER_NONE,
     WAITER_QUEUED,
+    WAITER_LATE,    /* its time is over; core_expire() will say so */
     WAITER_GRANTED, /* `conn` is on its way to its worker */
     WAITER_FAILED,  /* the news of a failure is on its way to its worker */
 };
@@ -40,6 +43,7 @@ struct core_conn {
     uint64_t opened_us;          /* login finished */
     uint64_t since_us;           /* entered the present state */
     uint64_t loans;
+    struct core_function *function; /* whose loan it is, while it is lent */
     struct core_waiter *borrower; /* whom the present loan was granted to while it waited, or NULL;
                                      never followed by the core: the waiter may be gone by now */
     uint32_t generation;          /* RECONNECT closes what is older than the pool's */
@@ -53,11 +57,16 @@ TAILQ_HEAD(core_conn_list, core_conn);
 /* Embedded in the worker's client: small, for an idle client pays for it. Zeroed before use. */
 struct core_waiter {
     struct core_pool *pool;
-    TAILQ_ENTRY(core_waiter) link;
-    uint64_t since_us;      /* joined the queue */
-    uint64_t deadline_us;   /* leaves it; UINT64_MAX for never */
-    struct core_conn *conn; /* granted */
-    uint32_t deadline_at;   /* the core's: its place among the worker's deadlines */
+    union {
+        struct core_function *function; /* set by the caller before core_borrow() */
+        struct core_line *line;         /* the core's, while it is queued */
+    } who;
+    TAILQ_ENTRY(core_waiter) link; /* in the pool's queue, by age */
+    TAILQ_ENTRY(core_waiter) turn; /* in its function's */
+    uint64_t since_us;             /* joined the queue */
+    uint64_t deadline_us;          /* leaves it; UINT64_MAX for never */
+    struct core_conn *conn;        /* granted */
+    uint32_t deadline_at;          /* the core's: its place among the worker's deadlines */
     uint16_t worker;
     uint8_t state; /* enum waiter_state */
 };
@@ -72,8 +81,28 @@ struct core_server_limits {
                                    but for at most CORE_GRACE_MAX_US */
     uint64_t locality_us;       /* a waiter of the returning worker may be served before an older
                                    one elsewhere that is ahead by no more than this */
-    uint32_t workers;           /* number of workers, at most CORE_MAX_WORKERS; fixed by create */
+    uint64_t overload_after_us; /* a function's queue that has not been empty for so long, and whose
+                                   oldest has used up half of its time, is served newest first; 0:
+                                   never */
+    uint64_t idle_to_zero_us; /* without a loan for so long every connection is closed; 0: never */
+    uint32_t workers;         /* number of workers, at most CORE_MAX_WORKERS; fixed by create */
 };
+#define CORE_WEIGHT_MAX 1000u
+
+/* What one function may have of a server. */
+struct core_function_limits {
+    uint32_t guarantee;   /* connections it gets before anybody else; unused ones are lent */
+    uint32_t limit;       /* connections at most; 0: no limit */
+    uint32_t weight;      /* of its share; >= 1, at most CORE_WEIGHT_MAX */
+    uint32_t max_waiting; /* 0: no limit */
+};
+
+struct core_function_counts {
+    uint32_t lent, waiting;
+    uint64_t oldest_wait_us;
+    uint64_t loans_total, refused_total, expired_total;
+};
+
 #define CORE_GRACE_MAX_US (10u * 1000u * 1000u)
 
 struct core_pool_limits {

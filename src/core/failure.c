@@ -122,7 +122,7 @@ struct core_pool *core_failure_probe(struct core_server *s, uint64_t now_us)
 
 uint32_t core_failure_window(const struct core_server *s)
 {
-    return s->fails >= FAILS_PROBE ? 1 : s->window;
+    return s->fails >= FAILS_PROBE || s->resuming ? 1 : s->window;
 }
 
 void core_failure_clear(struct core_pool *p)

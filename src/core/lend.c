@@ -15,7 +15,7 @@
 /* The asking worker's own last returned connection, otherwise the last returned anywhere. */
 static struct core_conn *lend_pick_idle(const struct core_pool *p, uint16_t worker)
 {
-    if (p->idle_mask == 0 || p->paused || p->waiting > 0)
+    if (p->idle_mask == 0 || p->paused || p->lines.n > 0)
         return NULL;
     struct core_conn *best = TAILQ_FIRST(&p->desk[worker].idle);
     if (best != NULL)
@@ -28,9 +28,15 @@ static struct core_conn *lend_pick_idle(const struct core_pool *p, uint16_t work
     return best;
 }
 
-static void lend_to(struct core_conn *c, struct core_waiter *w, uint64_t now_us)
+/* `w` is set when the loan was granted to somebody who waited. */
+static void lend_to(struct core_conn *c, struct core_function *f, struct core_waiter *w,
+                    uint64_t now_us)
 {
     core_conn_enter(c, CONN_LENT, now_us);
+    c->function = f;
+    f->loans_total++;
+    core_queue_lent(f, true);
+    c->pool->server->last_use_us = now_us;
     c->borrower = w;
     c->loans++;
     c->pool->loans_total++;
@@ -47,9 +53,20 @@ static enum core_answer lend_queue(struct core_waiter *w, uint64_t now_us)
         core_failure_note_demand(p);
         return CORE_DOWN;
     }
+    const struct core_function *f = w->who.function;
     if (s->lim.max_waiting > 0 && s->waiting >= s->lim.max_waiting)
         return CORE_FULL;
+    if (f->lim.max_waiting > 0 && f->waiting >= f->lim.max_waiting)
+        return CORE_FULL;
     return core_queue_push(w, now_us) ? CORE_QUEUED : CORE_FULL;
+}
+
+/* After idle_to_zero: the database may need its time, and one login at a time. */
+static void wake_up(struct core_server *s, uint64_t now_us)
+{
+    s->last_use_us = now_us;
+    s->resuming |= s->asleep;
+    s->asleep = false;
 }
 
 enum core_answer core_borrow(struct core_waiter *w, uint64_t now_us, struct core_conn **conn,
@@ -62,13 +79,20 @@ enum core_answer core_borrow(struct core_waiter *w, uint64_t now_us, struct core
     assert(p->magic == CORE_MAGIC_POOL && w->state == WAITER_NONE);
     *nudge = false;
     core_enter(s, now_us);
-    struct core_conn *c = p->disabled ? NULL : lend_pick_idle(p, w->worker);
+    if (w->who.function == NULL)
+        w->who.function = s->nobody;
+    struct core_function *f = w->who.function;
+    bool bars = p->disabled || (f->lim.limit > 0 && f->lent >= f->lim.limit);
+    struct core_conn *c = bars ? NULL : lend_pick_idle(p, w->worker);
+    wake_up(s, now_us);
     if (c != NULL) {
-        lend_to(c, NULL, now_us);
+        lend_to(c, f, NULL, now_us);
     } else {
         answer = lend_queue(w, now_us);
-        if (answer != CORE_QUEUED)
+        if (answer != CORE_QUEUED) {
             p->refused_total++;
+            f->refused_total++;
+        }
         *nudge = core_plan_nudge(s, now_us);
     }
     *conn = c;
@@ -83,6 +107,10 @@ bool core_leave(struct core_waiter *w)
     core_enter(s, 0);
     if (w->state == WAITER_QUEUED)
         core_queue_remove(w, WAITER_NONE);
+    if (w->state == WAITER_LATE) {
+        TAILQ_REMOVE(&s->late[w->worker], w, link);
+        w->state = WAITER_NONE;
+    }
     bool out = w->state == WAITER_NONE;
     core_exit(s);
     return out;
@@ -103,7 +131,7 @@ void core_lend_grant(struct core_conn *c, struct core_waiter *w, uint64_t now_us
 {
     core_queue_remove(w, WAITER_GRANTED);
     w->conn = c;
-    lend_to(c, w, now_us);
+    lend_to(c, w->who.function, w, now_us);
 }
 
 bool core_lend_must_close(const struct core_conn *c, uint64_t now_us)
@@ -120,7 +148,8 @@ bool core_lend_must_close(const struct core_conn *c, uint64_t now_us)
 enum core_next core_lend_settle(struct core_conn *c, uint64_t now_us, struct core_waiter **next)
 {
     struct core_pool *p = c->pool;
-    struct core_waiter *w = p->paused ? NULL : core_queue_pick(p, c->worker);
+    core_conn_unborrow(c);
+    struct core_waiter *w = p->paused ? NULL : core_queue_pick(p, c->worker, now_us);
 
     *next = w;
     if (w == NULL) {
@@ -143,7 +172,7 @@ enum core_next core_give_back(struct core_conn *c, uint64_t now_us, struct core_
     core_enter(s, now_us);
     if (c->state != CONN_CLOSING) {
         assert(c->state == CONN_LENT);
-        s->last_return_us = p->served_us = now_us;
+        s->last_return_us = s->last_use_us = p->served_us = now_us;
         if (core_lend_must_close(c, now_us) || core_share_yields(c, now_us))
             core_conn_enter(c, CONN_CLOSING, now_us);
         else
@@ -216,6 +245,13 @@ void core_conn_moved(struct core_conn *c, uint16_t worker)
     core_exit(p->server);
 }
 
+static void expire(struct core_waiter *w, struct core_waiter_list *out)
+{
+    w->pool->expired_total++;
+    w->who.function->expired_total++;
+    TAILQ_INSERT_TAIL(out, w, link);
+}
+
 uint64_t core_expire(struct core_server *s, uint16_t worker, uint64_t now_us,
                      struct core_waiter_list *out)
 {
@@ -223,9 +259,13 @@ uint64_t core_expire(struct core_server *s, uint16_t worker, uint64_t now_us,
 
     core_enter(s, now_us);
     while ((w = core_queue_expired(s, worker, now_us)) != NULL) {
-        w->pool->expired_total++;
         core_queue_remove(w, WAITER_NONE);
-        TAILQ_INSERT_TAIL(out, w, link);
+        expire(w, out);
+    }
+    while ((w = TAILQ_FIRST(&s->late[worker])) != NULL) {
+        TAILQ_REMOVE(&s->late[worker], w, link);
+        w->state = WAITER_NONE;
+        expire(w, out);
     }
     const struct core_heap *h = &s->deadline[worker];
     uint64_t next = h->n > 0 ? h->slot[0].key : CORE_NEVER;

@@ -43,9 +43,18 @@ static uint64_t plan_hunger_due_us(const struct core_server *s, uint64_t now_us)
 
 static uint64_t plan_minimum_due_us(const struct core_server *s, uint64_t now_us)
 {
-    if (s->below_min == 0 || s->hungry.n > 0 || !plan_may_log_in(s))
+    if (s->below_min == 0 || s->asleep || s->hungry.n > 0 || !plan_may_log_in(s))
         return CORE_NEVER;
     return core_slots_free(s, now_us) > 0 ? s->next_open_us : CORE_NEVER;
+}
+
+/* When nobody will have borrowed for idle_to_zero. */
+static uint64_t plan_sleep_due_us(const struct core_server *s)
+{
+    if (s->lim.idle_to_zero_us == 0 || s->last_use_us == 0 || s->asleep ||
+        s->n[CONN_LENT] + s->waiting > 0)
+        return CORE_NEVER;
+    return s->last_use_us + s->lim.idle_to_zero_us;
 }
 
 static uint64_t plan_due_us(const struct core_server *s, uint64_t now_us)
@@ -55,6 +64,7 @@ static uint64_t plan_due_us(const struct core_server *s, uint64_t now_us)
     if (s->n[CONN_IDLE] > 0 && core_slots_missing(s) > 0)
         return 0;
     uint64_t due = core_min(s->maint_us, core_failure_due_us(s, now_us));
+    due = core_min(due, plan_sleep_due_us(s));
     due = core_min(due, plan_hunger_due_us(s, now_us));
     due = core_min(due, plan_minimum_due_us(s, now_us));
     if (plan_may_log_in(s) && core_slots_free(s, now_us) > 0)
@@ -103,8 +113,10 @@ static bool plan_lend(struct core_server *s, uint64_t now_us, struct core_plan *
     struct core_pool *p;
 
     while ((p = TAILQ_FIRST(&s->resumed)) != NULL) {
-        struct core_waiter *w = p->paused ? NULL : core_queue_oldest(p);
-        if (w != NULL && p->n[CONN_IDLE] > 0) {
+        struct core_waiter *w = NULL;
+        if (!p->paused && p->n[CONN_IDLE] > 0)
+            w = core_queue_pick(p, (uint16_t)__builtin_ctzll(p->idle_mask), now_us);
+        if (w != NULL) {
             uint64_t own = p->idle_mask & UINT64_C(1) << w->worker;
             int from = __builtin_ctzll(own != 0 ? own : p->idle_mask);
             plan->action = CORE_ACT_LEND;
@@ -212,6 +224,17 @@ static bool plan_age(struct core_server *s, uint64_t now_us, struct core_plan *p
     return plan_tell(s, plan);
 }
 
+/* Every connection goes, those of the minima too: a database that sleeps when it isn't used can. */
+static bool plan_sleep(struct core_server *s, uint64_t now_us, struct core_plan *plan)
+{
+    if (plan_sleep_due_us(s) > now_us)
+        return false;
+    s->asleep = true;
+    while (!TAILQ_EMPTY(&s->idle))
+        core_conn_retire(TAILQ_FIRST(&s->idle), now_us);
+    return plan_tell(s, plan);
+}
+
 static bool plan_fill(struct core_server *s, uint64_t now_us, struct core_plan *plan)
 {
     struct core_pool *p;
@@ -235,7 +258,7 @@ void core_plan(struct core_server *s, uint64_t now_us, struct core_plan *plan)
     plan_retire_missing(s, now_us);
     if (!plan_tell(s, plan) && !plan_lend(s, now_us, plan) && !plan_fail(s, now_us, plan) &&
         !plan_feed(s, now_us, plan) && !plan_probe(s, now_us, plan) && !plan_age(s, now_us, plan) &&
-        !plan_fill(s, now_us, plan)) {
+        !plan_sleep(s, now_us, plan) && !plan_fill(s, now_us, plan)) {
         uint64_t due = plan_due_us(s, now_us);
         s->wake_us = plan->wake_us = due > now_us ? due : now_us + SPIN_GUARD_US;
     }
@@ -271,6 +294,9 @@ enum core_next core_opened(struct core_pool *p, struct core_conn *c, uint64_t no
     plan_ramp(p, core_age(now_us, p->opening_sum_us / p->n[CONN_OPENING]), now_us);
     core_pool_opening(p, false, now_us);
     core_failure_clear(p);
+    s->resuming = false;
+    if (s->last_use_us == 0)
+        s->last_use_us = now_us;
     c->pool = p;
     c->opened_us = p->served_us = now_us;
     c->generation = p->generation - (p->opening_stale > 0);

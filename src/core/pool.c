@@ -77,10 +77,20 @@ void core_conn_enter(struct core_conn *c, enum conn_state to, uint64_t now_us)
     conn_unlink(c);
     c->state = (uint8_t)to;
     c->since_us = now_us;
-    if (to != CONN_LENT)
+    if (to != CONN_LENT) {
         c->borrower = NULL;
+        core_conn_unborrow(c);
+    }
     conn_link(c);
     core_pool_rate(c->pool);
+}
+
+void core_conn_unborrow(struct core_conn *c)
+{
+    struct core_function *f = c->function;
+    c->function = NULL;
+    if (f != NULL)
+        core_queue_lent(f, false);
 }
 
 void core_conn_retire(struct core_conn *c, uint64_t now_us)
@@ -129,7 +139,7 @@ static bool pool_has_room(const struct core_pool *p)
 
 static bool pool_is_hungry(const struct core_pool *p)
 {
-    if (p->waiting <= p->n[CONN_OPENING] || p->paused || p->n[CONN_IDLE] > 0)
+    if (p->eligible <= p->n[CONN_OPENING] || p->paused || p->n[CONN_IDLE] > 0)
         return false;
     if (!pool_has_room(p))
         return false;
@@ -199,10 +209,9 @@ struct core_pool *core_pool_create(struct core_server *s, const char *name,
     p->lim = *lim;
     TAILQ_INIT(&p->lent);
     TAILQ_INIT(&p->closing);
-    for (uint32_t i = 0; i < s->workers; i++) {
+    TAILQ_INIT(&p->waiters);
+    for (uint32_t i = 0; i < s->workers; i++)
         TAILQ_INIT(&p->desk[i].idle);
-        TAILQ_INIT(&p->desk[i].waiters);
-    }
     core_enter(s, 0);
     bool ok = p->name != NULL && core_heap_reserve(&s->hungry, s->pools_n + 1);
     if (ok) {
@@ -236,7 +245,9 @@ void core_pool_destroy(struct core_pool **pp)
         s->below_min--;
     TAILQ_REMOVE(&s->pools, p, link);
     s->pools_n--;
+    core_function_forget_pool(p);
     core_exit(s);
+    core_heap_fini(&p->lines);
     p->magic = 0;
     free(p->name);
     free(p);
@@ -258,7 +269,7 @@ void core_pool_pause(struct core_pool *p, bool paused)
 
     core_enter(s, 0);
     p->paused = paused;
-    if (!paused && !p->resumed && p->waiting > 0 && p->n[CONN_IDLE] > 0) {
+    if (!paused && !p->resumed && p->eligible > 0 && p->n[CONN_IDLE] > 0) {
         p->resumed = true;
         TAILQ_INSERT_TAIL(&s->resumed, p, resumed_link);
     }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC
- * Who is next among the waiters of a pool: the policy, and all that a different one would replace.
- * Now first come, first served. With the server's mutex held.
+ * Who is next among the waiters of a pool: the policy. With the server's mutex held.
  */
 #ifndef WEIR_CORE_QUEUE_H
 #define WEIR_CORE_QUEUE_H
@@ -8,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct core_function;
 struct core_pool;
 struct core_server;
 struct core_waiter;
@@ -18,8 +18,13 @@ bool core_queue_push(struct core_waiter *w, uint64_t now_us);
 void core_queue_remove(struct core_waiter *w, unsigned state);
 /* The longest waiting of a pool, NULL if none. */
 struct core_waiter *core_queue_oldest(const struct core_pool *p);
-/* Whom a connection that is free on `worker` goes to, NULL if nobody. */
-struct core_waiter *core_queue_pick(const struct core_pool *p, uint16_t worker);
+/* Whom a connection that is free on `worker` goes to, NULL if nobody. Who is found too late on the
+ * way leaves the queue. */
+struct core_waiter *core_queue_pick(struct core_pool *p, uint16_t worker, uint64_t now_us);
+/* A function borrows one more, or one less: its place among the others changes. */
+void core_queue_lent(struct core_function *f, bool more);
+/* Its limits have changed. */
+void core_queue_rate(struct core_function *f);
 /* A waiter of this worker whose deadline has passed, NULL if none. */
 struct core_waiter *core_queue_expired(const struct core_server *s, uint16_t worker,
                                        uint64_t now_us);

@@ -21,6 +21,7 @@ static void server_lists_init(struct core_server *s)
     TAILQ_INIT(&s->untold);
     TAILQ_INIT(&s->resumed);
     TAILQ_INIT(&s->refused);
+    LIST_INIT(&s->functions);
 }
 
 struct core_server *core_server_create(const char *name, const struct core_server_limits *lim,
@@ -33,9 +34,11 @@ struct core_server *core_server_create(const char *name, const struct core_serve
         return NULL;
     s->name = strdup(name);
     s->deadline = calloc(lim->workers, sizeof *s->deadline);
-    if (s->name == NULL || s->deadline == NULL) {
+    s->late = calloc(lim->workers, sizeof *s->late);
+    if (s->name == NULL || s->deadline == NULL || s->late == NULL) {
         free(s->name);
         free(s->deadline);
+        free(s->late);
         free(s);
         return NULL;
     }
@@ -55,6 +58,12 @@ struct core_server *core_server_create(const char *name, const struct core_serve
     pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
     pthread_mutex_init(&s->lock, &attr);
     pthread_mutexattr_destroy(&attr);
+    for (uint32_t i = 0; i < lim->workers; i++)
+        TAILQ_INIT(&s->late[i]);
+    const struct core_function_limits any = {.weight = 1};
+    s->nobody = core_function_create(s, "", &any);
+    if (s->nobody == NULL)
+        core_server_destroy(&s);
     return s;
 }
 
@@ -69,6 +78,8 @@ void core_server_destroy(struct core_server **sp)
         core_heap_fini(&s->deadline[i]);
     core_heap_fini(&s->hungry);
     s->magic = 0;
+    core_functions_free(s);
+    free(s->late);
     free(s->deadline);
     free(s->name);
     free(s);

@@ -17,6 +17,8 @@
 
 enum { CLIENTS = 40, CONNS = 64, POOLS = 4, WORKERS = 3, STEPS = 100000 };
 
+#define FUNCTIONS 5
+
 enum doing { NOTHING, WAITS, COMING, HOLDS };
 
 struct client {
@@ -24,12 +26,14 @@ struct client {
     enum doing doing;
     bool left; /* while COMING */
     uint64_t order;
+    uint32_t function; /* whose it is this time */
     struct conn *conn;
 };
 
 struct conn {
     struct core_conn core; /* first */
     enum conn_state state;
+    uint32_t function; /* LENT: whose loan; FUNCTIONS: nobody's */
     uint64_t returned; /* order of going idle */
     bool ordered;      /* the order to close has come */
 };
@@ -37,6 +41,8 @@ struct conn {
 static struct {
     struct core_server *server;
     struct core_server_limits lim;
+    struct core_function *function[FUNCTIONS];
+    struct core_function_limits flim[FUNCTIONS];
     struct core_pool *pool[POOLS];
     bool paused[POOLS], disabled[POOLS];
     struct client client[CLIENTS];
@@ -75,7 +81,8 @@ static uint32_t count_waiting(const struct core_pool *p)
 {
     uint32_t n = 0;
     for (int i = 0; i < CLIENTS; i++)
-        n += m.client[i].doing == WAITS && (p == NULL || m.client[i].w.pool == p);
+        n += m.client[i].doing == WAITS && m.client[i].w.state != WAITER_LATE &&
+             (p == NULL || m.client[i].w.pool == p);
     return n;
 }
 
@@ -93,12 +100,44 @@ static uint32_t count_used(void)
            count_conns(NULL, CONN_CLOSING) + m.cancelling + m.control;
 }
 
-static struct client *oldest(const struct core_pool *p)
+static uint32_t lent_to(uint32_t function)
+{
+    uint32_t n = 0;
+    for (int i = 0; i < CONNS; i++)
+        n += m.conn[i].state == CONN_LENT && m.conn[i].function == function;
+    return n;
+}
+
+/* Does function a come before b: a guarantee that isn't filled, then the smaller share; 0: alike.
+ */
+static int compare_functions(uint32_t a, uint32_t b)
+{
+    uint32_t an = lent_to(a), bn = lent_to(b);
+    bool ag = an < m.flim[a].guarantee, bg = bn < m.flim[b].guarantee;
+    if (ag != bg)
+        return ag ? -1 : 1;
+    uint64_t left = (uint64_t)an * 1024 / (ag ? m.flim[a].guarantee : m.flim[a].weight);
+    uint64_t right = (uint64_t)bn * 1024 / (bg ? m.flim[b].guarantee : m.flim[b].weight);
+    return left < right ? -1 : left > right;
+}
+
+static bool may_borrow(uint32_t function)
+{
+    return m.flim[function].limit == 0 || lent_to(function) < m.flim[function].limit;
+}
+
+/* Who is next in a pool, looked for among all of them: the rule as product.md has it. Ties go to
+ * the function whose oldest waits longest, and inside of a function to the oldest. */
+static struct client *next_in(const struct core_pool *p)
 {
     struct client *first = NULL;
     for (int i = 0; i < CLIENTS; i++) {
         struct client *c = &m.client[i];
-        if (c->doing == WAITS && c->w.pool == p && (first == NULL || c->order < first->order))
+        if (c->doing != WAITS || c->w.pool != p || c->w.deadline_us <= m.now_us ||
+            c->w.state == WAITER_LATE || !may_borrow(c->function))
+            continue;
+        int order = first == NULL ? -1 : compare_functions(c->function, first->function);
+        if (order < 0 || (order == 0 && c->order < first->order))
             first = c;
     }
     return first;
@@ -123,20 +162,22 @@ static struct conn *expected_idle(const struct core_pool *p, uint16_t worker)
 static void granted(struct conn *c, struct core_waiter *w)
 {
     struct client *to = (struct client *)w;
-    assert_ptr_equal(to, oldest(c->core.pool)); /* locality is off: strictly in order */
+    c->function = FUNCTIONS;                     /* what it was lent for is over */
+    assert_ptr_equal(to, next_in(c->core.pool)); /* locality is off: strictly in order */
     assert_false(m.paused[pool_of(c->core.pool)]);
     to->doing = COMING;
     to->left = false;
     to->conn = c;
     c->state = CONN_LENT;
+    c->function = to->function;
 }
 
 static void settled(enum core_next next, struct conn *c, struct core_waiter *w)
 {
     switch (next) {
     case CORE_NEXT_IDLE:
-        assert_true(m.paused[pool_of(c->core.pool)] || oldest(c->core.pool) == NULL);
         c->state = CONN_IDLE;
+        assert_true(m.paused[pool_of(c->core.pool)] || next_in(c->core.pool) == NULL);
         c->returned = ++m.ticks;
         break;
     case CORE_NEXT_LEND:
@@ -147,6 +188,25 @@ static void settled(enum core_next next, struct conn *c, struct core_waiter *w)
         c->ordered = true;
         break;
     }
+}
+
+/* Anybody at all whom no limit holds back, late ones included: these leave when they are met. */
+static bool eligible_in(const struct core_pool *p)
+{
+    for (int i = 0; i < CLIENTS; i++)
+        if (m.client[i].doing == WAITS && m.client[i].w.pool == p &&
+            may_borrow(m.client[i].function))
+            return true;
+    return false;
+}
+
+static uint32_t waiting_of(uint32_t function)
+{
+    uint32_t n = 0;
+    for (int i = 0; i < CLIENTS; i++)
+        n += m.client[i].doing == WAITS && m.client[i].w.state != WAITER_LATE &&
+             m.client[i].function == function;
+    return n;
 }
 
 static void step_borrow(void)
@@ -161,23 +221,30 @@ static void step_borrow(void)
     c->w.pool = m.pool[p];
     c->w.worker = (uint16_t)roll(WORKERS);
     c->w.deadline_us = roll(3) == 0 ? UINT64_MAX : m.now_us + roll(50000);
+    c->function = roll(FUNCTIONS);
+    c->w.who.function = m.function[c->function];
     struct conn *want = expected_idle(c->w.pool, c->w.worker);
+    bool may = may_borrow(c->function);
     switch (core_borrow(&c->w, m.now_us, &conn, &nudge)) {
     case CORE_LENT:
-        assert_false(m.paused[p] || m.disabled[p] || oldest(c->w.pool) != NULL);
+        assert_false(m.paused[p] || m.disabled[p] || next_in(c->w.pool) != NULL);
         assert_ptr_equal(conn, want);
+        assert_true(may);
+        want->function = c->function;
         c->conn = (struct conn *)conn;
         c->conn->state = CONN_LENT;
         c->doing = HOLDS;
         break;
     case CORE_QUEUED:
         assert_false(m.disabled[p]);
-        assert_true(want == NULL || m.paused[p] || oldest(c->w.pool) != NULL);
+        assert_true(want == NULL || m.paused[p] || !may || eligible_in(c->w.pool));
         c->doing = WAITS;
         c->order = ++m.ticks;
         break;
     case CORE_FULL:
-        assert_true(count_waiting(NULL) >= m.lim.max_waiting);
+        assert_true(count_waiting(NULL) >= m.lim.max_waiting ||
+                    (m.flim[c->function].max_waiting != 0 &&
+                     waiting_of(c->function) >= m.flim[c->function].max_waiting));
         break;
     case CORE_DISABLED:
         assert_true(m.disabled[p]);
@@ -378,7 +445,15 @@ static void step_limits(void)
                                          .min_conns = roll(2),
                                          .idle_timeout_us = roll(3) * 3000,
                                          .lifetime_us = roll(2) * 50000};
-    switch (roll(6)) {
+    uint32_t f = roll(FUNCTIONS);
+    switch (roll(7)) {
+    case 6:
+        m.flim[f] = (struct core_function_limits){.guarantee = roll(3),
+                                                  .limit = roll(2) * (1 + roll(4)),
+                                                  .weight = 1u << roll(3),
+                                                  .max_waiting = roll(4) == 0 ? 5 : 0};
+        core_function_limit(m.function[f], &m.flim[f]);
+        break;
     case 0:
         m.lim.bound = 1 + roll(12);
         core_server_limit(m.server, &m.lim);
@@ -491,6 +566,10 @@ static void run(uint32_t seed)
     m.server = core_server_create("db", &m.lim, seed);
     for (int i = 0; i < POOLS; i++)
         m.pool[i] = core_pool_create(m.server, "p", &lim, NULL);
+    for (int i = 0; i < FUNCTIONS; i++) {
+        m.flim[i].weight = 1;
+        m.function[i] = core_function_create(m.server, "f", &m.flim[i]);
+    }
     for (int i = 0; i < STEPS; i++) {
         m.now_us += 1 + roll(100);
         if (i % 1000 == 0)
