@@ -80,6 +80,11 @@ static size_t get_functions(void *ctx, struct view_function **rows)
     return world_functions(((struct admin_world *)ctx)->world, rows);
 }
 
+static size_t get_reasons(void *ctx, struct view_reason **rows)
+{
+    return world_reasons(((struct admin_world *)ctx)->world, rows);
+}
+
 static size_t get_mem(void *ctx, struct view_mem **rows)
 {
     return world_mem(((struct admin_world *)ctx)->world, rows);
@@ -88,10 +93,7 @@ static size_t get_mem(void *ctx, struct view_mem **rows)
 static bool get_times(void *ctx, const char *function, enum admin_time which,
                       struct histogram_view *out)
 {
-    if (strcmp(function, "*") != 0)
-        return false;
-    world_times(((struct admin_world *)ctx)->world, which == ADMIN_TIME_HOLD, out);
-    return true;
+    return world_times(((struct admin_world *)ctx)->world, function, which == ADMIN_TIME_HOLD, out);
 }
 
 static void get_overview(void *ctx, struct view_overview *out)
@@ -390,6 +392,7 @@ static void wire(struct admin_world *a)
         .users = get_users,
         .stats = get_stats,
         .functions = get_functions,
+        .reasons = get_reasons,
         .mem = get_mem,
         .times = get_times,
         .overview = get_overview,

@@ -115,21 +115,31 @@ static void check_users(struct conf_loader *l)
                   db->name);
 }
 
+static void check_function_from(struct conf_loader *l)
+{
+    static const char *const words[] = {"user", "option", "application_name"};
+    const char *p = l->conf->settings.function_from;
+    unsigned seen = 0;
+    while (*(p += strspn(p, ", \t")) != '\0') {
+        size_t n = strcspn(p, ", \t");
+        unsigned i = 0;
+        while (i < 3 && (strlen(words[i]) != n || strncmp(words[i], p, n) != 0))
+            i++;
+        if (i == 3)
+            fault(l, "function_from", "\"%.*s\" is none of user, option, application_name",
+                  n > 40 ? 40 : (int)n, p);
+        else if ((seen & 1u << i) != 0)
+            fault(l, "function_from", "\"%s\" is there twice", words[i]);
+        seen |= i < 3 ? 1u << i : 0;
+        p += n;
+    }
+}
+
 static void check_functions(struct conf_loader *l)
 {
     const struct conf_settings *s = &l->conf->settings;
     const struct conf_function *f;
-    static const char *const known[] = {"user", "option", "application_name", NULL};
-    for (const char *p = s->function_from; *p != '\0';) {
-        p += strspn(p, ", \t");
-        size_t n = strcspn(p, ", \t"), i = 0;
-        while (known[i] != NULL && (strlen(known[i]) != n || memcmp(known[i], p, n) != 0))
-            i++;
-        if (n > 0 && known[i] == NULL)
-            fault(l, "function_from", "\"%.*s\" is none of user, option, application_name",
-                  n > 40 ? 40 : (int)n, p);
-        p += n;
-    }
+    check_function_from(l);
     int64_t guaranteed = 0;
     for (size_t i = 0; (f = conf_function_at(l->conf, i)) != NULL; i++)
         guaranteed += f->guarantee > 0 ? f->guarantee : 0;

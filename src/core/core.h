@@ -45,6 +45,7 @@
 #define WEIR_CORE_CORE_H
 
 #include "core/core_types.h"
+#include "core/core_function.h"
 #include "core/core_setup.h"
 #include "core/core_lend.h"
 #include "core/core_plan.h"

@@ -144,6 +144,7 @@ struct core_server {
     uint64_t last_use_us;    /* somebody borrowed or gave back */
     bool asleep;             /* closed down by idle_to_zero, until somebody asks */
     bool resuming;           /* somebody has; until a login works */
+    uint64_t resume_since_us;
     struct core_fault fault;
     struct core_pool *probe_pool; /* somebody of this pool was turned away while down */
     struct core_pool_list refused;
@@ -167,6 +168,11 @@ void core_check_locked(struct core_server *s);
 static inline uint64_t core_age(uint64_t now_us, uint64_t since_us)
 {
     return now_us > since_us ? now_us - since_us : 0;
+}
+
+static inline uint64_t core_max(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
 }
 
 static inline uint64_t core_min(uint64_t a, uint64_t b)

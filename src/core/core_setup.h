@@ -19,17 +19,6 @@ void core_server_destroy(struct core_server **s);
 void core_server_limit(struct core_server *s, const struct core_server_limits *lim);
 const char *core_server_name(const struct core_server *s);
 struct core_server *core_pool_server(const struct core_pool *p);
-
-/* A function that borrows from this server; it lives as long as the server. NULL: out of memory.
- * Limits may change at any time, also while its clients wait. */
-struct core_function *core_function_create(struct core_server *s, const char *name,
-                                           const struct core_function_limits *lim);
-void core_function_limit(struct core_function *f, const struct core_function_limits *lim);
-const char *core_function_name(const struct core_function *f);
-void core_function_counts(struct core_function *f, uint64_t now_us,
-                          struct core_function_counts *out);
-/* Who has most loans: for the message of who waited for whom. 0: nobody has any; `name` as "". */
-uint32_t core_server_busiest(struct core_server *s, char *name, size_t room);
 /* Being woken after idle_to_zero: one login tries, and may take resume_timeout. */
 bool core_server_resuming(struct core_server *s);
 

@@ -14,7 +14,7 @@
 
 struct core_server;
 struct core_pool;
-struct core_function; /* who borrows: one of a server's (core_setup.h) */
+struct core_function; /* who borrows: one of a server's (core_function.h) */
 struct core_line;     /* the core's: waiters of one function in one pool */
 
 /* The state of a server connection; each but NONE and OPENING is one list of its pool. */
@@ -69,6 +69,7 @@ struct core_waiter {
     uint32_t deadline_at;          /* the core's: its place among the worker's deadlines */
     uint16_t worker;
     uint8_t state; /* enum waiter_state */
+    bool firm;     /* deadline_us holds though the database is resuming */
 };
 TAILQ_HEAD(core_waiter_list, core_waiter);
 
@@ -85,6 +86,8 @@ struct core_server_limits {
                                    oldest has used up half of its time, is served newest first; 0:
                                    never */
     uint64_t idle_to_zero_us; /* without a loan for so long every connection is closed; 0: never */
+    uint64_t resume_us;       /* how long the database may then take to wake up: logins fail and
+                                 clients wait for so long before it counts as down */
     uint32_t workers;         /* number of workers, at most CORE_MAX_WORKERS; fixed by create */
 };
 #define CORE_WEIGHT_MAX 1000u

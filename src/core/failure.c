@@ -6,7 +6,8 @@
  *            first and twice as long each time up to login_retry_us, jittered; from the second
  *            failure on one login at a time probes. After FAILS_DOWN failures and login_retry_us
  *            (at most CORE_GRACE_MAX_US) the server is *down*: waiters are told the server's own
- *            error, and newcomers at once.
+ *            error, and newcomers at once. A server that is being woken after idle_to_zero has
+ *            resume_us for that, from when the first client asked.
  *   REFUSED  Wrong password, no such database: waiting does not help. This pool's waiters are told
  *            at once, and newcomers, until login_retry_us is over; other pools notice nothing.
  *   LIMIT    The server is full before the bound is reached: others use it too. What is in use now
@@ -32,10 +33,16 @@
 #define FAILS_DOWN     3u
 #define WINDOW_START   2u
 
+static uint64_t failure_grace_end_us(const struct core_server *s)
+{
+    if (s->resuming)
+        return s->resume_since_us + s->lim.resume_us;
+    return s->fail_since_us + core_min(s->lim.login_retry_us, CORE_GRACE_MAX_US);
+}
+
 static bool failure_server_down(const struct core_server *s, uint64_t now_us)
 {
-    uint64_t grace = core_min(s->lim.login_retry_us, CORE_GRACE_MAX_US);
-    return s->fails >= FAILS_DOWN && now_us >= s->fail_since_us + grace;
+    return s->fails >= FAILS_DOWN && now_us >= failure_grace_end_us(s);
 }
 
 /* Nothing can be expected for this pool but from a new login. */
@@ -83,7 +90,7 @@ uint64_t core_failure_due_us(const struct core_server *s, uint64_t now_us)
     if (s->fail_check)
         return 0;
     if (s->fails >= FAILS_DOWN && s->waiting > 0 && !failure_server_down(s, now_us))
-        return s->fail_since_us + core_min(s->lim.login_retry_us, CORE_GRACE_MAX_US);
+        return failure_grace_end_us(s);
     return CORE_NEVER;
 }
 

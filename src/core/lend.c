@@ -58,6 +58,8 @@ static enum core_answer lend_queue(struct core_waiter *w, uint64_t now_us)
         return CORE_FULL;
     if (f->lim.max_waiting > 0 && f->waiting >= f->lim.max_waiting)
         return CORE_FULL;
+    if (s->resuming && !w->firm && w->deadline_us != CORE_NEVER)
+        w->deadline_us = core_max(w->deadline_us, s->resume_since_us + s->lim.resume_us);
     return core_queue_push(w, now_us) ? CORE_QUEUED : CORE_FULL;
 }
 
@@ -65,8 +67,11 @@ static enum core_answer lend_queue(struct core_waiter *w, uint64_t now_us)
 static void wake_up(struct core_server *s, uint64_t now_us)
 {
     s->last_use_us = now_us;
-    s->resuming |= s->asleep;
+    if (!s->asleep)
+        return;
     s->asleep = false;
+    s->resuming = true;
+    s->resume_since_us = now_us;
 }
 
 enum core_answer core_borrow(struct core_waiter *w, uint64_t now_us, struct core_conn **conn,

@@ -37,6 +37,7 @@ struct proto_out {
     size_t arena_used, arena_size;
     unsigned queries;  /* of the client's that were answered */
     bool close_client; /* what the client was sent can't be ended in order: close it */
+    bool renamed; /* from_server: the client's application_name (proto_facts) may have changed */
     /* Set by the caller of from_server: stop where the message ends of which the client has been
      * sent a part, with PROTO_WAIT. A protocol that never sends a part need not look. */
     bool whole;

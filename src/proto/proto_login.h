@@ -41,7 +41,8 @@ struct login_greeting {
 struct login_asked {
     const char *user;     /* as written */
     const char *role;     /* without the function suffix */
-    const char *function; /* of the suffix, the option, or NULL */
+    const char *function; /* of the suffix, or NULL */
+    const char *option;   /* weir.function, however this protocol says it, or NULL */
     const char *database;
     const char *application_name;   /* "" when not given */
     int replication;                /* 0: no, 1: physical, 2: logical */

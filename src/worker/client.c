@@ -6,6 +6,7 @@
  */
 #include "config.h"
 
+#include "worker/function.h"
 #include "worker/route.h"
 #include "worker/worker_priv.h"
 #include "worker/world.h"
@@ -184,7 +185,7 @@ static void let_go(struct client *c)
         free_now = loan_leave_queue(c);
         break;
     case CLIENT_ACTIVE:
-        loan_abandon(c, false, NULL);
+        loan_abandon(c, false, "client_gone", NULL);
         break;
     case CLIENT_IDLE:
     case CLIENT_CLOSING:
@@ -204,6 +205,22 @@ static void let_go(struct client *c)
         TAILQ_INSERT_TAIL(&w->dead_clients, c, link);
 }
 
+bool client_set_function(struct client *c, const char *name)
+{
+    struct worker *w = c->worker;
+    struct function *f = NULL;
+    if (name != NULL)
+        f = functions_get(w->world->functions, w->settings, c->route->server, name);
+    if (name != NULL && f == NULL)
+        return false;
+    if (c->function != NULL)
+        atomic_fetch_sub(&c->function->clients, 1);
+    c->function = f;
+    if (f != NULL)
+        atomic_fetch_add(&f->clients, 1);
+    return true;
+}
+
 void client_destroy(struct client *c)
 {
     struct worker *w = c->worker;
@@ -221,6 +238,8 @@ void client_destroy(struct client *c)
         c->route->proto->client_fini(c->proto);
         if (!c->is_console)
             route_client_left(c->route);
+        if (c->function != NULL)
+            atomic_fetch_sub(&c->function->clients, 1);
     }
     buf_release(&c->in);
     buf_release(&c->out);
@@ -259,7 +278,7 @@ void client_finish(struct client *c)
     if (c->state == CLIENT_GONE || c->state == CLIENT_CLOSING)
         return;
     if (c->state == CLIENT_ACTIVE)
-        loan_abandon(c, false, NULL);
+        loan_abandon(c, false, "client_gone", NULL);
     if (c->state == CLIENT_WAITING && !loan_leave_queue(c)) {
         client_destroy(c); /* a connection is on its way to it: no time for words */
         return;

@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include "worker/function.h"
 #include "worker/job.h"
 #include "worker/route.h"
 #include "worker/worker_priv.h"
@@ -298,6 +299,19 @@ static void prove(struct client *c)
     explicit_bzero(&proof, sizeof proof);
 }
 
+/* Who it is, for the queue and for whoever watches. false: out of memory. */
+static bool name_function(struct client *c)
+{
+    struct worker *w = c->worker;
+    enum function_source source;
+    const struct login_asked *a = login_ops(c)->asked(c->u.login->login);
+    const char *name = function_choose(w->settings, a, &source);
+    /* What gives a name later is as good, if nothing that comes before it in the order did. */
+    c->named_by_application =
+        source == FUNCTION_SOURCE_APPLICATION_NAME || source == FUNCTION_SOURCE_NONE;
+    return client_set_function(c, name);
+}
+
 static void logged_in(struct client *c)
 {
     struct worker *w = c->worker;
@@ -327,7 +341,7 @@ static void logged_in(struct client *c)
         .pool_mode = c->route->pool_mode,
     };
     welcome.report = route_report(w->world->routes, c->route, &welcome.own_report);
-    bool ok = ops->finish(l->login, c->proto, &welcome, &c->out);
+    bool ok = name_function(c) && ops->finish(l->login, c->proto, &welcome, &c->out);
     if (welcome.report != NULL)
         c->route->server_ops->report_put(&welcome.report);
     client_login_end(c);
@@ -389,7 +403,7 @@ void client_login_again(struct client *c)
         return;
     }
     if (c->state == CLIENT_ACTIVE)
-        loan_abandon(c, false, NULL);
+        loan_abandon(c, false, "client_gone", NULL);
     if (c->ready) {
         TAILQ_REMOVE(&w->ready, c, ready_link);
         c->ready = false;
@@ -397,6 +411,7 @@ void client_login_again(struct client *c)
     ops->again(login, c->proto, c->family == 0, c->tls[0] != '\0');
     c->route->proto->client_fini(c->proto);
     memset(c->proto, 0, c->route->proto->client_bytes);
+    (void)client_set_function(c, NULL);
     route_client_left(c->route);
     c->route = NULL;
     c->stalled = c->cancelled = c->is_admin = false;

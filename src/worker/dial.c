@@ -293,6 +293,16 @@ static void run_command(struct dial *d)
         dial_failed(d, DIAL_FAIL_REACH, "53200", "weir: out of memory");
 }
 
+/* A database that is being woken may take its time. */
+static uint64_t login_deadline_us(const struct dial *d)
+{
+    const struct conf_settings *cs = conf_settings(d->settings->conf);
+    uint64_t us = cs->server_connect_timeout_us;
+    if (core_server_resuming(d->route->server->core) && cs->resume_timeout_us > us)
+        us = cs->resume_timeout_us;
+    return clock_now_us() + us;
+}
+
 void dial_open(struct control *c, struct route *r)
 {
     struct dial *d = calloc(1, sizeof *d);
@@ -310,7 +320,7 @@ void dial_open(struct control *c, struct route *r)
     d->route = r;
     d->settings = set;
     d->db = db;
-    d->deadline_us = clock_now_us() + conf_settings(set->conf)->server_connect_timeout_us;
+    d->deadline_us = login_deadline_us(d);
     LIST_INSERT_HEAD(&c->dials, d, link);
     if (needs_command(d))
         run_command(d);
@@ -331,8 +341,7 @@ void dial_password(struct control *c, struct job *j)
         if (d == NULL)
             break;
         d->needs_password = false;
-        d->deadline_us =
-            clock_now_us() + conf_settings(d->settings->conf)->server_connect_timeout_us;
+        d->deadline_us = login_deadline_us(d);
         if (j->ok)
             next_host(d);
         else

@@ -68,7 +68,7 @@ static void rest(struct client *c)
 /* ---- taking back
  * ------------------------------------------------------------------------------------- */
 
-void frozen_take_back(struct backend *b, const char *text)
+void frozen_take_back(struct backend *b, const char *reason, const char *text)
 {
     struct client *c = b->client;
     struct worker *w = c->worker;
@@ -82,6 +82,7 @@ void frozen_take_back(struct backend *b, const char *text)
     }
     if (facts.owed_bytes != 0 && facts.owed_bytes <= OWED_MAX && b->late == NULL) {
         b->late = strdup(why);
+        b->late_reason = reason;
         if (b->late != NULL) {
             b->deadline_us = w->now_us + w->settings->gone_us;
             stream_resume(&b->stream, PAUSE_BACKPRESSURE);
@@ -90,7 +91,7 @@ void frozen_take_back(struct backend *b, const char *text)
     }
     client_name(c, who, sizeof who);
     log_info(who, "%s", why);
-    loan_abandon(c, true, why);
+    loan_abandon(c, true, reason, why);
 }
 
 static void frozen(struct client *c, uint32_t silent_ms)
@@ -104,7 +105,7 @@ static void frozen(struct client *c, uint32_t silent_ms)
         loan_give_up(c, text);
         return;
     }
-    frozen_take_back(c->loan, text);
+    frozen_take_back(c->loan, "frozen", text);
 }
 
 /* ---- looking
@@ -146,7 +147,7 @@ static void check_stalled(struct backend *b)
              "weir: the statement was cancelled: the client has taken nothing of its answer for "
              "%.1f s",
              (double)(w->now_us - b->active_us) / 1e6);
-    frozen_take_back(b, text);
+    frozen_take_back(b, "not_reading", text);
 }
 
 void frozen_check(struct worker *w)

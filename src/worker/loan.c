@@ -8,6 +8,7 @@
  */
 #include "config.h"
 
+#include "worker/function.h"
 #include "worker/job.h"
 #include "worker/route.h"
 #include "worker/worker_priv.h"
@@ -35,13 +36,14 @@ void loan_attach(struct client *c, struct backend *b)
 {
     struct worker *w = c->worker;
     uint64_t waited = c->state == CLIENT_WAITING ? w->now_us - c->since_us : 0;
-    histogram_add(&w->wait, waited);
+    function_waited(c->function, w, waited);
     route_count(c->route, w, STAT_SERVER_ASSIGNMENTS, 1);
     if (waited != 0)
         route_count(c->route, w, STAT_WAIT_US, waited);
     c->loan = b;
     c->coming = NULL;
     b->client = c;
+    b->function = c->function;
     b->lent_us = b->active_us = w->now_us;
     b->query_us = 0;
     b->pinned = false;
@@ -59,8 +61,9 @@ enum loan_answer loan_borrow(struct client *c)
     struct worker *w = c->worker;
     struct core_conn *conn = NULL;
     bool nudge = false;
-    uint64_t wait = c->route->query_wait_us;
+    uint64_t wait = function_limit_us(&c->function->query_wait_us, c->route->query_wait_us);
     c->waiter.pool = c->route->pool;
+    c->waiter.who.function = c->function->core;
     c->waiter.worker = w->index;
     c->waiter.deadline_us = wait == 0 ? UINT64_MAX : w->now_us + wait;
     enum core_answer answer = core_borrow(&c->waiter, w->now_us, &conn, &nudge);
@@ -97,20 +100,28 @@ static void describe_wait(struct client *c, const char *what, char *to, size_t r
 {
     struct core_counts n;
     struct core_server *server = core_pool_server(c->route->pool);
+    char busiest[FUNCTION_NAME_BYTES], most[FUNCTION_NAME_BYTES + 32] = "";
+    uint32_t theirs = core_server_busiest(server, busiest, sizeof busiest);
+    if (theirs != 0)
+        snprintf(most, sizeof most, ", %" PRIu32 " of them to \"%s\"", theirs, busiest);
     core_server_counts(server, c->worker->now_us, &n);
     snprintf(to, room,
-             "weir: no connection for function \"%s\" %s (%s %" PRIu32 "/%" PRIu32 " lent, %" PRIu32
-             " waiting, oldest loan %.1f s)",
-             route_function_name(c), what, core_server_name(server), n.lent, n.bound, n.waiting,
+             "weir: no connection for function \"%s\" %s (%s%s %" PRIu32 "/%" PRIu32
+             " lent%s, %" PRIu32 " waiting, oldest loan %.1f s)",
+             c->function->name, what, core_server_name(server),
+             core_server_resuming(server) ? " is resuming," : "", n.lent, n.bound, most, n.waiting,
              (double)n.oldest_loan_us / 1e6);
 }
 
-/* Answer the waiting message and go on behind it. false: the client is gone. */
-static bool tell(struct client *c, enum proto_event ev, const char *code, const char *text)
+/* Answer the waiting message and go on behind it; `reason` is the word it is counted by. false: the
+ * client is gone. */
+static bool tell(struct client *c, enum proto_event ev, const char *reason, const char *code,
+                 const char *text)
 {
     struct worker *w = c->worker;
     size_t used = 0;
     route_count(c->route, w, STAT_REFUSALS, 1);
+    function_count(c->function, w, FUNCTION_REFUSAL, reason);
     if (w->settings->log_errors) {
         static struct log_limit limit;
         uint32_t dropped;
@@ -138,10 +149,10 @@ bool loan_refused(struct client *c)
     switch ((enum core_answer)c->refusal) {
     case CORE_FULL:
         describe_wait(c, "because too many clients wait already", text, sizeof text);
-        return tell(c, PROTO_EV_NO_LOAN, NULL, text);
+        return tell(c, PROTO_EV_NO_LOAN, "queue_full", NULL, text);
     case CORE_DISABLED:
         snprintf(text, sizeof text, "weir: database \"%s\" is disabled", c->route->database);
-        return tell(c, PROTO_EV_NO_LOAN, NULL, text);
+        return tell(c, PROTO_EV_NO_LOAN, "disabled", NULL, text);
     case CORE_LENT:
     case CORE_QUEUED:
     case CORE_DOWN:
@@ -150,7 +161,7 @@ bool loan_refused(struct client *c)
     char why[300] = "the server can't be reached";
     (void)core_pool_failure(c->route->pool, code, why, sizeof why);
     snprintf(text, sizeof text, "%s", why);
-    return tell(c, PROTO_EV_DOWN, code, text);
+    return tell(c, PROTO_EV_DOWN, "server_down", code, text);
 }
 
 void loan_expire(struct worker *w)
@@ -163,9 +174,10 @@ void loan_expire(struct worker *w)
         TAILQ_REMOVE(&out, wt, link);
         struct client *c = container_of(wt, struct client, waiter);
         char text[512], what[64];
-        snprintf(what, sizeof what, "within %" PRIu64 " ms", c->route->query_wait_us / 1000);
+        uint64_t until = w->now_us < wt->deadline_us ? w->now_us : wt->deadline_us;
+        snprintf(what, sizeof what, "within %" PRIu64 " ms", (until - c->since_us) / US_PER_MS);
         describe_wait(c, what, text, sizeof text);
-        if (tell(c, PROTO_EV_NO_LOAN, NULL, text))
+        if (tell(c, PROTO_EV_NO_LOAN, "timeout", NULL, text))
             relay_resume(c);
     }
 }
@@ -174,7 +186,7 @@ void loan_give_up(struct client *c, const char *text)
 {
     if (c->state != CLIENT_WAITING || c->coming != NULL || !core_leave(&c->waiter))
         return;
-    if (tell(c, PROTO_EV_NO_LOAN, NULL, text))
+    if (tell(c, PROTO_EV_NO_LOAN, "frozen", NULL, text))
         relay_resume(c);
 }
 
@@ -227,12 +239,23 @@ static void give_back(struct backend *b)
     }
 }
 
+/* It goes by another name since its last statement. */
+static void rename_function(struct client *c)
+{
+    struct proto_facts facts;
+    c->route->proto->facts(c->proto, NULL, &facts);
+    c->renamed = false;
+    (void)client_set_function(c, facts.application_name[0] != '\0' ? facts.application_name
+                                                                   : c->route->user);
+}
+
 static void end_loan(struct backend *b)
 {
     struct worker *w = b->worker;
     struct client *c = b->client;
     uint64_t held = w->now_us - b->lent_us;
-    histogram_add(&w->hold, held);
+    if (b->function != NULL)
+        function_held(b->function, w, held);
     route_count(b->route, w, STAT_XACTS, 1);
     route_count(b->route, w, STAT_XACT_US, held);
     route_count(b->route, w, STAT_QUERY_US, held);
@@ -240,6 +263,8 @@ static void end_loan(struct backend *b)
         c->loan = NULL;
         client_set_state(c, CLIENT_IDLE);
         c->stalled = false;
+        if (c->renamed)
+            rename_function(c);
         stream_resume(&c->stream, PAUSE_BACKPRESSURE | PAUSE_LEASE);
     }
     give_back(b);
@@ -263,8 +288,10 @@ static void count_pin(struct backend *b)
         return;
     b->route->proto->facts(NULL, b->proto, &facts);
     b->pinned = facts.pin_reason[0] != '\0';
-    if (b->pinned)
-        route_count(b->route, b->worker, STAT_PINS, 1);
+    if (!b->pinned)
+        return;
+    route_count(b->route, b->worker, STAT_PINS, 1);
+    function_count(b->function, b->worker, FUNCTION_PIN, facts.pin_reason);
 }
 
 void loan_check(struct backend *b)
@@ -314,7 +341,7 @@ void loan_check(struct backend *b)
 /* ---- abandoned, taken back, lost
  * ------------------------------------------------------------------------ */
 
-void loan_abandon(struct client *c, bool keep_session, const char *why)
+void loan_abandon(struct client *c, bool keep_session, const char *reason, const char *why)
 {
     struct worker *w = c->worker;
     struct backend *b = c->loan;
@@ -329,6 +356,7 @@ void loan_abandon(struct client *c, bool keep_session, const char *why)
     bool closing = keep_session && w->out.close_client;
     (void)relay_send_backend(b, &w->out.server);
     route_count(c->route, w, STAT_ROLLBACKS, 1);
+    function_count(c->function, w, FUNCTION_ROLLBACK, reason);
     c->loan = NULL;
     b->client = NULL;
     b->deadline_us = w->now_us + w->settings->gone_us;
@@ -411,7 +439,8 @@ void loan_cancel_client(struct client *c, int ack_fd)
     if (c->state == CLIENT_WAITING && c->coming == NULL && core_leave(&c->waiter)) {
         if (ack_fd >= 0)
             close(ack_fd);
-        if (tell(c, PROTO_EV_CANCELLED, NULL, "canceling statement due to user request"))
+        if (tell(c, PROTO_EV_CANCELLED, "cancelled", NULL,
+                 "canceling statement due to user request"))
             relay_resume(c);
         return;
     }
@@ -483,7 +512,8 @@ static void on_arrive(struct worker *w, struct backend *b)
     }
     if (c->cancelled) {
         give_back(b);
-        if (tell(c, PROTO_EV_CANCELLED, NULL, "canceling statement due to user request"))
+        if (tell(c, PROTO_EV_CANCELLED, "cancelled", NULL,
+                 "canceling statement due to user request"))
             relay_resume(c);
         return;
     }

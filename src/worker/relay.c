@@ -25,7 +25,7 @@ static void out_reset(struct worker *w)
     o->client.bytes = o->server.bytes = 0;
     o->arena_used = 0;
     o->queries = 0;
-    o->close_client = o->whole = false;
+    o->close_client = o->whole = o->renamed = false;
     o->kill = PROTO_KILL_NONE;
 }
 
@@ -314,6 +314,8 @@ static bool feed_backend(struct backend *b, const uint8_t *in, size_t n, size_t 
             client_destroy(c); /* the backend lives on: what comes is drained */
             c = NULL;
         }
+        if (c != NULL && w->out.renamed && c->named_by_application)
+            c->renamed = true;
         if (c != NULL && w->out.close_client)
             client_finish(c);
         if (v == PROTO_BAD) {
@@ -321,7 +323,7 @@ static bool feed_backend(struct backend *b, const uint8_t *in, size_t n, size_t 
             return false;
         }
         if (v == PROTO_WAIT && b->client != NULL) { /* the row that was under way is whole */
-            frozen_take_back(b, b->late);
+            frozen_take_back(b, b->late_reason, b->late);
             if (b->state != BACKEND_CLEANING)
                 return false;
         } else if (v != PROTO_FULL) {

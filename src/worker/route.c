@@ -84,6 +84,9 @@ void bound_server_apply(struct bound_server *s, const struct settings *set, uint
         .max_waiting = (uint32_t)cs->max_waiting_clients,
         .login_retry_us = cs->server_login_retry_us,
         .locality_us = LOCALITY_US,
+        .overload_after_us = cs->overload_after_us,
+        .idle_to_zero_us = s->idle_to_zero_us,
+        .resume_us = cs->resume_timeout_us,
         .workers = workers,
     };
     if (s->core != NULL) {
@@ -101,6 +104,7 @@ static void server_configure(struct bound_server *s, const struct settings *set)
     if (cs != NULL) {
         s->bound = conf_server_bound(set->conf, cs);
         s->login_concurrency = conf_server_login_concurrency(set->conf, cs);
+        s->idle_to_zero_us = conf_server_idle_to_zero_us(set->conf, cs);
     }
     if (s->login_concurrency < 1)
         s->login_concurrency = 1;
@@ -388,16 +392,6 @@ void routes_reload(struct routes *rs, struct settings *set)
         core_pool_limit(r->pool, &lim);
     }
     pthread_mutex_unlock(&rs->lock);
-}
-
-const char *route_function_name(const struct client *c)
-{
-    static _Thread_local char name[64];
-    struct proto_facts facts;
-    c->route->proto->facts(c->proto, NULL, &facts);
-    snprintf(name, sizeof name, "%s",
-             facts.application_name[0] != '\0' ? facts.application_name : c->route->user);
-    return name;
 }
 
 void route_client_left(struct route *r)

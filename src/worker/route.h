@@ -98,6 +98,7 @@ struct bound_server {
     char *name;
     struct conf_bound bound; /* as configured */
     int login_concurrency;
+    uint64_t idle_to_zero_us;
     _Atomic bool reachable;
     _Atomic bool probed; /* the limit below is known */
     _Atomic bool probing;
@@ -113,7 +114,6 @@ struct bound_server *routes_first_server(struct routes *rs);
 uint32_t bound_server_limit(const struct bound_server *s);
 void bound_server_apply(struct bound_server *s, const struct settings *set, uint32_t workers);
 
-const char *route_function_name(const struct client *c);
 void route_client_left(struct route *r);
 /* Why a server connection ended, as its last words or the socket said. */
 void route_last_words(struct backend *b, char *text, size_t room, char code[6]);

@@ -6,6 +6,7 @@
 #include "worker/view.h"
 
 #include "worker/control.h"
+#include "worker/function.h"
 #include "worker/route.h"
 #include "worker/world.h"
 
@@ -225,42 +226,22 @@ size_t world_stats(struct world *w, struct view_stats **rows)
     return n;
 }
 
-void world_times(struct world *w, bool hold, struct histogram_view *out)
+bool world_times(struct world *w, const char *function, bool hold, struct histogram_view *out)
 {
-    memset(out, 0, sizeof *out);
-    for (uint32_t k = 0; k < w->n_workers; k++)
-        histogram_merge(out, hold ? &w->workers[k]->hold : &w->workers[k]->wait);
+    return functions_times(w->functions, function, hold, out);
 }
 
-/* Until loans are lent by function all of them are one function's. */
 size_t world_functions(struct world *w, struct view_function **rows)
 {
-    struct view_function *f = *rows = calloc(1, sizeof **rows);
-    struct histogram_view h;
-    if (f == NULL)
-        return 0;
-    copy(f->name, sizeof f->name, "*");
-    for (struct bound_server *s = routes_first_server(w->routes); s != NULL; s = s->next) {
-        struct core_counts c;
-        core_server_counts(s->core, clock_now_us(), &c);
-        f->lent += c.lent;
-        f->waiting += c.waiting;
-        f->loans += c.loans_total;
-        f->refusals += c.refused_total + c.expired_total;
-        if (c.oldest_wait_us > f->oldest_wait_us)
-            f->oldest_wait_us = c.oldest_wait_us;
-    }
-    f->clients = atomic_load(&w->clients);
-    f->weight = 1;
-    world_times(w, false, &h);
-    f->wait_p50_us = histogram_quantile_us(&h, 0.5);
-    f->wait_p95_us = histogram_quantile_us(&h, 0.95);
-    f->wait_p99_us = histogram_quantile_us(&h, 0.99);
-    world_times(w, true, &h);
-    f->hold_p50_us = histogram_quantile_us(&h, 0.5);
-    f->hold_p95_us = histogram_quantile_us(&h, 0.95);
-    f->hold_p99_us = histogram_quantile_us(&h, 0.99);
-    return 1;
+    struct settings *set = world_settings(w);
+    size_t n = functions_view(w->functions, set, rows);
+    settings_put(&set);
+    return n;
+}
+
+size_t world_reasons(struct world *w, struct view_reason **rows)
+{
+    return functions_reasons(w->functions, rows);
 }
 
 size_t world_mem(struct world *w, struct view_mem **rows)
@@ -350,8 +331,7 @@ static void client_row(struct worker *w, struct client *c, struct view_client *v
     copy(v->database, sizeof v->database, c->route->database);
     copy(v->user, sizeof v->user, c->route->user);
     copy(v->application_name, sizeof v->application_name, f.application_name);
-    copy(v->function, sizeof v->function,
-         f.application_name[0] != '\0' ? f.application_name : c->route->user);
+    copy(v->function, sizeof v->function, c->function->name);
     put_addr(c, v->addr, sizeof v->addr, &v->port);
     copy(v->tls, sizeof v->tls, c->tls);
     v->state = c->state == CLIENT_ACTIVE && f.tx != 'I' && !f.busy ? "idle_in_transaction"
@@ -378,8 +358,7 @@ static void pin_row(struct worker *w, struct client *c, struct view_mail *m)
     v.server_id = c->loan->id;
     copy(v.database, sizeof v.database, c->route->database);
     copy(v.user, sizeof v.user, c->route->user);
-    copy(v.function, sizeof v.function,
-         f.application_name[0] != '\0' ? f.application_name : c->route->user);
+    copy(v.function, sizeof v.function, c->function->name);
     copy(v.reason, sizeof v.reason, f.pin_reason);
     copy(v.statement, sizeof v.statement, f.pin_statement);
     v.age_us = w->now_us - f.pin_since_us;

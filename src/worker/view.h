@@ -25,8 +25,9 @@ size_t world_stats(struct world *w, struct view_stats **rows);
 size_t world_functions(struct world *w, struct view_function **rows);
 size_t world_mem(struct world *w, struct view_mem **rows);
 void world_overview(struct world *w, struct view_overview *out);
-/* Waits (hold false) or holds of all loans. */
-void world_times(struct world *w, bool hold, struct histogram_view *out);
+size_t world_reasons(struct world *w, struct view_reason **rows);
+/* Waits (hold false) or holds of a function's loans; false: there is none of this name. */
+bool world_times(struct world *w, const char *function, bool hold, struct histogram_view *out);
 
 enum view_what { VIEW_CLIENTS, VIEW_SERVERS, VIEW_PINS };
 /* `done` gets the rows (view_client, view_server or view_pin) on the control plane's thread, once.

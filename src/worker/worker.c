@@ -6,6 +6,7 @@
  */
 #include "config.h"
 
+#include "worker/function.h"
 #include "worker/job.h"
 #include "worker/route.h"
 #include "worker/world.h"
@@ -62,7 +63,7 @@ static void too_late(struct backend *b, const char *what, uint64_t us)
     char text[160];
     snprintf(text, sizeof text, "weir: the transaction was rolled back: %s (%.1f s) is over", what,
              (double)us / 1e6);
-    frozen_take_back(b, text);
+    frozen_take_back(b, what, text);
 }
 
 static void check_lent(struct worker *w, struct backend *b)
@@ -78,17 +79,20 @@ static void check_lent(struct worker *w, struct backend *b)
         return;
     r->proto->facts(b->client->proto, b->proto, &facts);
     bool in_tx = facts.tx != 'I';
-    if (r->query_timeout_us != 0 && b->query_us != 0 && facts.busy &&
-        now - b->query_us > r->query_timeout_us) {
+    const struct function *f = b->function;
+    uint64_t query_us = function_limit_us(&f->query_timeout_us, r->query_timeout_us);
+    uint64_t tx_us = function_limit_us(&f->tx_timeout_us, r->tx_timeout_us);
+    uint64_t idle_tx_us = function_limit_us(&f->idle_tx_timeout_us, r->idle_tx_timeout_us);
+    if (query_us != 0 && b->query_us != 0 && facts.busy && now - b->query_us > query_us) {
         loan_cancel(b, -1); /* its client gets the server's own 57014 */
         b->query_us = now;
         return;
     }
-    if (r->tx_timeout_us != 0 && (in_tx || facts.busy) && now - b->lent_us > r->tx_timeout_us)
-        too_late(b, "transaction_timeout", r->tx_timeout_us);
-    else if (r->idle_tx_timeout_us != 0 && !facts.busy && (in_tx || facts.open) &&
-             now - b->active_us > r->idle_tx_timeout_us)
-        too_late(b, "idle_transaction_timeout", r->idle_tx_timeout_us);
+    if (tx_us != 0 && (in_tx || facts.busy) && now - b->lent_us > tx_us)
+        too_late(b, "transaction_timeout", tx_us);
+    else if (idle_tx_us != 0 && !facts.busy && (in_tx || facts.open) &&
+             now - b->active_us > idle_tx_us)
+        too_late(b, "idle_transaction_timeout", idle_tx_us);
 }
 
 static void check_backends(struct worker *w)

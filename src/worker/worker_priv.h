@@ -83,6 +83,7 @@ enum backend_state {
 #define BACKEND_LISTS 4
 
 struct route;
+struct function;
 struct worker;
 struct backend;
 struct control;
@@ -109,6 +110,7 @@ struct client {
     uint32_t slot; /* in worker->slots */
     struct worker *worker;
     struct route *route;
+    struct function *function; /* who it is, set with its login; NULL for the console */
     struct backend *loan;
     struct backend *coming; /* lent at once, but on another worker or not arrived yet */
     union {
@@ -134,6 +136,8 @@ struct client {
     bool is_admin;               /* logged in as one of admin_users */
     bool watched;                /* in worker->watched: its machine is asked for signs of life */
     bool full;                   /* watched: it takes nothing, but is there */
+    bool renamed;                /* which has changed in this loan */
+    bool named_by_application;   /* its function is its application_name, which may change */
     _Alignas(8) uint8_t proto[]; /* the protocol's client object */
 };
 TAILQ_HEAD(client_list, client);
@@ -148,7 +152,8 @@ struct backend {
     struct worker *worker; /* NULL in transit */
     struct route *route;
     struct client *client;
-    struct core_waiter *to; /* in transit: for whom; NULL: to be idle */
+    struct function *function; /* whose loan it is or was last */
+    struct core_waiter *to;    /* in transit: for whom; NULL: to be idle */
     struct stream_export export;
     struct buf in, out;
     uint64_t id;
@@ -158,6 +163,7 @@ struct backend {
     uint64_t query_us;    /* the statement under way began; 0: none */
     uint64_t deadline_us; /* CLEANING: close it then */
     int fd;
+    const char *late_reason; /* goes with: */
     char *late;       /* to be taken back, for this reason, when the row under way is whole */
     uint32_t cancels; /* under way; it is not given back before they are done */
     uint8_t state;    /* enum backend_state */
@@ -188,10 +194,19 @@ enum mail_kind {
     MAIL_TRIM,       /* a storm of logins is over */
 };
 
-/* Figures of one function or route, by worker: written by it alone. */
+/* Figures of one route, by worker: written by it alone. */
 struct route_stats {
     struct stat_counters counters;
 };
+
+/* What names a client's function. */
+enum function_source {
+    FUNCTION_SOURCE_NONE,
+    FUNCTION_SOURCE_USER,
+    FUNCTION_SOURCE_OPTION,
+    FUNCTION_SOURCE_APPLICATION_NAME,
+};
+#define FUNCTION_SOURCES 3
 
 /* Configuration as one piece, shared and counted. */
 struct settings {
@@ -206,6 +221,7 @@ struct settings {
     uint64_t dead_us;       /* lease_dead_after */
     struct tcp_options tcp; /* of clients */
     bool log_errors, log_connections, log_disconnections, any_idle_limit;
+    uint8_t function_from[FUNCTION_SOURCES]; /* enum function_source, in this order */
 };
 
 struct config_mail {
@@ -240,7 +256,6 @@ struct worker {
     struct proto_out out;
     struct client_list dead_clients; /* freed when the turn is over */
     struct backend_list dead_backends;
-    struct histogram wait, hold;
     _Atomic uint32_t n_clients; /* for others to read */
 };
 
@@ -257,6 +272,9 @@ void client_say(struct client *c, enum proto_event ev, const char *code, const c
 void client_name(const struct client *c, char *to, size_t room);
 bool client_flush(struct client *c); /* false: the client is gone */
 void client_logged_in(struct client *c);
+/* From now on it borrows as this function; NULL: as none. false: out of memory. It has no loan and
+ * waits for none. */
+bool client_set_function(struct client *c, const char *name);
 struct client *worker_client(struct worker *w, uint32_t slot);
 /* Whose words it speaks. */
 static inline const struct protocol *client_protocol(const struct client *c)
@@ -298,8 +316,9 @@ bool loan_refused(struct client *c);
 void loan_attach(struct client *c, struct backend *b);
 /* After bytes from the server, or when the client's part changed: end the loan if it is over. */
 void loan_check(struct backend *b);
-/* The client leaves its loan: gone, or late (the session stays). */
-void loan_abandon(struct client *c, bool keep_session, const char *why);
+/* The client leaves its loan: gone, or late (the session stays, and is told `why`). `reason` is the
+ * word it is counted by. */
+void loan_abandon(struct client *c, bool keep_session, const char *reason, const char *why);
 /* The server connection broke under whoever had it. */
 void loan_lost(struct backend *b);
 bool loan_leave_queue(struct client *c); /* true when c may be freed at once */
@@ -316,8 +335,9 @@ void loan_on_mail(struct worker *w, struct mail *m);
 void frozen_check(struct worker *w);
 void frozen_forget(struct client *c);
 /* The client is late or frozen: what it borrowed is put right and lent on, its session stays and is
- * told, unless it has lost more than its transaction. */
-void frozen_take_back(struct backend *b, const char *text);
+ * told, unless it has lost more than its transaction. `reason` (static) is the word it is counted
+ * by. */
+void frozen_take_back(struct backend *b, const char *reason, const char *text);
 
 /* ---- kill.c ---- */
 /* The client wants another one stopped; the answer comes by mail. false: out of memory. */

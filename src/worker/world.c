@@ -7,6 +7,7 @@
 #include "worker/world.h"
 
 #include "worker/control.h"
+#include "worker/function.h"
 #include "worker/route.h"
 
 #include "base/log.h"
@@ -130,6 +131,21 @@ static bool any_idle_limit(const struct conf *conf)
     return conf_settings(conf)->client_idle_timeout_us != 0;
 }
 
+/* The words were checked when the file was read. */
+static void choose_sources(struct settings *s, const char *list)
+{
+    static const char *const names[] = {"user", "option", "application_name"};
+    unsigned n = 0;
+    while (*list != '\0') {
+        list += strspn(list, ", \t");
+        size_t len = strcspn(list, ", \t");
+        for (unsigned i = 0; i < FUNCTION_SOURCES && n < FUNCTION_SOURCES && len != 0; i++)
+            if (strlen(names[i]) == len && strncmp(names[i], list, len) == 0)
+                s->function_from[n++] = (uint8_t)(FUNCTION_SOURCE_USER + i);
+        list += len;
+    }
+}
+
 /* Take over the reference of `conf`. NULL: `report` says why, and conf is freed. */
 static struct settings *settings_create(struct conf *conf, struct conf_report *report)
 {
@@ -159,6 +175,7 @@ static struct settings *settings_create(struct conf *conf, struct conf_report *r
     s->log_connections = cs->log_connections;
     s->log_disconnections = cs->log_disconnections;
     s->any_idle_limit = any_idle_limit(conf);
+    choose_sources(s, cs->function_from);
     size_t before = report->errors;
     if (cs->auth_file[0] != '\0')
         s->users = userlist_load(cs->auth_file, report);
@@ -292,6 +309,7 @@ struct world *world_create(struct conf *conf, struct conf_report *report, struct
     if (w->n_workers > CORE_MAX_WORKERS)
         w->n_workers = CORE_MAX_WORKERS;
     w->listen = listen_set_create();
+    w->functions = functions_create(w->n_workers);
     w->routes = routes_create(w);
     w->control = control_create(w);
     if (w->listen == NULL || w->routes == NULL || w->control == NULL) {
@@ -340,6 +358,7 @@ bool world_reload(struct world *w, struct conf *conf, struct conf_report *report
         worker_post(w, (uint16_t)i, &m->mail);
     }
     routes_reload(w->routes, fresh);
+    functions_reload(w->functions, fresh);
     for (struct bound_server *s = routes_first_server(w->routes); s != NULL; s = s->next)
         control_plan(w->control, s);
     settings_put(&old);

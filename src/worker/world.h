@@ -11,6 +11,7 @@
 
 struct control;
 struct routes;
+struct functions;
 struct jobs;
 
 struct world {
@@ -20,6 +21,7 @@ struct world {
     uint32_t n_workers;
     struct control *control;
     struct routes *routes;
+    struct functions *functions;
     struct jobs *jobs;
     struct listen_set *listen;
     _Atomic uint32_t clients; /* sockets of clients, all workers */

@@ -82,7 +82,7 @@ def start(pg, request):
     made = []
 
     def make(server=None, databases=None, users=None, servers=None, userlist=None, **more):
-        keys = ("args", "env", "which", "fd_limit", "start", "wrap")
+        keys = ("args", "env", "which", "fd_limit", "start", "wrap", "functions")
         process = {k: more.pop(k) for k in keys if k in more}
         wait = process.pop("start", True)
         proxy = Proxy(server or pg, more, databases, users, servers, userlist, start=False, **process)

@@ -44,6 +44,7 @@ struct outcome {
     char password[64], reason[200];
     char role[64], function[64], application[64], database[64];
     bool has_function;
+    char option[64];
     uint32_t pool_flags;
 };
 
@@ -88,6 +89,7 @@ static void learn(const void *login, struct outcome *o)
     (void)snprintf(o->application, sizeof o->application, "%s", a->application_name);
     o->has_function = a->function != NULL;
     (void)snprintf(o->function, sizeof o->function, "%s", o->has_function ? a->function : "");
+    (void)snprintf(o->option, sizeof o->option, "%s", a->option != NULL ? a->option : "");
     o->pool_flags = a->pool_flags;
 }
 
@@ -434,10 +436,10 @@ static void test_who(void **state)
     assert_int_equal(o.pool_flags, MY_CAP_FOUND_ROWS);
     p = simple();
     p.attributes = attributes;
-    assert_string_equal(run(&s, &p).function, "byAttr");
+    assert_string_equal(run(&s, &p).option, "byAttr");
     p = simple();
     p.attributes = "faas.name\0two\0weir.function\0one\0";
-    assert_string_equal(run(&s, &p).function, "one");
+    assert_string_equal(run(&s, &p).option, "one");
     p = simple();
     p.attributes = "_server_host\0getusers.weir\0";
     assert_string_equal(run(&s, &p).application, "getusers.weir");

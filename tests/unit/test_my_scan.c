@@ -370,7 +370,7 @@ static const struct row meanings[] = {
     {"show warnings limit 1", 1, MY_DO_SHOW_WARNINGS},
     {"show warnings limit 1 offset 2", 1, DIAG},
     {"show errors", 1, MY_DO_SHOW_WARNINGS | MY_DO_SHOW_ERRORS},
-    {"show count(*) warnings", 1, MY_DO_COUNT_WARNINGS},
+    {"show count(*) warnings", 1, MY_DO_SHOW_COUNT},
     {"select @@error_count", 1, MY_DO_COUNT_WARNINGS},
     {"show tables", 1, 0},
     {"select sql_calc_found_rows * from t limit 1", 1, MY_DO_CALC_ROWS},

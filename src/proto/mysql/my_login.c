@@ -187,20 +187,22 @@ static const char *keep(char **at, struct my_view v)
 static bool keep_names(struct my_login *l, const struct my_hello *h)
 {
     struct said s = read_attributes(h->attributes);
-    struct my_view role = h->user, function = s.function.n != 0 ? s.function : s.faas;
+    struct my_view role = h->user, suffix = {0};
+    struct my_view option = s.function.n != 0 ? s.function : s.faas;
     struct my_view app = s.program.n != 0 ? s.program : s.host;
     const uint8_t *plus = h->user.n != 0 ? memrchr(h->user.p, '+', h->user.n) : NULL;
     if (plus != NULL && plus != h->user.p && plus + 1 != h->user.p + h->user.n) {
         role.n = (size_t)(plus - h->user.p);
-        function = (struct my_view){plus + 1, h->user.n - role.n - 1};
+        suffix = (struct my_view){plus + 1, h->user.n - role.n - 1};
     }
     char *at = l->names =
-        malloc(h->user.n + role.n + function.n + app.n + h->database.n + h->plugin.n + 6);
+        malloc(h->user.n + role.n + suffix.n + option.n + app.n + h->database.n + h->plugin.n + 7);
     if (at == NULL)
         return false;
     l->asked.user = keep(&at, h->user);
     l->asked.role = keep(&at, role);
-    l->asked.function = function.n != 0 ? keep(&at, function) : NULL;
+    l->asked.function = suffix.n != 0 ? keep(&at, suffix) : NULL;
+    l->asked.option = option.n != 0 ? keep(&at, option) : NULL;
     l->asked.application_name = keep(&at, app);
     l->asked.database = keep(&at, h->database);
     l->plugin = keep(&at, h->plugin);

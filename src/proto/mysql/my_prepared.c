@@ -68,7 +68,7 @@ enum proto_verdict my_on_prepare(struct my_client *c, struct my_server *s, const
         return out_of_memory(out);
     if (!my_sync(c, s, out) || !my_expect_push(s, MY_R_PREPARE, MY_A_PASS, MY_COM_STMT_PREPARE))
         return PROTO_BAD;
-    s->flags = MY_DO_COUNT_WARNINGS; /* preparing leaves what the last statement did alone */
+    s->flags = MY_DO_SHOW_COUNT; /* preparing leaves what the last statement did alone */
     if (s->owner != c->token)
         s->owner = 0;
     proto_lane_add(&out->server, m->p, m->have);

@@ -77,6 +77,7 @@ enum my_charset {
 #define MY_DO_COUNT_WARNINGS (UINT64_C(1) << 35) /* reads @@warning_count or @@error_count */
 #define MY_DO_PAST           (UINT64_C(1) << 36) /* of a prepared text: it has volatiles */
 #define MY_DO_NO_TABLE       (UINT64_C(1) << 37) /* of a prepared text: my_scan.no_table */
+#define MY_DO_SHOW_COUNT     (UINT64_C(1) << 38) /* SHOW COUNT(*) WARNINGS or ERRORS */
 
 /* A text that can't be read for sure, or is not all there, may do what pins. */
 #define MY_DO_ANYTHING (MY_DO_CALL | MY_DO_TOO_MUCH | MY_DO_LOCK | MY_DO_USER_VAR)

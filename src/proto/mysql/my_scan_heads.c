@@ -307,7 +307,7 @@ static void on_count(struct scanner *s)
     while (!at_end(s) && !IS(s, "WARNINGS") && !IS(s, "ERRORS"))
         next(s);
     bool errors = IS(s, "ERRORS");
-    note(s, MY_DO_COUNT_WARNINGS);
+    note(s, MY_DO_SHOW_COUNT);
     if (at_end(s) || o->n_volatiles == MY_SCAN_VOLATILES)
         return;
     o->volatiles[o->n_volatiles++] = (struct my_scan_volatile){

@@ -481,12 +481,14 @@ static void apply_cursor(struct my_client *c, struct my_server *s)
 
 bool my_keeps_warnings(const struct my_client *c, const struct my_server *s)
 {
-    uint64_t asks = MY_DO_SHOW_WARNINGS | MY_DO_DIAGNOSTICS | MY_DO_COUNT_WARNINGS;
+    bool mariadb = c != NULL && c->report != NULL && c->report->mariadb;
+    uint64_t asks = MY_DO_SHOW_WARNINGS | MY_DO_DIAGNOSTICS | MY_DO_SHOW_COUNT;
+    if (mariadb) /* SELECT @@warning_count empties MySQL's list */
+        asks |= MY_DO_COUNT_WARNINGS;
     if ((s->flags & asks) != 0)
         return true;
     /* MariaDB empties the list for statements that read a table only. */
-    return s->no_table && s->warning_count == 0 && c != NULL && c->report != NULL &&
-           c->report->mariadb;
+    return mariadb && s->no_table && s->warning_count == 0;
 }
 
 static void keep_warnings(struct my_client *c, struct my_server *s)

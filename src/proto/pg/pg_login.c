@@ -126,9 +126,8 @@ static bool keep_names(struct pg_login *l, const struct pg_startup *st)
     if (function.p != NULL) {
         l->asked.function = memcpy(p, function.p, function.n);
         p += function.n + 1;
-    } else {
-        l->asked.function = l->option_function;
     }
+    l->asked.option = l->option_function;
     l->asked.database = memcpy(p, st->database.p, st->database.n);
     p += st->database.n + 1;
     if (has_app)

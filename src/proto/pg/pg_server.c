@@ -205,7 +205,7 @@ static enum pass on_error(struct pg_client *c, struct pg_server *s, const uint8_
 }
 
 static enum pass on_parameter(struct pg_client *c, struct pg_server *s, const uint8_t *body,
-                              size_t n, enum pass verdict)
+                              size_t n, enum pass verdict, struct proto_out *out)
 {
     size_t name = pg_strlen(body, n);
     size_t value = name == (size_t)-1 ? name : pg_strlen(body + name + 1, n - name - 1);
@@ -213,9 +213,11 @@ static enum pass on_parameter(struct pg_client *c, struct pg_server *s, const ui
         return BROKEN;
     (void)vars_take(&s->report, vars_with(s->report, (const char *)body, name, VAR_REPORT,
                                           (const char *)body + name + 1, value));
-    if (verdict == PASS)
+    if (verdict == PASS) {
         (void)vars_take(&c->report, vars_with(c->report, (const char *)body, name, VAR_REPORT,
                                               (const char *)body + name + 1, value));
+        out->renamed |= strcmp((const char *)body, "application_name") == 0;
+    }
     return verdict;
 }
 
@@ -262,7 +264,7 @@ static enum pass on_message(struct pg_client *c, struct pg_server *s, uint8_t ty
     case 'E':
         return on_error(c, s, body, n, verdict, out);
     case 'S':
-        return on_parameter(c, s, body, n, verdict);
+        return on_parameter(c, s, body, n, verdict, out);
     case 'N':
         return verdict;
     case 't':

@@ -387,6 +387,7 @@ static void emit_report(void *arg, const struct var_entry *e)
 {
     struct proto_out *out = ((struct report_arg *)arg)->out;
     uint8_t head[PG_HEAD_BYTES] = {'S'};
+    out->renamed |= e->name_len == 16 && memcmp(e->name, "application_name", 16) == 0;
     if (e->name_len + e->value_len + 16u > out->arena_size - out->arena_used ||
         out->client.n >= PROTO_SPANS - 2)
         return;

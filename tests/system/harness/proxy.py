@@ -62,7 +62,7 @@ class Proxy:
     host = "127.0.0.1"
 
     def __init__(self, pg, settings=None, databases=None, users=None, servers=None, userlist=None, args=(), env=None,
-                 which=None, fd_limit=None, start=True, wrap=()):
+                 which=None, fd_limit=None, start=True, wrap=(), functions=None):
         self.pg = pg
         self.which = which or peer()
         self.dir = tempfile.mkdtemp(prefix="weir-test-")
@@ -90,7 +90,7 @@ class Proxy:
             self.databases = {}
         if databases is not None:
             self.databases = databases
-        self.users, self.servers = users or {}, servers or {}
+        self.users, self.servers, self.functions = users or {}, servers or {}, functions or {}
         self.userlist = dict(USERS_PLAIN) if userlist is None else userlist
         self.write()
         if start:
@@ -101,7 +101,8 @@ class Proxy:
     def sections(self):
         settings = {k: v for k, v in self.settings.items() if v is not None}
         if self.which == "weir":
-            return {"weir": settings, "databases": self.databases, "servers": self.servers, "users": self.users}
+            return {"weir": settings, "databases": self.databases, "servers": self.servers, "users": self.users,
+                    "functions": self.functions}
         bound = settings.get("max_server_connections")
         settings = {k: v for k, v in settings.items() if k not in WEIR_ONLY}
         if bound:

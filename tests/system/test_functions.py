@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: ISC
+"""Functions: who is asking, who is next, what each may have."""
+
+import json
+import time
+
+import pytest
+
+from harness.proxy import crowd, wait_until
+from harness.wire import PgError
+
+pytestmark = pytest.mark.weir_only
+
+
+def functions(proxy):
+    return {row["name"]: row for row in proxy.show("FUNCTIONS")}
+
+
+def function_of(proxy, **params):
+    with proxy.client(**params) as c:
+        c.value("select 1")
+        return [row["function"] for row in proxy.show("CLIENTS") if row["database"] == "shop"][0]
+
+
+def begin(proxy, name, **more):
+    c = proxy.client(application_name=name, **more)
+    c.simple("begin")
+    c.value("select 1")
+    return c
+
+
+# --- who is asking ------------------------------------------------------------------------------------
+
+
+def test_first_source_that_is_there(start):
+    proxy = start()
+    assert function_of(proxy) == "app"
+    assert function_of(proxy, application_name="byName") == "byName"
+    assert function_of(proxy, application_name="byName", options="-c weir.function=byOption") == "byOption"
+    assert function_of(proxy, user="app+bySuffix", password="secret", application_name="byName",
+                       options="-c weir.function=byOption") == "bySuffix"
+
+
+def test_order_is_a_setting(start):
+    proxy = start(function_from="application_name, user")
+    assert function_of(proxy, user="app+bySuffix", password="secret", application_name="byName") == "byName"
+    assert function_of(proxy, user="app+bySuffix", password="secret") == "bySuffix"
+    assert function_of(proxy, options="-c weir.function=byOption") == "app"
+
+
+def test_names_are_cleaned(start):
+    proxy = start()
+    odd = "a\x07b\u00e9" + "x" * 200
+    name = function_of(proxy, options="-c weir.function=" + odd.replace(" ", "\\ "))
+    assert name.startswith("a?b\u00e9xxx")
+    assert len(name.encode()) <= 63
+
+
+def test_more_names_than_allowed_are_others(start):
+    proxy = start(max_functions=3)
+    seen = [function_of(proxy, application_name=f"f{i}") for i in range(5)]
+    assert seen == ["f0", "f1", "f2", "other", "other"]
+    assert function_of(proxy, application_name="f1") == "f1"
+
+
+def test_weirs_own_options_stay_here(start, pg):
+    proxy = start()
+    with proxy.client(application_name="getUsers", options="-c weir.function=getUsers -c geqo=off") as c:
+        assert c.value("show geqo") == "off"
+        with pytest.raises(PgError) as e:
+            c.value("select current_setting('weir.function')")
+        assert e.value.code == "42704"
+        assert c.value("select application_name from pg_stat_activity where pid = pg_backend_pid()") == "getUsers"
+
+
+def test_followed_when_the_driver_sets_it_later(start):
+    proxy = start(functions={"late": "limit=7"})
+    with proxy.client() as c:
+        c.simple("set application_name = 'late'")
+        c.value("select 1")
+        assert [r["function"] for r in proxy.show("CLIENTS") if r["database"] == "shop"] == ["late"]
+        assert functions(proxy)["late"]["clients"] == "1"
+        assert functions(proxy)["app"]["clients"] == "0"
+        c.simple("reset application_name")
+        c.value("select 1")
+        assert [r["function"] for r in proxy.show("CLIENTS") if r["database"] == "shop"] == ["app"]
+    with proxy.client(options="-c weir.function=fixed") as c:
+        c.simple("set application_name = 'late'")
+        c.value("select 1")
+        assert [r["function"] for r in proxy.show("CLIENTS") if r["database"] == "shop"] == ["fixed"]
+
+
+@pytest.mark.parametrize("bad", ["who", "user, user", "user application"])
+def test_bad_order_is_refused(start, bad):
+    proxy = start(function_from=bad, start=False)
+    with pytest.raises(Exception):
+        proxy.start()
+    assert "function_from" in proxy.log()
+
+
+# --- who is next --------------------------------------------------------------------------------------
+
+
+def test_limit_is_never_exceeded(start):
+    proxy = start(max_server_connections=3, functions={"greedy": "limit=1", "*": "limit=2"}, query_wait_timeout="400ms")
+    with begin(proxy, "greedy"), proxy.client(application_name="greedy") as second:
+        with pytest.raises(PgError) as e:
+            second.value("select 1")
+        assert e.value.code == "53300"
+        assert 'no connection for function "greedy" within' in str(e.value)
+        assert '1 of them to "greedy"' in str(e.value)
+        with proxy.client(application_name="modest") as other:
+            assert other.value("select 2") == "2"
+        row = functions(proxy)["greedy"]
+        assert (row["lent_of_limit"], row["limit"], row["refusals"]) == ("1/1", "1", "1")
+
+
+def test_guarantee_comes_first(start):
+    proxy = start(max_server_connections=2, functions={"vip": "guarantee=1"})
+    held = [begin(proxy, "crowd") for _ in range(2)]
+    order = []
+
+    def work(i):
+        with proxy.client(application_name="vip" if i == 5 else "crowd") as c:
+            time.sleep(0.5 if i == 5 else 0)
+            c.value("select 1")
+            order.append(i)
+            c.value("select pg_sleep(0.05)")
+
+    def release():
+        wait_until(lambda: sum(int(r["waiting"]) for r in functions(proxy).values()) == 6, what="six waiting")
+        held[0].simple("rollback")
+        wait_until(lambda: order, what="the first")
+
+    from harness.proxy import Crowd
+    waiting = Crowd(6, work).start()
+    release()
+    assert order[0] == 5
+    held[1].simple("rollback")
+    waiting.join()
+    for c in held:
+        c.close()
+
+
+def test_quick_function_is_not_held_up_by_a_slow_crowd(start):
+    """Twenty containers of a slow function are there first; one of a quick one needs no turn behind them."""
+    proxy = start(max_server_connections=2)
+    done = {"slow": 0, "quick": 0}
+    end = time.monotonic() + 3
+
+    def work(i):
+        name = "quick" if i == 20 else "slow"
+        with proxy.client(application_name=name) as c:
+            while time.monotonic() < end:
+                c.value("select pg_sleep(0.1)" if name == "slow" else "select 1")
+                done[name] += 1
+    crowd(21, work)
+    # First come, first served: the quick one gets one turn in twenty-one, 60/21 of them.
+    assert done["quick"] >= done["slow"] / 4
+
+
+def test_max_waiting_of_a_function(start):
+    proxy = start(max_server_connections=1, functions={"small": "max_waiting=1"})
+    with begin(proxy, "big"):
+        from harness.proxy import Crowd
+        first = Crowd(1, lambda i: proxy.client(application_name="small").value("select 1")).start()
+        wait_until(lambda: functions(proxy).get("small", {}).get("waiting") == "1")
+        with proxy.client(application_name="small") as c, pytest.raises(PgError) as e:
+            c.value("select 1")
+        assert e.value.code == "53300" and "too many clients wait" in str(e.value)
+        del first
+
+
+def test_timeouts_of_a_function_and_reload(start):
+    proxy = start(max_server_connections=1, query_wait_timeout=20, idle_transaction_timeout=20,
+                  functions={"hasty": "query_wait_timeout=200ms idle_transaction_timeout=300ms query_timeout=300ms"})
+    with begin(proxy, "calm"), proxy.client(application_name="hasty") as c:
+        with pytest.raises(PgError) as e:
+            c.value("select 1")
+        assert e.value.code == "53300"
+    with begin(proxy, "hasty") as c:
+        time.sleep(1)
+        with pytest.raises(PgError) as e:
+            c.value("select 1")
+        assert e.value.code == "40001"
+        c.simple("rollback")
+        with pytest.raises(PgError) as e:
+            c.value("select pg_sleep(10)")
+        assert e.value.code == "57014"
+        proxy.functions["hasty"] = "limit=9"
+        proxy.reconfigure()
+        wait_until(lambda: functions(proxy)["hasty"]["limit"] == "9")
+        assert c.value("select pg_sleep(0.6)") == ""
+
+
+# --- seeing it ----------------------------------------------------------------------------------------
+
+
+def test_shown_on_console_json_and_metrics(start):
+    proxy = start(functions={"getUsers": "limit=30 guarantee=2 weight=3"})
+    with begin(proxy, "getUsers") as c:
+        row = functions(proxy)["getUsers"]
+        assert (row["lent_of_limit"], row["guarantee"], row["weight"]) == ("1/30", "2", "3")
+        assert int(row["loans"]) == 1
+        rows = json.loads(proxy.http("/api/v1/functions"))["rows"]
+        assert [r for r in rows if r["name"] == "getUsers"][0]["lent"] == 1
+        c.simple("rollback")
+        c.simple("create temporary table t (a int)")
+        metrics = proxy.http("/metrics")
+        assert 'weir_function_loans{function="getUsers"} 1' in metrics
+        assert 'weir_function_wait_seconds_count{function="getUsers"} 2' in metrics
+        assert 'weir_function_hold_seconds_count{function="getUsers"} 1' in metrics
+        assert 'weir_function_pins_total{function="getUsers",reason="' in metrics
+    wait_until(lambda: 'weir_function_rollbacks_total{function="getUsers",reason="client_gone"} 1'
+               in proxy.http("/metrics"))
