@@ -439,8 +439,7 @@ static void backend_writable(struct backend *b)
     stream_want_write(&b->stream, false);
     if (b->client != NULL)
         stream_resume(&b->client->stream, PAUSE_BACKPRESSURE);
-    else
-        loan_check(b);
+    loan_check(b); /* it may have been over but for these bytes (a COPY that failed early) */
 }
 
 void relay_backend_io(struct stream *s, unsigned what, void *arg)

@@ -372,7 +372,7 @@ def parse_metrics(text):
             name = re.match(r"[a-zA-Z0-9_:]+", line).group(0)
             base = re.sub(r"_(bucket|sum|count)$", "", name)
             assert name in types or base in types, f"no TYPE for {name}"
-    names = [re.match(r"[^ ]+", s).group(0) for s in samples]
+    names = [s.rpartition(" ")[0] for s in samples]
     assert len(names) == len(set(names)), "a sample twice"
     return types, samples
 

@@ -206,10 +206,10 @@ def test_shown_on_console_json_and_metrics(start):
         assert [r for r in rows if r["name"] == "getUsers"][0]["lent"] == 1
         c.simple("rollback")
         c.simple("create temporary table t (a int)")
+        wait_until(lambda: 'weir_function_pins_total{function="getUsers",reason="' in proxy.http("/metrics"))
         metrics = proxy.http("/metrics")
         assert 'weir_function_loans{function="getUsers"} 1' in metrics
         assert 'weir_function_wait_seconds_count{function="getUsers"} 2' in metrics
         assert 'weir_function_hold_seconds_count{function="getUsers"} 1' in metrics
-        assert 'weir_function_pins_total{function="getUsers",reason="' in metrics
     wait_until(lambda: 'weir_function_rollbacks_total{function="getUsers",reason="client_gone"} 1'
                in proxy.http("/metrics"))

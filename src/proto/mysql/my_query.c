@@ -163,8 +163,8 @@ static bool put_volatile(struct buf *b, const struct my_client *c, const char *t
     case MY_V_ROW_COUNT:
         ok = buf_printf(b, "CAST((%" PRIu64 "|0) AS SIGNED)", (uint64_t)c->row_count);
         break;
-    case MY_V_FOUND_ROWS:
-        ok = buf_printf(b, "CAST((%" PRIu64 "|0) AS SIGNED)", c->found_rows);
+    case MY_V_FOUND_ROWS: /* still called: MySQL warns that it is deprecated */
+        ok = buf_printf(b, "CAST((%" PRIu64 "|FOUND_ROWS()&0) AS SIGNED)", c->found_rows);
         break;
     case MY_V_WARNING_COUNT:
         ok = buf_printf(b, "CAST((%u|0) AS SIGNED)", c->warning_count);
@@ -290,6 +290,9 @@ enum proto_verdict my_on_query(struct my_client *c, struct my_server *s, const s
         !my_effect_note(c, s, &scan, text, n) || !send_text(c, s, m, &scan, out) ||
         !my_expect_push(s, MY_R_RESULT, MY_A_PASS, MY_COM_QUERY))
         return PROTO_BAD;
-    s->owner = c->token;
+    if (s->owner != c->token && my_leaves_counts(c, s)) /* the last statement's are not there */
+        s->owner = 0;
+    else
+        s->owner = c->token;
     return PROTO_MORE;
 }

@@ -188,7 +188,8 @@ static bool on_eof(struct my_client *c, struct my_server *s, const struct packet
     if (c != NULL && x->act == MY_A_PASS) {
         c->status = (uint16_t)(status & ~MY_ST_STATE_CHANGED);
         c->row_count = -1;
-        c->found_rows = s->rows;
+        if (!my_leaves_counts(c, s))
+            c->found_rows = s->rows;
         if (!my_keeps_warnings(c, s)) {
             c->warning_count = warnings;
             c->error_count = 0;
