@@ -293,7 +293,10 @@ const char *my_pin_name(uint32_t pins);
 /* Does the statement under way leave the warnings of the one before alone? */
 bool my_keeps_warnings(const struct my_client *c, const struct my_server *s);
 /* FOUND_ROWS() stays what it was: SHOW WARNINGS of MySQL. */
-bool my_leaves_counts(const struct my_client *c, const struct my_server *s);
+static inline bool my_leaves_counts(const struct my_client *c, const struct my_server *s)
+{
+    return (s->flags & MY_DO_SHOW_WARNINGS) != 0 && c->report != NULL && !c->report->mariadb;
+}
 void my_memory_clear(struct my_client *c);
 /* To how it was after login; its vars, statements and memory. */
 void my_client_reset(struct my_client *c);

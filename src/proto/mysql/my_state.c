@@ -479,11 +479,6 @@ static void apply_cursor(struct my_client *c, struct my_server *s)
     }
 }
 
-bool my_leaves_counts(const struct my_client *c, const struct my_server *s)
-{
-    return (s->flags & MY_DO_SHOW_WARNINGS) != 0 && c->report != NULL && !c->report->mariadb;
-}
-
 bool my_keeps_warnings(const struct my_client *c, const struct my_server *s)
 {
     bool mariadb = c != NULL && c->report != NULL && c->report->mariadb;
