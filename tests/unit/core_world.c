@@ -5,6 +5,7 @@
 
 #include "core_world.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -97,6 +98,19 @@ static void login_done(void *subject)
 
 static void client_ask(void *subject);
 
+/* Exponential, from a generator of its own: the same in each run and on each machine. */
+static uint64_t spread(const struct world_client *c, uint64_t mean_us)
+{
+    static uint64_t state = UINT64_C(0x9e3779b97f4a7c15);
+    if (!c->random)
+        return mean_us;
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    double u = ((double)(state >> 11) + 1) / 9007199254740993.0;
+    return (uint64_t)(-log(u) * (double)mean_us);
+}
+
 static void client_done(void *subject)
 {
     struct world_client *c = subject;
@@ -107,7 +121,7 @@ static void client_done(void *subject)
     c->conn = NULL;
     enum core_next next = core_give_back(conn, world.now_us, &w, &nudge);
     world.plan_due |= nudge;
-    world_at(world.now_us + c->think_us, client_ask, c);
+    world_at(world.now_us + spread(c, c->think_us), client_ask, c);
     dispose(next, conn, w);
 }
 
@@ -122,7 +136,7 @@ static void client_work(struct world_client *c, struct core_conn *conn)
     world.last_order = c->asked_us;
     c->served++;
     c->conn = conn;
-    world_at(world.now_us + c->work_us, client_done, c);
+    world_at(world.now_us + spread(c, c->work_us), client_done, c);
 }
 
 static void client_ask(void *subject)
@@ -134,6 +148,7 @@ static void client_ask(void *subject)
     if (world_ending)
         return;
     c->w.pool = world.pool[c->pool];
+    c->w.who.function = c->function;
     c->w.deadline_us = world.timeout_us == 0 ? UINT64_MAX : world.now_us + world.timeout_us;
     c->asked_us = world.now_us;
     enum core_answer answer = core_borrow(&c->w, world.now_us, &conn, &nudge);

@@ -15,7 +15,9 @@ enum { WORLD_POOLS = 256, WORLD_CONNS = 512, WORLD_EVENTS = 65536 };
 struct world_client {
     struct core_waiter w; /* first: a waiter is its client */
     struct core_conn *conn;
+    struct core_function *function; /* as which it asks; NULL: as none */
     uint32_t pool;
+    bool random; /* work and think times are exponential, with these means */
     uint64_t asked_us, wait_us;
     uint64_t served, failed, expired, refused;
     uint64_t think_us, work_us;

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: ISC
+ * Functions share twenty connections in a made-up world: what each gets, how long it waits, what a
+ * guarantee and a limit are worth. Exponential times from a fixed seed: each run is the same.
+ */
+#include "config.h"
+
+#include "core_world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define SECOND  UINT64_C(1000000)
+#define SECONDS 60u
+
+static const struct core_server_limits LIM = {
+    .bound = 20, .login_concurrency = 16, .login_retry_us = 5 * SECOND, .workers = 4};
+static const struct core_pool_limits POOL = {.idle_timeout_us = 600 * SECOND};
+
+/* The talk's shop: containers, how long each thinks and works. */
+struct kind {
+    const char *name;
+    uint32_t containers;
+    uint64_t think_us, work_us;
+    double by_function, in_order; /* transactions a second that a simulation of the two policies
+                                     apart from this one gave */
+};
+static const struct kind SHOP[] = {
+    {"getUsers", 30, 20000, 5000, 933, 97},
+    {"updateUser", 30, 40000, 15000, 360, 88},
+    {"saveUser", 50, 1000, 150000, 44, 116},
+    {"deleteUser", 30, 60000, 8000, 419, 84},
+};
+enum { KINDS = sizeof SHOP / sizeof SHOP[0], CLIENTS = 140 };
+
+static struct world_client client[CLIENTS];
+static struct core_function *function[KINDS];
+static double rate[KINDS];
+static uint64_t worst_us[KINDS];
+
+static void start(const struct core_function_limits *lim, bool by_function)
+{
+    uint32_t at = 0;
+    memset(client, 0, sizeof client);
+    world_open(&LIM, 1, &POOL);
+    for (uint32_t k = 0; k < KINDS; k++) {
+        function[k] = core_function_create(world.server, SHOP[k].name, &lim[k]);
+        assert_non_null(function[k]);
+        for (uint32_t i = 0; i < SHOP[k].containers; i++, at++) {
+            client[at].random = true;
+            client[at].function = by_function ? function[k] : NULL;
+            world_client_start(&client[at], 0, (uint16_t)(at % 4), SHOP[k].work_us,
+                               SHOP[k].think_us);
+        }
+    }
+}
+
+static uint64_t served(uint32_t from, uint32_t n)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = from; i < from + n; i++)
+        sum += client[i].served;
+    return sum;
+}
+
+/* Let it settle, then count. */
+static double measure(const char *what)
+{
+    uint64_t before[KINDS];
+    double sum = 0;
+    world_run(world.now_us + 10 * SECOND);
+    for (uint32_t k = 0, at = 0; k < KINDS; at += SHOP[k++].containers)
+        before[k] = served(at, SHOP[k].containers);
+    for (uint32_t i = 0; i < CLIENTS; i++)
+        client[i].worst_us = 0;
+    world_run(world.now_us + SECONDS * SECOND);
+    for (uint32_t k = 0, at = 0; k < KINDS; at += SHOP[k++].containers) {
+        rate[k] = (double)(served(at, SHOP[k].containers) - before[k]) / SECONDS;
+        worst_us[k] = 0;
+        for (uint32_t i = at; i < at + SHOP[k].containers; i++)
+            if (client[i].worst_us > worst_us[k])
+                worst_us[k] = client[i].worst_us;
+        sum += rate[k];
+        print_message("  %s: %-10s %6.1f a second, longest wait %.0f ms\n", what, SHOP[k].name,
+                      rate[k], (double)worst_us[k] / 1000);
+    }
+    assert_true(world.peak <= LIM.bound);
+    return sum;
+}
+
+static const struct core_function_limits EQUAL[KINDS] = {
+    {.weight = 1}, {.weight = 1}, {.weight = 1}, {.weight = 1}};
+
+static void test_shop_by_function(void **state)
+{
+    (void)state;
+    start(EQUAL, true);
+    double sum = measure("by function");
+    for (uint32_t k = 0; k < KINDS; k++) {
+        assert_true(rate[k] > SHOP[k].by_function * 0.9);
+        assert_true(rate[k] < SHOP[k].by_function * 1.1);
+    }
+    assert_true(sum > 1755 * 0.9);
+    world_close();
+}
+
+static void test_shop_in_order(void **state)
+{
+    (void)state;
+    start(EQUAL, false);
+    double sum = measure("in order");
+    for (uint32_t k = 0; k < KINDS; k++) {
+        assert_true(rate[k] > SHOP[k].in_order * 0.9);
+        assert_true(rate[k] < SHOP[k].in_order * 1.1);
+    }
+    assert_true(sum < 385 * 1.1);
+    world_close();
+}
+
+static void watch_limits(void *subject)
+{
+    const struct core_function_limits *lim = subject;
+    for (uint32_t k = 0; k < KINDS; k++) {
+        struct core_function_counts n;
+        core_function_counts(function[k], world.now_us, &n);
+        assert_true(lim[k].limit == 0 || n.lent <= lim[k].limit);
+    }
+    if (world.now_us < 70 * SECOND)
+        world_at(world.now_us + 997, watch_limits, subject);
+}
+
+static void test_limits_are_never_exceeded(void **state)
+{
+    (void)state;
+    static struct core_function_limits lim[KINDS] = {
+        {.weight = 2, .limit = 4}, {.weight = 1}, {.weight = 1, .limit = 5}, {.weight = 7}};
+    start(lim, true);
+    world_at(world.now_us, watch_limits, lim);
+    (void)measure("limits 4, -, 5, -");
+    for (uint32_t k = 0; k < KINDS; k++)
+        assert_true(rate[k] > 0);
+    world_close();
+}
+
+/* saveUser has what nobody else asks for; who has a guarantee waits for one of its loans to end, of
+ * twenty, and no longer. */
+static void test_guarantee_is_kept_within_a_loan(void **state)
+{
+    (void)state;
+    static const struct core_function_limits lim[KINDS] = {
+        {.weight = 1, .guarantee = 8}, {.weight = 1}, {.weight = 1000}, {.weight = 1}};
+    start(lim, true);
+    (void)measure("guarantee 8 for getUsers");
+    double lone = 30 / 0.025; /* with nobody else there: 30 containers, 25 ms a turn */
+    assert_true(rate[0] > lone * 0.85);
+    assert_true(worst_us[0] < 150000);
+    world_close();
+}
+
+static void test_nobody_starves(void **state)
+{
+    (void)state;
+    static const uint32_t weights[][KINDS] = {
+        {1, 1, 1, 1}, {1000, 1, 1, 1}, {1, 1, 1000, 1}, {1, 1000, 1000, 1000}, {3, 50, 700, 2}};
+    for (size_t i = 0; i < sizeof weights / sizeof weights[0]; i++) {
+        struct core_function_limits lim[KINDS] = {{0}};
+        for (uint32_t k = 0; k < KINDS; k++)
+            lim[k].weight = weights[i][k];
+        start(lim, true);
+        world_run(world.now_us + SECONDS * SECOND);
+        for (uint32_t c = 0; c < CLIENTS; c++)
+            assert_true(client[c].served > 0);
+        world_close();
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_shop_by_function),
+        cmocka_unit_test(test_shop_in_order),
+        cmocka_unit_test(test_limits_are_never_exceeded),
+        cmocka_unit_test(test_guarantee_is_kept_within_a_loan),
+        cmocka_unit_test(test_nobody_starves),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
