@@ -213,3 +213,25 @@ def test_shown_on_console_json_and_metrics(start):
         assert 'weir_function_hold_seconds_count{function="getUsers"} 1' in metrics
     wait_until(lambda: 'weir_function_rollbacks_total{function="getUsers",reason="client_gone"} 1'
                in proxy.http("/metrics"))
+
+
+# --- scale to zero ------------------------------------------------------------------------------------
+
+
+def test_idle_to_zero_closes_all_and_the_first_client_wakes_it(start, own_pg):
+    server = own_pg()
+    proxy = start(server, max_server_connections=3, min_pool_size=2, idle_to_zero="1s", query_wait_timeout="1s",
+                  resume_timeout="40s", server_login_retry=1)
+    with proxy.client() as c:
+        c.value("select 1")
+        wait_until(lambda: server.count() == 0, 15, "no connection left")
+        time.sleep(1)
+        assert server.count() == 0, "min_pool_size keeps it awake"
+        assert c.value("select 2") == "2"
+        wait_until(lambda: server.count() == 0, 15, "no connection left")
+        server.stop()
+        from harness.proxy import Crowd
+        crowd_of_two = Crowd(2, lambda i: proxy.client(timeout=40).value("select 3", timeout=40)).start()
+        time.sleep(4)  # longer than query_wait_timeout
+        server.start()
+        assert crowd_of_two.join() == ["3", "3"]
