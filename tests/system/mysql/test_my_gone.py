@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: ISC
+"""Clients that go away in the middle of things. The server connection is kept and nobody sees a trace.
+
+Each test ends a client at one moment and then looks with the next one, on the only server connection
+there is: the same one must serve it, and nothing of the dead client may be visible.
+"""
+
+import socket
+import struct
+import time
+
+import pytest
+
+from harness import mywire
+from harness.mywire import Wire, command, query
+from harness.myproxy import MySampler, one, rows
+from harness.proxy import crowd, wait_until
+
+BUSY = "info like 'select sleep(30)%%' or info like 'insert into scratch select sleep(30)%%'"
+
+
+@pytest.fixture
+def single(start):
+    return start(max_server_connections=1, query_wait_timeout=15)
+
+
+@pytest.fixture(params=["fin", "reset"])
+def leave(request):
+    return Wire.close if request.param == "fin" else Wire.reset
+
+
+def wire(proxy, **more):
+    return Wire(proxy.connect(**more))
+
+
+def server_id(conn):
+    """The number by which the server knows the connection: inside of an expression it isn't replaced."""
+    return one(conn, "select connection_id() + 0")
+
+
+def warm(proxy):
+    with proxy.connect() as c:
+        return server_id(c)
+
+
+def untouched(proxy, my, number, same=True):
+    with proxy.connect() as c:
+        got = rows(c, "select connection_id() + 0, count(*) from scratch")[0]
+        assert got[1] == 0, "something of it was left behind"
+        assert not same or got[0] == number, f"{number} expected, lent was {got[0]}"
+        assert one(c, "select @@in_transaction" if my.engine == "mariadb" else "select 0") == 0
+        assert one(c, "select @ghost") is None
+    assert my.value("select count(*) from shop.scratch") == 0
+
+
+def calm(proxy, my):
+    def exact():
+        row = next(r for r in proxy.my_show("POOLS") if r["database"] == "shop" and r["user"] == "app")
+        return [int(row[k]) for k in ("cl_active", "cl_waiting", "sv_active", "sv_idle", "sv_used", "sv_login")]
+    wait_until(lambda: exact() == [0, 0, 0, 1, 0, 0], 15, "counts of a calm pool")
+    wait_until(lambda: my.count() == 1, 15, "one connection at the server")
+
+
+def busy(my):
+    return my.count("info like 'select sleep(30)%' or info like 'insert into scratch%sleep(30)%'")
+
+
+def test_gone_while_idle(single, my, leave):
+    number = warm(single)
+    c = wire(single)
+    c.query("select 1")
+    leave(c)
+    untouched(single, my, number)
+    calm(single, my)
+
+
+def test_gone_while_waiting(single, my, leave):
+    number = warm(single)
+    holder, waiter = wire(single), wire(single)
+    holder.query("begin")
+    waiter.send(query("insert into scratch (who) values ('ghost')"))
+    wait_until(lambda: waits(single) == 1, 10, "the waiter")
+    leave(waiter)
+    wait_until(lambda: waits(single) == 0, 10, "its end")
+    holder.query("commit")
+    holder.quit()
+    untouched(single, my, number)
+    calm(single, my)
+
+
+def waits(proxy):
+    return sum(int(r["cl_waiting"]) for r in proxy.my_show("POOLS"))
+
+
+@pytest.mark.parametrize("script", [
+    ["begin"], ["begin", "insert into scratch (who) values ('ghost')"],
+    ["set autocommit = 0", "insert into scratch (who) values ('ghost')"],
+    ["start transaction", "insert into scratch (who) values ('ghost')", "savepoint a", "selec"],
+    ["begin", "set sql_mode = 'ANSI_QUOTES'", "set names latin1", "use other", "insert into shop.scratch (who) values ('ghost')"]])
+def test_gone_in_a_transaction(single, my, leave, script):
+    number = warm(single)
+    c = wire(single)
+    for sql in script:
+        try:
+            c.query(sql)
+        except mywire.MyError as err:
+            assert err.code == 1064
+    leave(c)
+    untouched(single, my, number)
+    with single.connect() as d:
+        assert rows(d, "select database(), @@sql_mode like '%ANSI_QUOTES%', @@character_set_client, @@autocommit") == [
+            ("shop", 0, "utf8mb4", 1)]
+    calm(single, my)
+
+
+def test_gone_in_order_in_a_transaction(single, my):
+    number = warm(single)
+    c = wire(single)
+    c.query("begin")
+    c.query("insert into scratch (who) values ('ghost')")
+    c.quit()
+    untouched(single, my, number)
+    calm(single, my)
+
+
+@pytest.mark.parametrize("kind", ["text", "prepared", "in a transaction", "write", "a pipeline behind it"])
+def test_gone_while_a_statement_runs(single, my, leave, kind):
+    """It is ended at once, not left to run for nobody; the connection is lent again."""
+    number = warm(single)
+    c = wire(single)
+    if kind == "prepared":
+        c.send(Wire.execution(c.prepare("select sleep(30)")[0]))
+    elif kind == "in a transaction":
+        c.query("begin")
+        c.query("insert into scratch (who) values ('ghost')")
+        c.send(query("select sleep(30)"))
+    elif kind == "write":
+        c.send(query("insert into scratch select sleep(30) + n + 1, 'ghost', '' from items where id < 3"))
+    elif kind == "a pipeline behind it":
+        c.send(query("select sleep(30)"), query("begin"), query("insert into scratch (who) values ('ghost')"))
+    else:
+        c.send(query("select sleep(30)"))
+    wait_until(lambda: busy(my) == 1, 10, "the running statement")
+    leave(c)
+    wait_until(lambda: busy(my) == 0, 10, "its end")
+    untouched(single, my, number)
+    calm(single, my)
+
+
+def test_gone_while_one_of_two_connections_runs(start, my, leave):
+    """KILL QUERY needs a connection of its own: one, when the bound is full of busy ones, beyond it."""
+    proxy = start(max_server_connections=2)
+    with MySampler(my) as seen:
+        a, b = wire(proxy), wire(proxy)
+        b.query("begin")
+        a.send(query("select sleep(30)"))
+        wait_until(lambda: busy(my) == 1, 10, "the running statement")
+        leave(a)
+        wait_until(lambda: busy(my) == 0, 10, "its end")
+        b.query("rollback")
+        b.quit()
+    assert seen.highest <= 3
+
+
+@pytest.mark.parametrize("cut", [1, 3, 4, 5, 20])
+@pytest.mark.parametrize("where", ["outside", "in a transaction"])
+def test_gone_in_the_middle_of_a_packet(single, my, leave, cut, where):
+    number = warm(single)
+    c = wire(single)
+    if where != "outside":
+        c.query("begin")
+        c.query("insert into scratch (who) values ('ghost')")
+    c.send(query("insert into scratch (who) values ('ghost')")[:cut])
+    time.sleep(0.05)
+    leave(c)
+    untouched(single, my, number)
+    calm(single, my)
+
+
+def test_gone_in_the_middle_of_a_large_packet(single, my, leave):
+    """What the server has of it can't be completed truthfully: only here may the connection be another."""
+    warm(single)
+    c = wire(single)
+    c.send(query("insert into scratch (who, note) values ('ghost', '" + "x" * 5_000_000 + "')")[:3_000_000])
+    time.sleep(0.1)
+    leave(c)
+    untouched(single, my, None, same=False)
+    calm(single, my)
+
+
+@pytest.mark.parametrize("part", ["before the first packet", "between packets", "in a packet"])
+def test_gone_in_load_data_local(single, my, leave, part):
+    """A file that did not end is no file: nothing of it stays."""
+    warm(single)
+    c = wire(single, local_infile=True)
+    c.send(query("load data local infile 'x' into table scratch (who, note)"))
+    assert c.one() == b"\xfbx"
+    if part != "before the first packet":
+        c.send(mywire.packet(b"ghost\tx\n" * 5000, c.seq + 1))
+    if part == "in a packet":
+        c.send(mywire.packet(b"ghost\tx\n" * 1000, c.seq + 2)[:-70])
+    time.sleep(0.05)
+    leave(c)
+    untouched(single, my, None, same=False)
+    calm(single, my)
+
+
+@pytest.mark.parametrize("kind", ["text", "prepared"])
+@pytest.mark.parametrize("reads", [True, False])
+def test_gone_in_a_large_answer(single, my, leave, kind, reads):
+    number = warm(single)
+    c = wire(single)
+    sql = "select repeat('x', 1000) from items a, items b"
+    c.send(Wire.execution(c.prepare(sql)[0]) if kind == "prepared" else query(sql))
+    if reads:
+        c.exactly(100_000)
+    else:
+        c.readable(10)
+    leave(c)
+    untouched(single, my, number)
+    calm(single, my)
+
+
+def test_gone_while_pinned(single, my, leave):
+    """What kept the connection with its client is undone before the next one gets it."""
+    number = warm(single)
+    c = wire(single)
+    for sql in ("create temporary table ghost (i int)", "insert into ghost values (1)", "select get_lock('ghost', 0)",
+                "set @ghost = 7", "set sort_buffer_size = 1000000", "prepare ghost from 'select 1'"):
+        c.query(sql)
+    handler = "handler items open as ghost_handler"
+    c.query(handler)
+    assert len(single.my_show("PINS")) == 1
+    leave(c)
+    untouched(single, my, number)
+    with single.connect() as d:
+        assert one(d, "select is_free_lock('ghost')") == 1
+        for sql in ("select * from ghost", "execute ghost", "handler ghost_handler read first"):
+            with pytest.raises(Exception):
+                rows(d, sql)
+        assert one(d, "select @@sort_buffer_size") == my.value("select @@global.sort_buffer_size")
+    calm(single, my)
+
+
+@pytest.mark.parametrize("how", ["lock tables items write", "flush tables with read lock"])
+def test_gone_with_tables_locked(single, my, leave, how):
+    number = warm(single)
+    c = wire(single)
+    c.query(how)
+    leave(c)
+    with single.connect() as d:
+        assert server_id(d) == number
+        rows(d, "update items set n = n where id = 1")
+    calm(single, my)
+
+
+def test_gone_with_an_open_cursor(single, my, leave):
+    number = warm(single)
+    c = wire(single)
+    stmt = c.prepare("select id from items order by id")[0]
+    c.execute(stmt, cursor=1)
+    assert len(c.fetch(stmt, 5).rows) == 5
+    leave(c)
+    untouched(single, my, number)
+    calm(single, my)
+
+
+@pytest.mark.parametrize("stage", ["nothing", "greeting", "half an answer", "an answer"])
+def test_gone_in_the_middle_of_a_login(single, my, leave, stage):
+    number = warm(single)
+    answer = mywire.packet(struct.pack("<IIB23x", 0x000aa205, 1 << 24, 45) + b"app\0\0", 1)
+    for _ in range(20):
+        s = socket.create_connection((single.host, single.mysql_port), 5)
+        if stage != "nothing":
+            s.recv(4096)
+        if stage == "half an answer":
+            s.sendall(answer[:20])
+        if stage == "an answer":
+            s.sendall(answer)
+        if leave is Wire.reset:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        s.close()
+    untouched(single, my, number)
+    calm(single, my)
+
+
+def test_half_close_is_taken_for_gone_or_answered(single, my):
+    number = warm(single)
+    c = wire(single)
+    c.send(query("select 1"))
+    c.sock.shutdown(socket.SHUT_WR)
+    c.until_closed()
+    c.close()
+    untouched(single, my, number)
+    calm(single, my)
+
+
+def test_five_hundred_departures_in_a_row(start, my):
+    """A function fleet that is scaled down in mid-flight: the death spiral of other poolers."""
+    proxy = start(max_server_connections=3, query_wait_timeout=30)
+    scripts = ("select sleep(0.3)", "insert into scratch (who) values (sleep(0.2))", "load data local infile 'x' into table scratch (who)",
+               "select repeat('x', 1000) from items a, items b limit 50000")
+
+    def work(i):
+        for n in range(25):
+            c = wire(proxy, local_infile=True)
+            sql = scripts[(i + n) % 4]
+            if (i + n) % 4 == 1:
+                c.send(query("begin"))
+            c.send(query(sql))
+            time.sleep(0.005)
+            c.reset()
+    with MySampler(my) as seen:
+        crowd(20, work, 100)
+    assert seen.highest <= 4  # one beyond, see above
+    wait_until(lambda: my.count("command <> 'Sleep'") == 0, 20, "calm")
+    with proxy.connect() as c:
+        assert one(c, "select count(*) from scratch") == 0
+    assert my.count() <= 3
