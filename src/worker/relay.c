@@ -246,7 +246,11 @@ static void client_readable(struct client *c)
                 stream_pause(&c->stream, PAUSE_LEASE);
             return;
         }
+        struct backend *had = c->loan;
         feed_client(c, w->scratch, got);
+        /* Its server may have been done with it in the middle of a message (a COPY that failed). */
+        if (had != NULL && c->loan == had)
+            loan_check(had);
         if (got < SCRATCH_BYTES / 4)
             return;
         if (c->state != CLIENT_ACTIVE || c->stream.pause != 0)

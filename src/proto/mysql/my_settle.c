@@ -136,6 +136,7 @@ static bool take_answer(struct my_client *c, struct my_server *s)
     struct my_held *h = LIST_FIRST(&s->held);
     bool some = (s->vague & MY_PIN_LOCK) != 0;
     uint64_t found = cell_number(&r), id = cell_number(&r);
+    s->listed = true; /* MySQL warns of FOUND_ROWS() */
     if (r.bad)
         return false;
     if (c != NULL) {
