@@ -8,11 +8,15 @@
 #include "proto/mysql/my_dial.h"
 
 #include <netdb.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define PARAMS_MAX 100u
+#define PART_MS    1000 /* for a server to take leave, then it is left */
+#define PART_READS 16   /* of what it may still say */
 
 static const char *find(const struct dsn_param *params, size_t n, const char *key)
 {
@@ -63,6 +67,19 @@ static struct my_dial *open_with(const struct dsn_param *params, size_t n, struc
     return d;
 }
 
+/* Closed on both sides: the server counts a connection until it has taken leave, and the slot of
+ * this one is free for the next as soon as this returns. */
+static void part(struct my_dial **d)
+{
+    uint8_t rest[256];
+    struct pollfd p = {.fd = my_dial_socket(*d), .events = POLLIN};
+    if (p.fd >= 0 && shutdown(p.fd, SHUT_WR) == 0)
+        for (int i = 0; i < PART_READS; i++)
+            if (poll(&p, 1, PART_MS) <= 0 || recv(p.fd, rest, sizeof rest, 0) <= 0)
+                break;
+    my_dial_hang_up(d);
+}
+
 static bool ask(struct my_dial *d, const char *sql, int timeout, struct err *e)
 {
     if (!my_dial_query(d, sql)) {
@@ -108,7 +125,7 @@ bool my_ask_limits(const struct dsn_param *params, size_t n, uint32_t *max, uint
     if (d == NULL)
         return false;
     bool ok = limits_of(d, timeout_ms(params, n), max, reserved, e);
-    my_dial_hang_up(&d);
+    part(&d);
     return ok;
 }
 
@@ -131,7 +148,7 @@ bool my_ask_facts(const struct dsn_param *params, size_t n, struct server_facts 
         (void)my_read_lenenc_bytes(&row);
         out->used = number(&row);
     }
-    my_dial_hang_up(&d);
+    part(&d);
     return ok;
 }
 
@@ -176,7 +193,7 @@ bool my_ask_secret(const struct dsn_param *params, size_t n, const char *query, 
             *secret = strndup((const char *)v.p, v.n);
     }
     buf_release(&sql);
-    my_dial_hang_up(&d);
+    part(&d);
     return ok;
 }
 
@@ -200,6 +217,6 @@ bool my_ask_kill(const struct dsn_param *params, size_t n, const char *host, con
         return false;
     snprintf(sql, sizeof sql, "KILL QUERY %u", thread_id);
     bool ok = ask(d, sql, timeout_ms(params, n), e);
-    my_dial_hang_up(&d);
+    part(&d);
     return ok;
 }
