@@ -46,6 +46,11 @@ struct proto_out {
      * PROTO_EV_KILL_DONE or PROTO_EV_KILL_UNKNOWN follows, with no bytes at `in`, and is to answer
      * it; until then from_client isn't called. */
     uint32_t kill_id;
+    /* from_client: the message that was used, or for which a loan is asked, may take so long from
+     * now, waiting included (0: as long as it takes), and belongs to this trace (32 hex digits in
+     * `in`, or NULL). */
+    uint32_t deadline_ms;
+    const char *trace_id;
     uint8_t kill; /* enum proto_kill */
 };
 
@@ -112,6 +117,8 @@ enum proto_event {
     PROTO_EV_CANCELLED,     /* cancelled while waiting: kept */
     PROTO_EV_LOST_SERVER,   /* server connection lost in a transaction or statement */
     PROTO_EV_TAKEN_BACK,    /* nothing is sent yet: before abandon(), which tells who waits */
+    PROTO_EV_OVERDUE,       /* nothing is sent: should the statement running on `ps` end with the
+                               error of a cancelled one, it is to say this text */
     PROTO_EV_TOO_MANY,      /* max_client_conn: refused */
     PROTO_EV_SHUTDOWN,      /* draining: closed */
     PROTO_EV_IDLE_TIMEOUT,  /* client_idle_timeout: closed */

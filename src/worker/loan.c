@@ -45,7 +45,8 @@ void loan_attach(struct client *c, struct backend *b)
     b->client = c;
     b->function = c->function;
     b->lent_us = b->active_us = w->now_us;
-    b->query_us = 0;
+    b->query_us = b->until_us = 0;
+    b->waited_us = waited;
     b->pinned = false;
     backend_set_state(b, BACKEND_LENT);
     client_set_state(c, CLIENT_ACTIVE);
@@ -54,6 +55,29 @@ void loan_attach(struct client *c, struct backend *b)
     (void)relay_send_client(c, &w->out.client);
     (void)relay_send_backend(b, &w->out.server);
     worker_tick_need(w);
+}
+
+/* The client's own deadline binds where it is the shorter one, and where a database that wakes up
+ * would be waited for longer. */
+static void note_firm_deadline(struct client *c)
+{
+    struct worker *w = c->worker;
+    c->waiter.firm = false;
+    if (w->out.deadline_ms == 0)
+        return;
+    uint64_t until = w->now_us + (uint64_t)w->out.deadline_ms * US_PER_MS;
+    c->waiter.firm =
+        until <= c->waiter.deadline_us || core_server_resuming(core_pool_server(c->route->pool));
+    if (c->waiter.firm)
+        c->waiter.deadline_us = until;
+}
+
+void loan_note_deadline(struct backend *b, uint32_t ms)
+{
+    uint64_t span = (uint64_t)ms * US_PER_MS;
+    uint64_t until = b->worker->now_us + (span > b->waited_us ? span - b->waited_us : 0);
+    if (b->until_us == 0 || until < b->until_us)
+        b->until_us = until;
 }
 
 enum loan_answer loan_borrow(struct client *c)
@@ -66,6 +90,7 @@ enum loan_answer loan_borrow(struct client *c)
     c->waiter.who.function = c->function->core;
     c->waiter.worker = w->index;
     c->waiter.deadline_us = wait == 0 ? UINT64_MAX : w->now_us + wait;
+    note_firm_deadline(c);
     enum core_answer answer = core_borrow(&c->waiter, w->now_us, &conn, &nudge);
     if (nudge)
         backend_nudge(w->world, c->route);
@@ -175,9 +200,10 @@ void loan_expire(struct worker *w)
         struct client *c = container_of(wt, struct client, waiter);
         char text[512], what[64];
         uint64_t until = w->now_us < wt->deadline_us ? w->now_us : wt->deadline_us;
-        snprintf(what, sizeof what, "within %" PRIu64 " ms", (until - c->since_us) / US_PER_MS);
+        snprintf(what, sizeof what, "within %s%" PRIu64 " ms", wt->firm ? "its deadline of " : "",
+                 (until - c->since_us) / US_PER_MS);
         describe_wait(c, what, text, sizeof text);
-        if (tell(c, PROTO_EV_NO_LOAN, "timeout", NULL, text))
+        if (tell(c, PROTO_EV_NO_LOAN, wt->firm ? "deadline" : "timeout", NULL, text))
             relay_resume(c);
     }
 }
@@ -207,7 +233,7 @@ static void give_back(struct backend *b)
     struct core_waiter *next = NULL;
     bool nudge = false;
     b->client = NULL;
-    b->query_us = 0;
+    b->query_us = b->until_us = 0;
     backend_set_state(b, BACKEND_IDLE);
     stream_resume(&b->stream, PAUSE_BACKPRESSURE);
     enum core_next what = core_give_back(&b->core, w->now_us, &next, &nudge);
@@ -311,7 +337,7 @@ void loan_check(struct backend *b)
         case LOAN_BUSY:
             return;
         case LOAN_QUIET: /* from now on it is the client who takes its time */
-            b->query_us = 0;
+            b->query_us = b->until_us = 0;
             b->active_us = w->now_us;
             return;
         case LOAN_SETTLE:
@@ -319,7 +345,7 @@ void loan_check(struct backend *b)
                 b->deadline_us = w->now_us + w->settings->gone_us;
             return;
         case LOAN_KEEP:
-            b->query_us = 0;
+            b->query_us = b->until_us = 0;
             b->active_us = w->now_us;
             count_pin(b);
             if (c != NULL && w->draining && b->cancels == 0)

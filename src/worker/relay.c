@@ -27,6 +27,8 @@ static void out_reset(struct worker *w)
     o->queries = 0;
     o->close_client = o->whole = o->renamed = false;
     o->kill = PROTO_KILL_NONE;
+    o->deadline_ms = 0;
+    o->trace_id = NULL;
 }
 
 /* Send a lane, keeping the rest. false: the socket is broken or memory is out. */
@@ -129,6 +131,9 @@ static enum fed feed(struct client *c, const uint8_t *in, size_t n, size_t *used
             b->active_us = w->now_us;
             if (b->query_us == 0)
                 b->query_us = w->now_us;
+            if (w->out.deadline_ms != 0)
+                loan_note_deadline(b, w->out.deadline_ms);
+            b->waited_us = 0;
             /* A broken server shows when it is read; what can't be sent is lost with it. */
             if (!relay_send_backend(b, &w->out.server))
                 stream_resume(&b->stream, PAUSE_BACKPRESSURE);

@@ -19,10 +19,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TICK_US        50000u
-#define CHURN_MANY     256u     /* logins and ends that make giving memory back worth it */
-#define CHURN_QUIET_US 300000u  /* and so long none of them */
-#define TICK_IDLE_US   1000000u /* only idle clients are there */
+#define TICK_US         50000u
+#define CHURN_MANY      256u     /* logins and ends that make giving memory back worth it */
+#define CHURN_QUIET_US  300000u  /* and so long none of them */
+#define CANCEL_AGAIN_US 1000000u /* a cancel may have missed the statement */
+#define TICK_IDLE_US    1000000u /* only idle clients are there */
 
 void worker_post(struct world *world, uint16_t worker, struct mail *m)
 {
@@ -66,6 +67,17 @@ static void too_late(struct backend *b, const char *what, uint64_t us)
     frozen_take_back(b, what, text);
 }
 
+/* End the statement under way; its client is told why, and its session goes on. */
+static void cancel_late(struct backend *b, const char *what)
+{
+    char text[160];
+    size_t used;
+    snprintf(text, sizeof text, "weir: canceling statement: %s is over", what);
+    (void)b->route->proto->say(b->client->proto, b->proto, PROTO_EV_OVERDUE, text, NULL, NULL, 0,
+                               &used, &b->client->out);
+    loan_cancel(b, -1);
+}
+
 static void check_lent(struct worker *w, struct backend *b)
 {
     struct route *r = b->route;
@@ -84,8 +96,15 @@ static void check_lent(struct worker *w, struct backend *b)
     uint64_t tx_us = function_limit_us(&f->tx_timeout_us, r->tx_timeout_us);
     uint64_t idle_tx_us = function_limit_us(&f->idle_tx_timeout_us, r->idle_tx_timeout_us);
     if (query_us != 0 && b->query_us != 0 && facts.busy && now - b->query_us > query_us) {
-        loan_cancel(b, -1); /* its client gets the server's own 57014 */
+        char what[64];
+        snprintf(what, sizeof what, "query_timeout (%.1f s)", (double)query_us / 1e6);
+        cancel_late(b, what);
         b->query_us = now;
+        return;
+    }
+    if (b->until_us != 0 && now >= b->until_us && b->query_us != 0 && facts.busy) {
+        cancel_late(b, "its deadline");
+        b->until_us = now + CANCEL_AGAIN_US;
         return;
     }
     if (tx_us != 0 && (in_tx || facts.busy) && now - b->lent_us > tx_us)

@@ -161,6 +161,8 @@ struct backend {
     uint64_t lent_us;     /* the loan began */
     uint64_t active_us;   /* its client last sent or took a byte: think time counts from here */
     uint64_t query_us;    /* the statement under way began; 0: none */
+    uint64_t until_us;    /* its client wants no answer later than this; 0: at any time */
+    uint64_t waited_us;   /* for the loan, until the first message was sent in it */
     uint64_t deadline_us; /* CLEANING: close it then */
     int fd;
     const char *late_reason; /* goes with: */
@@ -314,6 +316,8 @@ enum loan_answer loan_borrow(struct client *c);
 /* Answer the message in c->in with the reason; false: the client is gone. */
 bool loan_refused(struct client *c);
 void loan_attach(struct client *c, struct backend *b);
+/* What is being sent may take `ms` from when the client began to wait. */
+void loan_note_deadline(struct backend *b, uint32_t ms);
 /* After bytes from the server, or when the client's part changed: end the loan if it is over. */
 void loan_check(struct backend *b);
 /* The client leaves its loan: gone, or late (the session stays, and is told `why`). `reason` is the

@@ -104,6 +104,7 @@ enum my_command {
 #define MY_ER_UNKNOWN_STMT         1243 /* HY000 */
 #define MY_ER_UNSUPPORTED_PS       1295 /* HY000 */
 #define MY_ER_QUERY_INTERRUPTED    1317 /* 70100 */
+#define MY_ER_WRONG_VALUE_FOR_VAR  1231 /* 42000 */
 #define MY_ER_MAX_PREPARED         1461 /* 42000 */
 #define MY_ER_CLIENT_INTERACTION   4031 /* HY000 */
 #define MY_ER_OUT_OF_RESOURCES     1041 /* HY000 */

@@ -4,6 +4,7 @@
  */
 #include "config.h"
 
+#include "proto/comment/comment.h"
 #include "proto/mysql/my_session.h"
 
 #include <stdlib.h>
@@ -179,6 +180,25 @@ static enum proto_verdict tell_lost(struct my_client *c, const struct my_in *m,
     return PROTO_MORE;
 }
 
+/* How long it may take, and whose it is. */
+static void note_said(const struct my_client *c, const struct my_in *m, struct proto_out *out)
+{
+    struct comment said = {.trace_id = NULL};
+    const uint8_t *body = m->p + MY_HEAD_BYTES + 1;
+    size_t n = m->have - MY_HEAD_BYTES - 1;
+    uint8_t com = body[-1];
+    if (com == MY_COM_QUERY || com == MY_COM_STMT_PREPARE) {
+        comment_read((const char *)body, n, &said);
+    } else if (com == MY_COM_STMT_EXECUTE && n >= 4) {
+        const struct my_stmt *stmt = my_stmts_find(c->stmts, my_get32(body));
+        if (stmt != NULL)
+            comment_read(my_text_sql(stmt->text), stmt->text->text_len, &said);
+    }
+    out->deadline_ms = said.deadline_ms != 0 ? said.deadline_ms : c->deadline_ms;
+    if (said.trace_id != NULL)
+        out->trace_id = said.trace_id;
+}
+
 static bool has_answer(uint8_t com)
 {
     return com != MY_COM_QUIT && com != MY_COM_STMT_CLOSE && com != MY_COM_STMT_SEND_LONG_DATA;
@@ -197,6 +217,7 @@ static enum proto_verdict one_packet(struct my_client *c, struct my_server *s,
     }
     if (c->lost != MY_LOST_NO && has_answer(m->p[MY_HEAD_BYTES]))
         return tell_lost(c, m, out);
+    note_said(c, m, out);
     my_pass_rest(c, m, false);
     return command(c, s, m, out);
 }

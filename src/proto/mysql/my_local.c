@@ -62,6 +62,8 @@ static const struct {
     [PROTO_EV_LOST_SERVER] = {MY_CR_SERVER_LOST, "08S01", "Lost connection to server during query",
                               true},
     [PROTO_EV_TAKEN_BACK] = {MY_ER_LOCK_DEADLOCK, "40001", "the transaction was rolled back", true},
+    [PROTO_EV_OVERDUE] = {MY_ER_QUERY_INTERRUPTED, "70100", "Query execution was interrupted",
+                          true},
     [PROTO_EV_TOO_MANY] = {MY_ER_CON_COUNT, "08004", "Too many connections", false},
     [PROTO_EV_SHUTDOWN] = {MY_ER_SERVER_SHUTDOWN, "08S01", "Server shutdown in progress", false},
     [PROTO_EV_IDLE_TIMEOUT] = {MY_ER_CLIENT_INTERACTION, "HY000",
@@ -142,6 +144,12 @@ bool my_say(void *pc, void *ps, enum proto_event ev, const char *text, const cha
         c->lost = MY_LOST_TAKEN;
         free(c->lost_text);
         c->lost_text = text != NULL ? strdup(text) : NULL;
+        return true;
+    }
+    if (ev == PROTO_EV_OVERDUE) {
+        struct my_server *s = ps;
+        free(s->overdue);
+        s->overdue = strdup(text);
         return true;
     }
     if (ev == PROTO_EV_LOST_SERVER)

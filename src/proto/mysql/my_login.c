@@ -13,6 +13,7 @@
 
 #include "proto/mysql/my_login.h"
 
+#include "proto/comment/comment.h"
 #include "proto/mysql/my_login_priv.h"
 #include "proto/mysql/my_session.h"
 
@@ -147,7 +148,7 @@ static bool is_host_name(struct my_view v)
 }
 
 struct said {
-    struct my_view function, faas, program, host;
+    struct my_view function, faas, program, host, deadline;
 };
 
 static bool name_is(struct my_view v, const char *name)
@@ -164,6 +165,8 @@ static struct said read_attributes(struct my_view rest)
             continue;
         if (name_is(name, "weir.function"))
             s.function = value;
+        else if (name_is(name, "weir.deadline"))
+            s.deadline = value;
         else if (name_is(name, "faas.name"))
             s.faas = value;
         else if (name_is(name, "program_name"))
@@ -189,6 +192,9 @@ static bool keep_names(struct my_login *l, const struct my_hello *h)
     struct said s = read_attributes(h->attributes);
     struct my_view role = h->user, suffix = {0};
     struct my_view option = s.function.n != 0 ? s.function : s.faas;
+    if (s.deadline.n != 0 &&
+        !comment_read_ms((const char *)s.deadline.p, s.deadline.n, &l->deadline_ms))
+        l->bad_deadline = true;
     struct my_view app = s.program.n != 0 ? s.program : s.host;
     const uint8_t *plus = h->user.n != 0 ? memrchr(h->user.p, '+', h->user.n) : NULL;
     if (plus != NULL && plus != h->user.p && plus + 1 != h->user.p + h->user.n) {
@@ -253,6 +259,9 @@ static enum login_step on_hello(struct my_login *l, const uint8_t *payload, size
     l->answer_n = h.auth.n;
     if (!keep_names(l, &h))
         return my_login_refuse(l, MY_ER_OUT_OF_RESOURCES, "HY000", "weir: out of memory", out);
+    if (l->bad_deadline)
+        return my_login_refuse(l, MY_ER_WRONG_VALUE_FOR_VAR, "42000",
+                               "weir: weir.deadline is not a time in milliseconds", out);
     l->stage = MY_LOGIN_LOOKUP;
     return LOGIN_SECRET;
 }
@@ -358,6 +367,7 @@ static bool login_finish(void *login, void *pc, const struct login_welcome *w, s
         .charset = l->charset,
         .salt_number = l->salt_number,
         .report = w->report,
+        .deadline_ms = l->deadline_ms,
     };
     return my_client_init(pc, &start) && my_login_welcome(l, out);
 }

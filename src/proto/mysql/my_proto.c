@@ -47,6 +47,7 @@ bool my_client_init(struct my_client *c, const struct my_client_start *start)
     c->token = atomic_fetch_add(&tokens, 1) + 1;
     c->caps = start->caps;
     c->prepared_limit = start->prepared_limit;
+    c->deadline_ms = c->start_deadline_ms = start->deadline_ms;
     c->pool_mode = (uint8_t)start->pool_mode;
     c->status = MY_ST_AUTOCOMMIT;
     c->multi = (start->caps & MY_CAP_MULTI_STATEMENTS) != 0;
@@ -131,6 +132,7 @@ static void server_fini(void *ps)
     free(s->home);
     free(s->tracking);
     free(s->prepare_error);
+    free(s->overdue);
     buf_release(&s->sql);
     buf_release(&s->notes);
     buf_release(&s->pending);

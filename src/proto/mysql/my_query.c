@@ -4,11 +4,14 @@
  */
 #include "config.h"
 
+#include "proto/comment/comment.h"
 #include "proto/mysql/my_session.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 
 /* A text with this much in it is not rewritten: nobody writes such a statement by hand. */
 #define REWRITE_MAX (256u * 1024u)
@@ -267,6 +270,34 @@ static bool send_text(struct my_client *c, struct my_server *s, const struct my_
     return true;
 }
 
+/* SET weir.deadline never reaches a server, so nothing else may stand beside it. */
+static enum proto_verdict set_deadline(struct my_client *c, const struct my_scan *scan,
+                                       const char *text, struct proto_out *out)
+{
+    const struct my_scan_assign *a = &scan->assigns[0];
+    if (scan->statements != 1 || scan->n_assigns != 1 || scan->n_volatiles != 0) {
+        my_put_error(out, 1, MY_ER_UNKNOWN, "HY000",
+                     "weir: SET weir.deadline must be a statement of its own");
+        return PROTO_MORE;
+    }
+    const char *value = text + a->value.at;
+    size_t n = a->value.len;
+    if (n >= 2 && (value[0] == '\'' || value[0] == '"') && value[n - 1] == value[0]) {
+        value++;
+        n -= 2;
+    }
+    if (n == 7 && strncasecmp(value, "DEFAULT", n) == 0) {
+        c->deadline_ms = c->start_deadline_ms;
+    } else if (!comment_read_ms(value, n, &c->deadline_ms)) {
+        my_put_error(out, 1, MY_ER_WRONG_VALUE_FOR_VAR, "42000",
+                     "Variable 'weir.deadline' can't be set to the value of '%.*s'",
+                     n < 64 ? (int)n : 64, value);
+        return PROTO_MORE;
+    }
+    my_put_ok(c, out);
+    return PROTO_MORE;
+}
+
 enum proto_verdict my_on_query(struct my_client *c, struct my_server *s, const struct my_in *m,
                                struct proto_out *out)
 {
@@ -277,6 +308,8 @@ enum proto_verdict my_on_query(struct my_client *c, struct my_server *s, const s
     my_scan(text, n, opts | (m->have < m->total ? MY_SCAN_CUT : 0), &scan);
     if ((scan.flags & MY_DO_KILL) != 0)
         return kill_command(c, &scan, out);
+    if ((scan.flags & MY_DO_DEADLINE) != 0)
+        return set_deadline(c, &scan, text, out);
     if (scan.flags != 0 && answer_here(c, s, &scan, text, opts, out))
         return PROTO_MORE;
     if (c->pool_mode == MY_MODE_STATEMENT && (scan.flags & MY_DO_BEGIN) != 0) {

@@ -55,6 +55,8 @@ static void pop(struct my_client *c, struct my_server *s, bool ok, struct proto_
     s->rows = 0;
     switch ((enum my_act)x.act) {
     case MY_A_PASS:
+        free(s->overdue);
+        s->overdue = NULL;
         s->failed = !ok;
         if (c != NULL)
             out->queries++;
@@ -129,6 +131,18 @@ static bool on_ok(struct my_client *c, struct my_server *s, const struct packet 
     return true;
 }
 
+/* A statement that weir had cancelled: its client is told why. */
+static bool show_overdue(struct my_client *c, struct my_server *s, const struct packet *k,
+                         struct proto_out *out)
+{
+    if (s->overdue == NULL || !shown(c, my_expect_head(s)) ||
+        my_get16(body(k) + 1) != MY_ER_QUERY_INTERRUPTED)
+        return false;
+    my_put_error(out, k->p[3], MY_ER_QUERY_INTERRUPTED, "70100", "%s", s->overdue);
+    s->seq = k->p[3];
+    return true;
+}
+
 static bool on_error(struct my_client *c, struct my_server *s, const struct packet *k,
                      struct proto_out *out)
 {
@@ -152,7 +166,8 @@ static bool on_error(struct my_client *c, struct my_server *s, const struct pack
             c->error_count = c->warning_count = 1;
         }
     }
-    show(c, s, x, k, out);
+    if (!show_overdue(c, s, k, out))
+        show(c, s, x, k, out);
     pop(c, s, false, out);
     return true;
 }

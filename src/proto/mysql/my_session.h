@@ -60,6 +60,7 @@ struct my_client {
     uint64_t found_rows; /* FOUND_ROWS() */
     uint64_t skip;       /* payload of the packet under way that is still to come */
     uint64_t kill_id;    /* whom its KILL under way is for */
+    uint32_t deadline_ms, start_deadline_ms; /* weir.deadline now, and after login; 0: none */
     uint32_t warnings_len;
     uint16_t warning_count, error_count;
     uint16_t status; /* of the last OK, for answers that need no server */
@@ -156,6 +157,7 @@ struct my_server {
     struct buf longs;   /* long data that was sent last */
     struct my_text *preparing;
     uint8_t *prepare_error; /* an ERR packet: what preparing it ended with */
+    char *overdue;          /* why weir has the statement under way cancelled; owned or NULL */
     LIST_HEAD(, my_held) held;
     struct buf pending; /* names in the client's statement under way: what, then the name, NUL */
     uint64_t owner;     /* the client whose statement was the last one here; 0: weir's own was */
@@ -209,6 +211,7 @@ struct my_client_start {
     uint32_t id, caps, prepared_limit;
     int pool_mode;
     uint64_t salt_number; /* see my_salt() */
+    uint32_t deadline_ms; /* weir.deadline of the attributes; 0: none */
     const char *application_name;
     unsigned charset;         /* of the handshake */
     struct my_report *report; /* or NULL; a reference is taken */

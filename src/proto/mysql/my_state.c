@@ -547,6 +547,7 @@ void my_client_reset(struct my_client *c)
     my_stmts_clear(&c->stmts);
     vars_assign(&c->vars, c->start);
     c->insert_id = c->found_rows = 0;
+    c->deadline_ms = c->start_deadline_ms;
     c->status = MY_ST_AUTOCOMMIT;
     c->multi = (c->caps & MY_CAP_MULTI_STATEMENTS) != 0;
 }

@@ -7,6 +7,7 @@
  */
 #include "config.h"
 
+#include "proto/comment/comment.h"
 #include "proto/pg/pg_scan.h"
 #include "proto/pg/pg_session.h"
 
@@ -57,6 +58,7 @@ static enum proto_verdict push_query(struct pg_client *c, struct pg_server *s,
     }
     s->bound = false;
     s->open = false; /* its ReadyForQuery ends what stands before it, too */
+    pg_stmt_put(&s->own);
     /* A simple query destroys the unnamed statement, on the server as in the client's eyes. */
     if (s->unnamed != NULL)
         pg_stmt_put(&s->unnamed);
@@ -125,6 +127,7 @@ static enum proto_verdict on_sync(struct pg_server *s, const struct pg_in *m, st
     s->maybes |= x->maybe;
     s->skipping = false;
     s->open = s->bound = false;
+    pg_stmt_put(&s->own);
     proto_lane_add(&out->server, m->p, m->have);
     return PROTO_MORE;
 }
@@ -252,6 +255,55 @@ static enum proto_verdict feed_raw(struct pg_server *s, const uint8_t *in, size_
     return PROTO_MORE;
 }
 
+/* The statement that a Bind is for, when its text says more than SQL. */
+static const struct pg_stmt *said_by_bind(const struct pg_client *c, const char *body, size_t n)
+{
+    size_t portal = strnlen(body, n);
+    size_t name = portal < n ? strnlen(body + portal + 1, n - portal - 1) : n;
+    const struct pg_stmt *stmt = c->unnamed;
+    if (portal + 1 + name >= n)
+        return NULL;
+    if (name != 0)
+        stmt = pg_names_find(c->names, body + portal + 1, name);
+    return stmt != NULL && (stmt->flags & PG_STMT_SAID) != 0 ? stmt : NULL;
+}
+
+/* How long it may take, and whose it is. */
+static void note_said(const struct pg_client *c, const struct pg_in *m, struct proto_out *out)
+{
+    struct comment said = {.trace_id = NULL};
+    const char *text = (const char *)m->p + PG_HEAD_BYTES;
+    size_t n = m->have - PG_HEAD_BYTES;
+    switch (m->p[0]) {
+    case 'P': {
+        size_t name = strnlen(text, n);
+        if (name < n)
+            comment_read(text + name + 1, strnlen(text + name + 1, n - name - 1), &said);
+        break;
+    }
+    case 'Q':
+        comment_read(text, n, &said);
+        break;
+    case 'B': {
+        const struct pg_stmt *stmt = said_by_bind(c, text, n);
+        if (stmt != NULL)
+            comment_read((const char *)stmt->body, strlen((const char *)stmt->body), &said);
+        break;
+    }
+    case 'E':
+    case 'F':
+        break;
+    default:
+        return;
+    }
+    if (said.deadline_ms == 0)
+        said.deadline_ms = c->deadline_ms;
+    if (said.deadline_ms != 0 && (out->deadline_ms == 0 || said.deadline_ms < out->deadline_ms))
+        out->deadline_ms = said.deadline_ms;
+    if (said.trace_id != NULL)
+        out->trace_id = said.trace_id;
+}
+
 enum proto_verdict pg_client_feed(void *pc, void *ps, const uint8_t *in, size_t n, size_t *used,
                                   struct proto_out *out)
 {
@@ -295,7 +347,10 @@ enum proto_verdict pg_client_feed(void *pc, void *ps, const uint8_t *in, size_t 
         if (m.have < wanted(c, s, m.p[0], m.total))
             break;
         c->drop = false;
-        v = s == NULL ? pg_local(c, &m, out) : with_server(c, s, &m, out);
+        note_said(c, &m, out);
+        v = m.p[0] == 'Q' ? pg_own(c, s, &m, out) : PROTO_LOAN;
+        if (v == PROTO_LOAN)
+            v = s == NULL ? pg_local(c, &m, out) : with_server(c, s, &m, out);
         if (v != PROTO_MORE)
             break;
         c->skip = m.total - m.have;

@@ -114,14 +114,51 @@ void pg_expect_fail(struct pg_server *s, struct pg_client *c)
     s->skipping = s->len == 0;
 }
 
-bool pg_expect_fakes(struct pg_server *s, struct proto_out *out, bool show)
+static void put_described(const struct pg_expect *x, struct proto_out *out)
+{
+    if (!x->portal)
+        pg_put_msg(out, &out->client, 't', "\0", 2); /* no parameters */
+    if (pg_own_has_rows((const char *)x->stmt->body))
+        pg_own_describe(out);
+    else
+        pg_put_msg(out, &out->client, 'n', NULL, 0);
+}
+
+static void put_fake(struct pg_client *c, const struct pg_expect *x, struct proto_out *out)
+{
+    switch ((enum pg_expect_kind)x->kind) {
+    case PG_X_PARSE:
+        pg_put_msg(out, &out->client, '1', NULL, 0);
+        break;
+    case PG_X_BIND:
+        pg_put_msg(out, &out->client, '2', NULL, 0);
+        break;
+    case PG_X_CLOSE:
+        pg_put_msg(out, &out->client, '3', NULL, 0);
+        break;
+    case PG_X_DESCRIBE:
+        put_described(x, out);
+        break;
+    case PG_X_EXECUTE: {
+        const char *sql = (const char *)x->stmt->body;
+        pg_own_run(c, sql, strlen(sql), out);
+        break;
+    }
+    case PG_X_QUERY:
+    case PG_X_SYNC:
+    case PG_X_FUNCTION:
+        break;
+    }
+}
+
+bool pg_expect_fakes(struct pg_server *s, struct pg_client *c, struct proto_out *out)
 {
     struct pg_expect *x;
     while ((x = pg_expect_head(s)) != NULL && x->act == PG_A_FAKE) {
         if (proto_out_full(out))
             return false;
-        if (show)
-            pg_put_msg(out, &out->client, x->kind == PG_X_PARSE ? '1' : '3', NULL, 0);
+        if (c != NULL)
+            put_fake(c, x, out);
         pg_expect_pop(s);
     }
     return true;

@@ -8,6 +8,7 @@
  */
 #include "config.h"
 
+#include "proto/comment/comment.h"
 #include "proto/pg/pg_scan.h"
 #include "proto/pg/pg_session.h"
 
@@ -30,7 +31,11 @@ uint64_t pg_scan_flags(const char *sql, size_t n)
 {
     struct pg_scan scan;
     pg_scan_text(sql, n, PG_SCAN_OPT_SCS, &scan);
-    return scan.flags;
+    if (pg_own_is(sql, n))
+        return PG_STMT_OWN;
+    struct comment said;
+    comment_read(sql, n, &said);
+    return scan.flags | (said.deadline_ms != 0 || said.trace_id != NULL ? PG_STMT_SAID : 0);
 }
 
 /* Make the server fail here and show this error instead of its own. */
@@ -147,12 +152,13 @@ static enum proto_verdict parse_unnamed(struct pg_client *c, struct pg_server *s
         replaced = true;
         c->unnamed = stmt;
     }
-    if (s->unnamed != stmt) {
+    bool own = (stmt->flags & PG_STMT_OWN) != 0;
+    if (s->unnamed != stmt && !own) {
         pg_stmt_put(&s->unnamed);
         s->unnamed = pg_stmt_get(stmt);
     }
     s->pins &= ~(uint32_t)PG_PIN_LARGE;
-    struct pg_expect *x = pg_expect_push(s, PG_X_PARSE, PG_A_PASS);
+    struct pg_expect *x = pg_expect_push(s, PG_X_PARSE, own ? PG_A_FAKE : PG_A_PASS);
     if (x == NULL) {
         pg_stmt_put(&old);
         return out_of_memory(out);
@@ -160,6 +166,10 @@ static enum proto_verdict parse_unnamed(struct pg_client *c, struct pg_server *s
     x->stmt = old;
     x->replaced = replaced;
     pg_expect_set_unsure(s, x);
+    if (own) {
+        (void)pg_expect_fakes(s, c, out);
+        return PROTO_MORE;
+    }
     s->open = true;
     proto_lane_add(&out->server, m->p, m->have);
     return PROTO_MORE;
@@ -209,7 +219,9 @@ static enum proto_verdict parse_named(struct pg_client *c, struct pg_server *s, 
     /* In a failed transaction the server must judge the text itself; there it gets the unnamed
      * slot, so that the cache stays true. */
     bool failed = s->status == 'E';
-    bool there = !failed && pg_cache_touch(&s->cache, stmt);
+    bool own = (stmt->flags & PG_STMT_OWN) != 0;
+    bool there = own || (!failed && pg_cache_touch(&s->cache, stmt));
+    failed = failed && !own;
     if ((!there && !failed && !cache_note(c, s, stmt, out)) ||
         !pg_names_add(&c->names, name, name_len, stmt)) {
         v = out_of_memory(out);
@@ -226,7 +238,7 @@ static enum proto_verdict parse_named(struct pg_client *c, struct pg_server *s, 
     if (failed)
         pg_stmt_put(&s->unnamed);
     if (there)
-        (void)pg_expect_fakes(s, out, true);
+        (void)pg_expect_fakes(s, c, out);
     else
         put_parse(s, out, failed ? "" : stmt->name, stmt);
 out:
@@ -255,6 +267,9 @@ static enum proto_verdict on_parse(struct pg_client *c, struct pg_server *s, con
         return pass(s, PG_X_PARSE, m, out);
     const uint8_t *body = msg + PG_HEAD_BYTES + name_len + 1;
     size_t n = rest - name_len - 1;
+    struct pg_fault fault;
+    if (pg_own_is_wrong((const char *)body, strlen((const char *)body), &fault))
+        return fail_here(s, out, fault.sqlstate, "%s", fault.message);
     if (name_len == 0)
         return parse_unnamed(c, s, m, body, n, out);
     return parse_named(c, s, name, name_len, body, n, out);
@@ -270,6 +285,28 @@ static void put_renamed(struct proto_out *out, const struct pg_in *m, size_t at,
     proto_lane_add(&out->server, m->p + PG_HEAD_BYTES, at - PG_HEAD_BYTES);
     pg_put(out, &out->server, name, len);
     proto_lane_add(&out->server, m->p + at + old_len, m->have - at - old_len);
+}
+
+/* Bind or Describe of a statement of weir's own, or what is done with its portal. */
+static enum proto_verdict use_own(struct pg_client *c, struct pg_server *s,
+                                  enum pg_expect_kind kind, struct pg_stmt *stmt, bool portal,
+                                  struct proto_out *out)
+{
+    struct pg_expect *x = pg_expect_push(s, kind, PG_A_FAKE);
+    if (x == NULL)
+        return out_of_memory(out);
+    x->stmt = pg_stmt_get(stmt);
+    x->portal = portal;
+    s->open = true;
+    if (kind == PG_X_BIND)
+        s->own = pg_stmt_get(stmt);
+    (void)pg_expect_fakes(s, c, out);
+    return PROTO_MORE;
+}
+
+static bool is_own_portal(const struct pg_server *s, const struct pg_in *m, size_t at)
+{
+    return s->own != NULL && m->have > at && m->p[at] == '\0';
 }
 
 /* A message that names a statement at `at`: find it, bring it to the server, rename. */
@@ -289,6 +326,8 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
         /* What the connection has under that name may be another client's. */
         if (stmt == NULL && (s->pins & PG_PIN_LARGE) == 0)
             return fail_here(s, out, "26000", "unnamed prepared statement does not exist");
+        if (stmt != NULL && (stmt->flags & PG_STMT_OWN) != 0)
+            return use_own(c, s, kind, stmt, false, out);
         if (!ensure_unnamed(c, s, out))
             return out_of_memory(out);
     } else {
@@ -299,6 +338,8 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
             return pass(s, kind, m, out);
         if (stmt == NULL)
             return fail_here(s, out, "26000", "prepared statement \"%s\" does not exist", name);
+        if ((stmt->flags & PG_STMT_OWN) != 0)
+            return use_own(c, s, kind, stmt, false, out);
         if (!ensure_named(c, s, stmt, &there, out))
             return out_of_memory(out);
     }
@@ -349,7 +390,7 @@ static enum proto_verdict on_close_statement(struct pg_client *c, struct pg_serv
     }
     pg_expect_set_unsure(s, x);
     x->stmt = gone; /* kept for taking back, should this Close be skipped */
-    (void)pg_expect_fakes(s, out, true);
+    (void)pg_expect_fakes(s, c, out);
     return PROTO_MORE;
 }
 
@@ -378,17 +419,23 @@ enum proto_verdict pg_extended(struct pg_client *c, struct pg_server *s, const s
         size_t portal = pg_strlen(m->p + PG_HEAD_BYTES, body);
         if (portal == (size_t)-1)
             return pass(s, PG_X_BIND, m, out);
+        if (portal == 0)
+            pg_stmt_put(&s->own);
         return use_statement(c, s, PG_X_BIND, m, PG_HEAD_BYTES + portal + 1, out);
     }
     case 'D':
         if (statement)
             return use_statement(c, s, PG_X_DESCRIBE, m, PG_HEAD_BYTES + 1, out);
+        if (is_own_portal(s, m, PG_HEAD_BYTES + 1))
+            return use_own(c, s, PG_X_DESCRIBE, s->own, true, out);
         return pass(s, PG_X_DESCRIBE, m, out);
     case 'C':
         if (statement)
             return on_close_statement(c, s, m, out);
         return pass(s, PG_X_CLOSE, m, out);
     default:
+        if (is_own_portal(s, m, PG_HEAD_BYTES))
+            return use_own(c, s, PG_X_EXECUTE, s->own, true, out);
         return s->drops_all ? execute_drops_all(s, m, out) : pass(s, PG_X_EXECUTE, m, out);
     }
 }

@@ -12,6 +12,7 @@
 
 #include "proto/pg/pg_login.h"
 
+#include "proto/comment/comment.h"
 #include "proto/pg/pg_auth.h"
 #include "proto/pg/pg_canon.h"
 #include "proto/pg/pg_session.h"
@@ -33,14 +34,15 @@ struct pg_login {
     char refuse_code[6];
     char *names; /* one block: user, role, function, database, application_name */
     char *option_function;
-    uint8_t *packet; /* the startup packet, for the protocol options to be negotiated */
+    uint32_t deadline_ms; /* weir.deadline */
+    uint8_t *packet;      /* the startup packet, for the protocol options to be negotiated */
     size_t packet_n;
     char cn[128];
     uint8_t binding[64];
     uint8_t binding_n;
     uint8_t stage;
     uint8_t requests; /* SSLRequest and GSSENCRequest so far */
-    bool tls, direct, has_cn;
+    bool tls, direct, has_cn, bad_deadline;
     char reason[200];
 };
 
@@ -102,6 +104,9 @@ static bool take_setting(void *arg, const struct pg_setting *st)
             free(l->option_function);
             l->option_function = strndup(st->value.p, st->value.n);
         }
+        if (st->name.n == 13 && strncasecmp(st->name.p, "weir.deadline", 13) == 0 &&
+            !comment_read_ms(st->value.p, st->value.n, &l->deadline_ms))
+            l->bad_deadline = true;
         return true;
     }
     return vars_take(&l->settings, vars_with(l->settings, st->name.p, st->name.n, VAR_PLAIN,
@@ -155,6 +160,8 @@ static enum login_step on_startup(struct pg_login *l, const uint8_t *in, size_t 
         ok = take_setting(l, &one);
     if (!ok)
         return refuse(l, "53200", "weir: too many or too large startup settings", out);
+    if (l->bad_deadline)
+        return refuse(l, "22023", "invalid value for parameter \"weir.deadline\"", out);
     if (!keep_names(l, &st))
         return refuse(l, "53200", "weir: out of memory", out);
     if (st.negotiate && !pg_startup_negotiate(&st, out))
@@ -386,6 +393,7 @@ static bool login_finish(void *login, void *pc, const struct login_welcome *w, s
     c->prepared_limit = w->prepared_limit;
     c->statement_max_bytes = w->statement_max_bytes;
     c->pool_mode = (uint8_t)w->pool_mode;
+    c->deadline_ms = c->startup_deadline_ms = l->deadline_ms;
     c->replication = l->asked.replication != 0;
     c->startup = vars_get(l->settings);
     c->current = vars_get(l->settings);

@@ -69,6 +69,8 @@ static void server_fini(void *ps)
     vars_put(&s->custom);
     vars_put(&s->truth);
     free(s->reset_query);
+    free(s->overdue);
+    pg_stmt_put(&s->own);
     buf_release(&s->sql);
     pg_heal_fini(&s->heal);
     if (s->conn != NULL)

@@ -77,6 +77,12 @@ static enum pass on_complete(struct pg_client *c, struct pg_server *s, const uin
     return verdict;
 }
 
+static void forget_overdue(struct pg_server *s)
+{
+    free(s->overdue);
+    s->overdue = NULL;
+}
+
 static enum pass on_ready(struct pg_client *c, struct pg_server *s, const uint8_t *body, size_t n,
                           enum pass verdict, struct proto_out *out)
 {
@@ -87,6 +93,7 @@ static enum pass on_ready(struct pg_client *c, struct pg_server *s, const uint8_
         return BROKEN;
     s->status = (char)body[0];
     s->copy = 0;
+    forget_overdue(s);
     enum pg_expect_act act = (enum pg_expect_act)x->act;
     bool query = x->kind == PG_X_QUERY;
     bool again = s->heal.state != PG_HEAL_OFF && pg_heal_on_ready(s, x);
@@ -154,6 +161,18 @@ static bool send_renamed(struct pg_client *c, const uint8_t *body, size_t n, str
     return true;
 }
 
+/* A statement that weir had cancelled: the client is told why, where PostgreSQL says "due to user
+ * request". true: the error was sent. */
+static bool send_overdue(struct pg_server *s, const uint8_t *body, size_t n, struct proto_out *out)
+{
+    struct pg_view code;
+    if (s->overdue == NULL || !pg_msg_error_field(body, n, 'C', &code) ||
+        strcmp(code.p, "57014") != 0)
+        return false;
+    pg_put_error(out, "ERROR", "57014", "%s", s->overdue);
+    return true;
+}
+
 static enum pass on_error(struct pg_client *c, struct pg_server *s, const uint8_t *body, size_t n,
                           enum pass verdict, struct proto_out *out)
 {
@@ -188,7 +207,7 @@ static enum pass on_error(struct pg_client *c, struct pg_server *s, const uint8_
     case PG_A_PASS:
     case PG_A_SWALLOW:
     case PG_A_FAKE:
-        if (c != NULL && send_renamed(c, body, n, out))
+        if (c != NULL && (send_overdue(s, body, n, out) || send_renamed(c, body, n, out)))
             verdict = DROP;
         else if (c != NULL)
             verdict = PASS; /* weir prepared the statement for the client: the failure is its own */
@@ -397,7 +416,7 @@ enum proto_verdict pg_server_feed(void *ps, void *pc, const uint8_t *in, size_t 
             break;
         }
         if (s->len != 0 && pg_expect_head(s)->act == PG_A_FAKE)
-            (void)pg_expect_fakes(s, out, c != NULL);
+            (void)pg_expect_fakes(s, c, out);
     }
     if (out->whole && s->skip == 0 && v == PROTO_MORE)
         v = PROTO_WAIT;

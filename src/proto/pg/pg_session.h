@@ -47,8 +47,10 @@ struct pg_client {
     struct var_set *report;  /* ParameterStatus as the client knows them */
     struct pg_stmt *unnamed;
     struct pg_names *names;
-    uint64_t skip;   /* bytes of a large message that are still to be passed through */
-    char *lost_text; /* of the 40001 error; owned, NULL unless lost */
+    uint64_t skip;                /* bytes of a large message that are still to be passed through */
+    char *lost_text;              /* of the 40001 error; owned, NULL unless lost */
+    uint32_t deadline_ms;         /* weir.deadline, 0: none */
+    uint32_t startup_deadline_ms; /* what RESET goes back to */
     uint32_t statement_max_bytes;
     uint8_t lost;       /* enum pg_lost */
     uint8_t pool_mode;  /* enum pg_pool_mode */
@@ -91,9 +93,11 @@ struct pg_expect {
     bool unsure;            /* may be taken back; counted in the server's `unsure` */
     bool replaced;          /* PARSE: the client's unnamed statement was `stmt` before */
     bool first;             /* BIND, DESCRIBE: the first one that pg_heal has kept */
+    bool portal;            /* FAKE of DESCRIBE: of a portal, not of a statement */
     bool again;             /* SYNC: the client's, of a batch that is going to be run again */
     struct pg_stmt *stmt;   /* PARSE: what is being prepared; holds a reference. With `replaced`
-                               what it took the place of */
+                               what it took the place of. FAKE of DESCRIBE and EXECUTE: weir's
+                               own statement */
     char *name;             /* PARSE, CLOSE of a named statement: the client's name (owned) */
     struct pg_fault *fault; /* REPLACE (owned) */
     bool cached;            /* PARSE: it was added to the server's cache under stmt->name;
@@ -152,9 +156,11 @@ struct pg_server {
     struct var_set *truth;  /* being collected in PG_PH_TRUTH */
     struct pg_cache *cache;
     struct pg_stmt *unnamed; /* what its unnamed statement is, NULL: none or unknown */
+    struct pg_stmt *own;     /* weir's own, which the unnamed portal stands for, or NULL */
     struct pg_expect *ring;
     struct pg_change *change; /* owned */
     char *reset_query;        /* server_reset_query; owned */
+    char *overdue;            /* why weir has the statement under way cancelled; owned or NULL */
     bool reset_always;        /* after each loan */
     bool in_session;          /* lent for a whole session */
     bool scrub;               /* a custom setting of unknown name may be in force */
@@ -214,8 +220,8 @@ static inline void pg_expect_set_unsure(struct pg_server *s, struct pg_expect *x
 void pg_expect_pop(struct pg_server *s);
 /* Errors: the head failed and everything up to the next Sync is skipped; notes are taken back. */
 void pg_expect_fail(struct pg_server *s, struct pg_client *c);
-/* Answers that weir makes itself and whose turn it is. */
-bool pg_expect_fakes(struct pg_server *s, struct proto_out *out, bool show);
+/* Answers that weir makes itself and whose turn it is; `c` NULL: nobody is to see them. */
+bool pg_expect_fakes(struct pg_server *s, struct pg_client *c, struct proto_out *out);
 void pg_expect_clear(struct pg_server *s);
 /* Does the client's segment end with this entry's answer? A Sync that a COPY ate ends nothing. */
 static inline bool pg_expect_ends(const struct pg_expect *x)
@@ -304,6 +310,27 @@ bool pg_say(void *pc, void *ps, enum proto_event ev, const char *text, const cha
             const uint8_t *in, size_t n, size_t *used, struct buf *out);
 /* Drop a message of which `have` bytes are there. */
 void pg_drop(struct pg_client *c, size_t have, size_t total);
+
+/* ---- weir's own setting (pg_own.c)
+ * ------------------------------------------------------------------ */
+
+/* Of pg_stmt.flags, beside the scanner's: SET, RESET or SHOW of weir.deadline; a comment with a
+ * deadline or a trace in it. */
+#define PG_STMT_OWN  (UINT64_C(1) << 63)
+#define PG_STMT_SAID (UINT64_C(1) << 62)
+
+/* SET, RESET and SHOW of weir's own settings, as a simple query. PROTO_LOAN: it is none of these;
+ * PROTO_WAIT: what was asked before is answered first. `s` may be NULL. */
+enum proto_verdict pg_own(struct pg_client *c, struct pg_server *s, const struct pg_in *m,
+                          struct proto_out *out);
+bool pg_own_is(const char *sql, size_t n);
+bool pg_own_has_rows(const char *sql);
+/* The description of its rows. */
+void pg_own_describe(struct proto_out *out);
+/* Is it one that can't be done? Then why in *fault. */
+bool pg_own_is_wrong(const char *sql, size_t n, struct pg_fault *fault);
+/* Do what the text says: rows and CommandComplete go to the client. */
+void pg_own_run(struct pg_client *c, const char *sql, size_t n, struct proto_out *out);
 
 /* ---- composing
  * ---------------------------------------------------------------------------------------- */
