@@ -8,9 +8,11 @@
 
 #include "base/clock.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -64,35 +66,130 @@ static size_t stamp(char *to, size_t room)
     return n + (size_t)snprintf(to + n, room - n, ".%03uZ", (unsigned)(now / 1000 % 1000));
 }
 
+/* ---- fields ---- */
+
+void log_fields_begin(struct log_fields *f)
+{
+    f->format = atomic_load(&cur_format);
+    f->n = 0;
+    f->text[0] = '\0';
+}
+
+/* `value` is as it is to stand there. */
+static void put_field(struct log_fields *f, const char *name, const char *value, bool quoted)
+{
+    static const char trace[] = "trace.id";
+    const char *quote = quoted ? "\"" : "", *project = NULL;
+    size_t room = sizeof f->text - f->n;
+    char *to = f->text + f->n;
+    int n;
+    if (f->format == LOG_FORMAT_TEXT) {
+        n = snprintf(to, room, " %s=%s%s%s", name, quote, value, quote);
+    } else if (f->format == LOG_FORMAT_GCP && strcmp(name, trace) == 0) {
+        project = getenv("GOOGLE_CLOUD_PROJECT");
+        n = snprintf(to, room, ",\"logging.googleapis.com/trace\":\"%s%s%s%s\"",
+                     project != NULL ? "projects/" : "", project != NULL ? project : "",
+                     project != NULL ? "/traces/" : "", value);
+    } else {
+        n = snprintf(to, room, ",\"%s\":%s%s%s", name, quote, value, quote);
+    }
+    if (n > 0 && (size_t)n < room)
+        f->n += (size_t)n;
+    else
+        *to = '\0';
+}
+
+void log_field(struct log_fields *f, const char *name, const char *value)
+{
+    char text[512];
+    if (value == NULL || value[0] == '\0')
+        return;
+    bool json = f->format != LOG_FORMAT_TEXT;
+    bool odd = strpbrk(value, " \"=\\") != NULL;
+    escape(text, sizeof text, value, json || odd);
+    put_field(f, name, text, json || odd);
+}
+
+void log_field_int(struct log_fields *f, const char *name, uint64_t value)
+{
+    char text[24];
+    (void)snprintf(text, sizeof text, "%" PRIu64, value);
+    put_field(f, name, text, false);
+}
+
+void log_field_ms(struct log_fields *f, const char *name, uint64_t us)
+{
+    char text[32];
+    (void)snprintf(text, sizeof text, "%" PRIu64 ".%03u", us / US_PER_MS,
+                   (unsigned)(us % US_PER_MS));
+    put_field(f, name, text, false);
+}
+
+/* ---- lines ---- */
+
 static int compose(char *line, size_t room, enum log_level level, const char *object,
-                   const char *text)
+                   const char *text, const struct log_fields *f)
 {
     char when[40];
     stamp(when, sizeof when);
-    switch ((enum log_format)atomic_load(&cur_format)) {
+    switch ((enum log_format)f->format) {
     case LOG_FORMAT_JSON:
-        return snprintf(line, room,
-                        "{\"time\":\"%s\",\"level\":\"%s\",\"object\":\"%s\",\"message\":\"%s\"}\n",
-                        when, level_names[level], object, text);
+        return snprintf(
+            line, room,
+            "{\"time\":\"%s\",\"level\":\"%s\",\"object\":\"%s\",\"message\":\"%s\"%s}\n", when,
+            level_names[level], object, text, f->text);
     case LOG_FORMAT_ECS:
         return snprintf(line, room,
                         "{\"@timestamp\":\"%s\",\"log.level\":\"%s\",\"message\":\"%s\","
-                        "\"ecs.version\":\"8.11.0\",\"service.name\":\"weir\",\"labels.object\":"
-                        "\"%s\"}\n",
-                        when, level_names[level], text, object);
+                        "\"ecs.version\":\"8.11.0\",\"service.name\":\"weir\",\"process.pid\":%ld,"
+                        "\"labels.object\":\"%s\"%s}\n",
+                        when, level_names[level], text, (long)getpid(), object, f->text);
     case LOG_FORMAT_GCP:
         return snprintf(line, room,
                         "{\"timestamp\":\"%s\",\"severity\":\"%s\",\"message\":\"%s\","
-                        "\"object\":\"%s\"}\n",
-                        when, gcp_names[level], text, object);
+                        "\"object\":\"%s\"%s}\n",
+                        when, gcp_names[level], text, object, f->text);
     case LOG_FORMAT_TEXT:
         break;
     }
-    return snprintf(line, room, "%s %s %s%s%s\n", when, level_names[level], object,
-                    object[0] != '\0' ? ": " : "", text);
+    return snprintf(line, room, "%s %s %s%s%s%s\n", when, level_names[level], object,
+                    object[0] != '\0' ? ": " : "", text, f->text);
+}
+
+static void write_line(enum log_level level, const char *object, const struct log_fields *f,
+                       const char *raw)
+{
+    bool json = f->format != LOG_FORMAT_TEXT;
+    char text[LINE_MAX_BYTES];
+    char who[256];
+    escape(text, sizeof text, raw, json);
+    escape(who, sizeof who, object != NULL ? object : "", json);
+
+    char line[LINE_MAX_BYTES + sizeof f->text + 640];
+    int n = compose(line, sizeof line, level, who, text, f);
+    if (n > 0) {
+        size_t len = (size_t)n < sizeof line ? (size_t)n : sizeof line - 1;
+        ssize_t done = write(atomic_load(&cur_fd), line, len);
+        (void)done; /* nobody to tell */
+    }
 }
 
 void log_write(enum log_level level, const char *object, const char *fmt, ...)
+{
+    if (!log_enabled(level))
+        return;
+    struct log_fields none;
+    char raw[LINE_MAX_BYTES / 2];
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(raw, sizeof raw, fmt, ap);
+    va_end(ap);
+    log_fields_begin(&none);
+    write_line(level, object, &none, raw);
+}
+
+void log_write_with(enum log_level level, const char *object, const struct log_fields *f,
+                    const char *fmt, ...)
 {
     if (!log_enabled(level))
         return;
@@ -101,20 +198,7 @@ void log_write(enum log_level level, const char *object, const char *fmt, ...)
     va_start(ap, fmt);
     (void)vsnprintf(raw, sizeof raw, fmt, ap);
     va_end(ap);
-
-    bool json = atomic_load(&cur_format) != LOG_FORMAT_TEXT;
-    char text[LINE_MAX_BYTES];
-    char who[256];
-    escape(text, sizeof text, raw, json);
-    escape(who, sizeof who, object != NULL ? object : "", json);
-
-    char line[LINE_MAX_BYTES + 640];
-    int n = compose(line, sizeof line, level, who, text);
-    if (n > 0) {
-        size_t len = (size_t)n < sizeof line ? (size_t)n : sizeof line - 1;
-        ssize_t done = write(atomic_load(&cur_fd), line, len);
-        (void)done; /* nobody to tell */
-    }
+    write_line(level, object, f, raw);
 }
 
 bool log_limit_pass(struct log_limit *l, uint32_t *dropped)

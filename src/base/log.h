@@ -8,6 +8,7 @@
 #define WEIR_BASE_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
@@ -20,6 +21,21 @@ bool log_enabled(enum log_level level);
 /* `object` may be NULL for the process itself. Control characters in the text are escaped. */
 void log_write(enum log_level level, const char *object, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* What a line says beside its text, by ECS names: members of the object in the JSON formats,
+ * name=value behind the text in the other. What has no room is left out. */
+struct log_fields {
+    int format; /* of the line, since it was begun */
+    size_t n;
+    char text[1536];
+};
+void log_fields_begin(struct log_fields *f);
+/* An empty value is not said. */
+void log_field(struct log_fields *f, const char *name, const char *value);
+void log_field_int(struct log_fields *f, const char *name, uint64_t value);
+void log_field_ms(struct log_fields *f, const char *name, uint64_t us);
+void log_write_with(enum log_level level, const char *object, const struct log_fields *f,
+                    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 /* A budget for a line that a storm could repeat: at most one a second, with the number left out
  * appended when it speaks again. Static storage, zero-initialised; shared by threads. */

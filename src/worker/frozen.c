@@ -73,7 +73,7 @@ void frozen_take_back(struct backend *b, const char *reason, const char *text)
     struct client *c = b->client;
     struct worker *w = c->worker;
     struct proto_facts facts;
-    char why[256], who[200];
+    char why[256];
     snprintf(why, sizeof why, "%s", text);
     b->route->proto->facts(c->proto, b->proto, &facts);
     if (facts.pin_reason[0] != '\0') { /* as a whole it can't be had again */
@@ -89,8 +89,6 @@ void frozen_take_back(struct backend *b, const char *reason, const char *text)
             return;
         }
     }
-    client_name(c, who, sizeof who);
-    log_info(who, "%s", why);
     loan_abandon(c, true, reason, why);
 }
 

@@ -46,8 +46,10 @@ void loan_attach(struct client *c, struct backend *b)
     b->function = c->function;
     b->lent_us = b->active_us = w->now_us;
     b->query_us = b->until_us = 0;
-    b->waited_us = waited;
+    b->waited_us = b->wait_us = waited;
     b->pinned = false;
+    b->statements = 0;
+    b->pin_reason[0] = b->trace_id[0] = '\0';
     backend_set_state(b, BACKEND_LENT);
     client_set_state(c, CLIENT_ACTIVE);
     proto_out_reset(w);
@@ -152,8 +154,15 @@ static bool tell(struct client *c, enum proto_event ev, const char *reason, cons
         uint32_t dropped;
         char who[200];
         client_name(c, who, sizeof who);
-        if (log_limit_pass(&limit, &dropped))
-            log_warn(who, "%s%s", text, dropped != 0 ? " (and others)" : "");
+        if (log_limit_pass(&limit, &dropped)) {
+            struct log_fields f;
+            log_fields_begin(&f);
+            log_field(&f, "event.action", "refusal");
+            log_field(&f, "event.reason", reason);
+            log_field(&f, "faas.name", c->function->name);
+            log_write_with(LOG_LEVEL_WARNING, who, &f, "%s%s", text,
+                           dropped != 0 ? " (and others)" : "");
+        }
     }
     client_set_state(c, CLIENT_IDLE);
     c->cancelled = false;
@@ -282,6 +291,8 @@ static void end_loan(struct backend *b)
     uint64_t held = w->now_us - b->lent_us;
     if (b->function != NULL)
         function_held(b->function, w, held);
+    if (c != NULL)
+        loan_log(b, c, NULL, "loan ended");
     route_count(b->route, w, STAT_XACTS, 1);
     route_count(b->route, w, STAT_XACT_US, held);
     route_count(b->route, w, STAT_QUERY_US, held);
@@ -316,6 +327,7 @@ static void count_pin(struct backend *b)
     b->pinned = facts.pin_reason[0] != '\0';
     if (!b->pinned)
         return;
+    snprintf(b->pin_reason, sizeof b->pin_reason, "%s", facts.pin_reason);
     route_count(b->route, b->worker, STAT_PINS, 1);
     function_count(b->function, b->worker, FUNCTION_PIN, facts.pin_reason);
 }
@@ -383,6 +395,7 @@ void loan_abandon(struct client *c, bool keep_session, const char *reason, const
     (void)relay_send_backend(b, &w->out.server);
     route_count(c->route, w, STAT_ROLLBACKS, 1);
     function_count(c->function, w, FUNCTION_ROLLBACK, reason);
+    loan_log(b, c, reason, why != NULL ? why : "the client left its loan");
     c->loan = NULL;
     b->client = NULL;
     b->deadline_us = w->now_us + w->settings->gone_us;
@@ -419,6 +432,7 @@ void loan_lost(struct backend *b)
     b->client = NULL;
     if (c != NULL) {
         size_t used;
+        loan_log(b, c, "server_lost", text);
         c->loan = NULL;
         client_set_state(c, CLIENT_IDLE);
         stream_resume(&c->stream, PAUSE_BACKPRESSURE | PAUSE_LEASE);

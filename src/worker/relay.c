@@ -134,6 +134,8 @@ static enum fed feed(struct client *c, const uint8_t *in, size_t n, size_t *used
             if (w->out.deadline_ms != 0)
                 loan_note_deadline(b, w->out.deadline_ms);
             b->waited_us = 0;
+            if (w->out.trace_id != NULL)
+                memcpy(b->trace_id, w->out.trace_id, sizeof b->trace_id - 1);
             /* A broken server shows when it is read; what can't be sent is lost with it. */
             if (!relay_send_backend(b, &w->out.server))
                 stream_resume(&b->stream, PAUSE_BACKPRESSURE);
@@ -317,8 +319,10 @@ static bool feed_backend(struct backend *b, const uint8_t *in, size_t n, size_t 
         enum proto_verdict v = ops->from_server(b->proto, c != NULL ? c->proto : NULL, in + *used,
                                                 n - *used, &step, &w->out);
         *used += step;
-        if (w->out.queries != 0)
+        if (w->out.queries != 0) {
             route_count(b->route, w, STAT_QUERIES, w->out.queries);
+            b->statements += w->out.queries;
+        }
         if (c != NULL && !relay_send_client(c, &w->out.client)) {
             client_destroy(c); /* the backend lives on: what comes is drained */
             c = NULL;

@@ -163,16 +163,20 @@ struct backend {
     uint64_t query_us;    /* the statement under way began; 0: none */
     uint64_t until_us;    /* its client wants no answer later than this; 0: at any time */
     uint64_t waited_us;   /* for the loan, until the first message was sent in it */
+    uint64_t wait_us;     /* likewise, for as long as the loan lasts */
     uint64_t deadline_us; /* CLEANING: close it then */
     int fd;
     const char *late_reason; /* goes with: */
-    char *late;       /* to be taken back, for this reason, when the row under way is whole */
-    uint32_t cancels; /* under way; it is not given back before they are done */
-    uint8_t state;    /* enum backend_state */
-    bool fetch;       /* in transit after MAIL_FETCH: the waiter was never queued */
-    bool dead;        /* found broken while idle */
-    bool eof;         /* the server has hung up */
-    bool pinned;      /* counted as a pin in this loan */
+    char *late;          /* to be taken back, for this reason, when the row under way is whole */
+    uint32_t cancels;    /* under way; it is not given back before they are done */
+    uint8_t state;       /* enum backend_state */
+    bool fetch;          /* in transit after MAIL_FETCH: the waiter was never queued */
+    bool dead;           /* found broken while idle */
+    bool eof;            /* the server has hung up */
+    bool pinned;         /* counted as a pin in this loan */
+    uint32_t statements; /* answered in this loan */
+    char pin_reason[32]; /* of this loan; "" while there is none */
+    char trace_id[33];   /* of its last statement that named one; "" for none */
     _Alignas(8) uint8_t proto[];
 };
 TAILQ_HEAD(backend_list, backend);
@@ -223,6 +227,8 @@ struct settings {
     uint64_t dead_us;       /* lease_dead_after */
     struct tcp_options tcp; /* of clients */
     bool log_errors, log_connections, log_disconnections, any_idle_limit;
+    uint64_t slow_loan_us;                   /* log_slow_loans; 0: no lines for loans */
+    uint32_t loan_sample;                    /* log_loan_sample */
     uint8_t function_from[FUNCTION_SOURCES]; /* enum function_source, in this order */
 };
 
@@ -232,6 +238,12 @@ struct config_mail {
 };
 struct settings *settings_get(struct settings *s);
 void settings_put(struct settings **s);
+
+/* Lines for loans: what they may still say in this second. */
+struct loan_log {
+    uint64_t second;
+    uint32_t said, dropped, unsampled;
+};
 
 struct worker {
     struct world *world;
@@ -254,6 +266,7 @@ struct worker {
     uint32_t churn; /* logins and ends since memory was last given back */
     uint64_t churn_us;
     uint64_t now_us; /* of this turn */
+    struct loan_log loan_log;
     uint8_t *scratch;
     struct proto_out out;
     struct client_list dead_clients; /* freed when the turn is over */
@@ -333,6 +346,11 @@ void loan_give_up(struct client *c, const char *text);
 void loan_cancel_client(struct client *c, int ack_fd);
 void loan_cancel(struct backend *b, int ack_fd);
 void loan_on_mail(struct worker *w, struct mail *m);
+
+/* ---- loan_log.c ---- */
+/* The loan of this client is over: a line, if it is one of those that get one. `reason` NULL: in
+ * order; else the word for what went wrong, and `text` says it to people. */
+void loan_log(struct backend *b, struct client *c, const char *reason, const char *text);
 
 /* ---- frozen.c ---- */
 /* Part of the tick: who holds or awaits a loan and isn't there any more loses it. */

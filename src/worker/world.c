@@ -172,6 +172,8 @@ static struct settings *settings_create(struct conf *conf, struct conf_report *r
         .user_timeout_ms = (unsigned)(cs->tcp_user_timeout_us / US_PER_MS),
     };
     s->log_errors = cs->log_pooler_errors;
+    s->slow_loan_us = cs->log_slow_loans_us;
+    s->loan_sample = (uint32_t)cs->log_loan_sample;
     s->log_connections = cs->log_connections;
     s->log_disconnections = cs->log_disconnections;
     s->any_idle_limit = any_idle_limit(conf);

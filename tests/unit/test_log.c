@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: ISC
+ * Lines of the log: one line each, in every format, whatever is in the values.
+ */
+#include "config.h"
+
+#include "base/log.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char line[8192];
+
+/* What the line with these fields looks like. */
+static const char *written(enum log_format format, const char *name, const char *message)
+{
+    int fds[2];
+    struct log_fields f;
+    assert_int_equal(pipe(fds), 0);
+    log_configure(LOG_LEVEL_INFO, format, fds[1]);
+    log_fields_begin(&f);
+    log_field(&f, "faas.name", name);
+    log_field(&f, "event.reason", "");
+    log_field(&f, "trace.id", "4bf92f3577b34da6a3ce929d0e0e4736");
+    log_field_int(&f, "weir.statements", 3);
+    log_field_ms(&f, "weir.wait_ms", 41007);
+    log_write_with(LOG_LEVEL_INFO, "client 1", &f, "%s", message);
+    log_configure(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, 2);
+    close(fds[1]);
+    ssize_t n = read(fds[0], line, sizeof line - 1);
+    close(fds[0]);
+    assert_true(n > 0);
+    line[n] = '\0';
+    assert_ptr_equal(strchr(line, '\n'), line + n - 1);
+    return line;
+}
+
+static void has(const char *text, const char *part)
+{
+    if (strstr(text, part) == NULL)
+        fail_msg("no %s in %s", part, text);
+}
+
+static void test_text(void **state)
+{
+    (void)state;
+    const char *l = written(LOG_FORMAT_TEXT, "getUsers", "loan ended");
+    has(l,
+        " info client 1: loan ended faas.name=getUsers trace.id=4bf92f3577b34da6a3ce929d0e0e4736 "
+        "weir.statements=3 weir.wait_ms=41.007\n");
+    has(written(LOG_FORMAT_TEXT, "a \"b\"\nc", "x"), " faas.name=\"a \\\"b\\\"\\u000ac\"");
+}
+
+static void test_json(void **state)
+{
+    (void)state;
+    static const char fields[] = "\"faas.name\":\"a\\\"b\\\\\\u000a\","
+                                 "\"trace.id\":\"4bf92f3577b34da6a3ce929d0e0e4736\","
+                                 "\"weir.statements\":3,\"weir.wait_ms\":41.007}\n";
+    has(written(LOG_FORMAT_JSON, "a\"b\\\n", "x"), fields);
+    const char *l = written(LOG_FORMAT_ECS, "a\"b\\\n", "loan ended");
+    has(l, fields);
+    has(l, "\"log.level\":\"info\",\"message\":\"loan ended\",\"ecs.version\":\"");
+}
+
+static void test_gcp(void **state)
+{
+    (void)state;
+    unsetenv("GOOGLE_CLOUD_PROJECT");
+    const char *l = written(LOG_FORMAT_GCP, "f", "x");
+    has(l, "\"severity\":\"INFO\"");
+    has(l, "\"logging.googleapis.com/trace\":\"4bf92f3577b34da6a3ce929d0e0e4736\"");
+    setenv("GOOGLE_CLOUD_PROJECT", "p1", 1);
+    has(written(LOG_FORMAT_GCP, "f", "x"),
+        "\"logging.googleapis.com/trace\":\"projects/p1/traces/4bf92f3577b34da6a3ce929d0e0e4736\"");
+}
+
+/* A field that has no room is left out as a whole; the line stays one. */
+static void test_full(void **state)
+{
+    (void)state;
+    struct log_fields f;
+    char text[400];
+    memset(text, 'x', sizeof text);
+    text[sizeof text - 1] = '\0';
+    log_fields_begin(&f);
+    for (int i = 0; i < 5; i++)
+        log_field(&f, "weir.database", text);
+    assert_true(f.n < sizeof f.text && f.text[f.n] == '\0');
+    assert_int_equal(f.n, 3 * (strlen(" weir.database=") + 399));
+    log_field_int(&f, "weir.statements", 7);
+    has(f.text, " weir.statements=7");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_gcp),
+        cmocka_unit_test(test_full),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
