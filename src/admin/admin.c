@@ -224,14 +224,15 @@ static void give_order(struct admin *a, const struct admin_command *cmd, struct 
     job->result = r;
     job->done = done;
     job->arg = arg;
-    bool set = cmd->verb == ADMIN_SET;
+    bool set = cmd->verb == ADMIN_SET, warm = cmd->verb == ADMIN_WARM;
     job->order = (struct admin_order){
         .verb = cmd->verb,
         .database = cmd->has_arg ? job->cmd.arg : NULL,
         .client_id = cmd->client_id,
         .shutdown_mode = cmd->shutdown_mode,
         .key = set ? job->cmd.arg : NULL,
-        .value = set ? job->cmd.value : NULL,
+        .value = set || (warm && job->cmd.value[0] != '\0') ? job->cmd.value : NULL,
+        .count = cmd->count,
     };
     a->control->order(a->control->ctx, &job->order);
 }

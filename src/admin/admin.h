@@ -72,7 +72,8 @@ struct admin_order {
                                           NULL: all of them */
     uint64_t client_id;                /* KILL_CLIENT */
     enum admin_shutdown shutdown_mode; /* SHUTDOWN */
-    const char *key, *value;           /* SET */
+    const char *key, *value;           /* SET; value: WARM's user or NULL */
+    uint32_t count;                    /* WARM */
 };
 
 /* The order is carried out (sqlstate NULL), or it failed with that code and text. Exactly once for

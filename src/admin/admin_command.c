@@ -15,7 +15,17 @@
 /* ---- the tables -------------------------------------------------------------------------------
  */
 
-enum arg_kind { ARG_NONE, ARG_DATABASE_MAYBE, ARG_DATABASE, ARG_CLIENT, ARG_SHUTDOWN, ARG_SETTING };
+enum arg_kind {
+    ARG_NONE,
+    ARG_DATABASE_MAYBE,
+    ARG_DATABASE,
+    ARG_CLIENT,
+    ARG_SHUTDOWN,
+    ARG_WARM,
+    ARG_SETTING
+};
+
+#define WARM_COUNT_MAX 100000u
 
 struct verb_row {
     const char *name;  /* as in an error text */
@@ -84,6 +94,8 @@ static const struct verb_row verb_rows[ADMIN_VERB_COUNT] = {
     [ADMIN_SUSPEND] = {"SUSPEND", "suspend", NULL, NULL, ARG_NONE},
     [ADMIN_SHUTDOWN] = {"SHUTDOWN", "shutdown", "SHUTDOWN [WAIT_FOR_SERVERS|WAIT_FOR_CLIENTS]",
                         "end weir, at once or when the work is done", ARG_SHUTDOWN},
+    [ADMIN_WARM] = {"WARM", "warm", "WARM <db> <n> [<user>]",
+                    "log in until it has so many server connections", ARG_WARM},
     [ADMIN_SET] = {"SET", "set", "SET key = value", "change a setting until the next RELOAD",
                    ARG_SETTING},
     [ADMIN_VALUE] = DRIVER("SELECT"),
@@ -512,6 +524,27 @@ static bool parse_database(struct lexer *l, struct admin_command *cmd, bool need
     return (k == TOKEN_WORD || k == TOKEN_QUOTED) && cmd->arg[0] != '\0' && at_end(l);
 }
 
+/* A database, a number, and perhaps a user. */
+static bool parse_warm(struct lexer *l, struct admin_command *cmd)
+{
+    char t[32], *end;
+    enum token k = lex(l, cmd->arg, sizeof cmd->arg);
+    cmd->has_arg = true;
+    if ((k != TOKEN_WORD && k != TOKEN_QUOTED) || cmd->arg[0] == '\0')
+        return false;
+    if (lex(l, t, sizeof t) != TOKEN_WORD || !isdigit((unsigned char)t[0]))
+        return false;
+    unsigned long n = strtoul(t, &end, 10);
+    if (*end != '\0' || n == 0 || n > WARM_COUNT_MAX)
+        return false;
+    cmd->count = (uint32_t)n;
+    struct lexer ahead = *l;
+    if (at_end(&ahead))
+        return true;
+    k = lex(l, cmd->value, sizeof cmd->value);
+    return (k == TOKEN_WORD || k == TOKEN_QUOTED) && cmd->value[0] != '\0' && at_end(l);
+}
+
 static bool parse_arg(struct lexer *l, struct admin_command *cmd)
 {
     switch (verb_rows[cmd->verb].arg) {
@@ -525,6 +558,8 @@ static bool parse_arg(struct lexer *l, struct admin_command *cmd)
         return parse_client_id(l, cmd);
     case ARG_SHUTDOWN:
         return parse_shutdown(l, cmd);
+    case ARG_WARM:
+        return parse_warm(l, cmd);
     case ARG_SETTING:
         return parse_set(l, cmd);
     }

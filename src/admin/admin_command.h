@@ -55,6 +55,7 @@ enum admin_verb {
     ADMIN_WAIT_CLOSE,
     ADMIN_SUSPEND, /* refused */
     ADMIN_SHUTDOWN,
+    ADMIN_WARM,
     ADMIN_SET,
     /* what drivers send */
     ADMIN_VALUE, /* one row with one column: SELECT 1, SHOW timezone */
@@ -77,6 +78,7 @@ struct admin_command {
     char arg[ADMIN_ARG_MAX]; /* the database or the setting's key */
     char value[ADMIN_VALUE_MAX];
     uint64_t client_id;
+    uint32_t count; /* WARM; its user, if any, is in `value` */
     enum admin_shutdown shutdown_mode;
     /* ADMIN_VALUE: the only column and what it holds; static. */
     const char *column, *column_value;

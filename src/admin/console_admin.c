@@ -274,6 +274,11 @@ static void order(void *ctx, struct admin_order *o)
     case ADMIN_SHUTDOWN:
         shut_down(a, o);
         return;
+    case ADMIN_WARM: {
+        bool ok = world_warm(a->world, o->database, o->value, o->count, text, sizeof text);
+        admin_order_done(o, ok ? NULL : "22023", ok ? NULL : text);
+        return;
+    }
     case ADMIN_SET:
         set_one(a, o);
         return;

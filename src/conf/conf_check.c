@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include "conf/conf_priv.h"
+#include "conf/cron.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -151,6 +152,25 @@ static void check_functions(struct conf_loader *l)
                         guaranteed, s->max_server_connections.n);
 }
 
+static void check_warm_text(struct conf_loader *l, const char *whose, const char *text)
+{
+    struct warm w;
+    struct err e = {""};
+    while (warm_next(&text, &w, &e))
+        ;
+    if (e.text[0] != '\0')
+        fault(l, "warm", "%s%s%s", whose, whose[0] != '\0' ? ": " : "", e.text);
+}
+
+static void check_warm(struct conf_loader *l)
+{
+    const struct conf_database *db;
+    check_warm_text(l, "", l->conf->settings.warm);
+    for (size_t i = 0; (db = conf_database_at(l->conf, i)) != NULL; i++)
+        if (db->warm != NULL)
+            check_warm_text(l, db->name, db->warm);
+}
+
 void conf_check_whole(struct conf_loader *l)
 {
     struct conf_settings *s = &l->conf->settings;
@@ -162,6 +182,7 @@ void conf_check_whole(struct conf_loader *l)
     check_client_tls(l);
     check_users(l);
     check_functions(l);
+    check_warm(l);
     if (l->raw[CONF_KIND_DATABASE].n == 0)
         conf_report_add(l->report, CONF_WARNING, NULL, 0,
                         "no database: add one to [databases], or start with --url");

@@ -84,6 +84,7 @@ struct conf_database {
     const char *auth_query;
     const char *auth_dbname;
     const char *connect_query;
+    const char *warm;
     uint64_t server_lifetime_us;
     uint64_t query_wait_timeout_us;
 };

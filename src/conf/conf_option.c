@@ -44,6 +44,7 @@ static const struct conf_setting database_options[] = {
     STR(conf_database, auth_user, "Who runs auth_query for this database."),
     STR(conf_database, auth_query, "The query for a user's secret."),
     STR(conf_database, auth_dbname, "The database entry in which auth_query runs."),
+    STR(conf_database, warm, "As the setting, for this database."),
     STR(conf_database, connect_query, "Run on each new server connection; its faults are logged."),
     TIME(conf_database, server_lifetime, "As the setting, for this database."),
     TIME(conf_database, query_wait_timeout, "As the setting, for this database."),

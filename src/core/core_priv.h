@@ -72,6 +72,8 @@ struct core_pool {
     struct core_pool_limits lim;
     bool paused, disabled;
     uint32_t generation;
+    uint32_t warm; /* so many are to be there once, until: */
+    uint64_t warm_until_us;
     uint32_t n[CONN_STATES]; /* connections by state */
     uint32_t waiting;
     uint32_t eligible;               /* of those waiting, whom no limit of a function holds back */
@@ -216,6 +218,10 @@ uint64_t core_conn_lifetime_end_us(const struct core_conn *c);
 void core_pool_opening(struct core_pool *p, bool begins, uint64_t now_us);
 /* After anything about the pool changed: does it want one more, is it below its minimum. */
 void core_pool_rate(struct core_pool *p);
+/* The server is in use again: after idle_to_zero it may need its time, and one login at a time. */
+void core_server_wake(struct core_server *s, uint64_t now_us);
+/* Connections that it is to have though nobody asks: its minimum, or what it is being warmed to. */
+uint32_t core_pool_minimum(const struct core_pool *p);
 struct core_pool *core_pool_hungriest(const struct core_server *s);
 
 /* ---- function.c ---- */

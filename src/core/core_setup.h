@@ -35,5 +35,8 @@ void *core_pool_owner(const struct core_pool *p); /* the worker floor's route */
 void core_pool_pause(struct core_pool *p, bool paused);
 void core_pool_disable(struct core_pool *p, bool disabled);
 void core_pool_reconnect(struct core_pool *p, uint64_t now_us);
+/* Log in until there are `n` connections, as far as the bound allows and for at most `for_us`; from
+ * then on they age as all others. A sleeping server is woken. */
+void core_pool_warm(struct core_pool *p, uint32_t n, uint64_t now_us, uint64_t for_us);
 
 #endif

@@ -63,8 +63,7 @@ static enum core_answer lend_queue(struct core_waiter *w, uint64_t now_us)
     return core_queue_push(w, now_us) ? CORE_QUEUED : CORE_FULL;
 }
 
-/* After idle_to_zero: the database may need its time, and one login at a time. */
-static void wake_up(struct core_server *s, uint64_t now_us)
+void core_server_wake(struct core_server *s, uint64_t now_us)
 {
     s->last_use_us = now_us;
     if (!s->asleep)
@@ -89,7 +88,7 @@ enum core_answer core_borrow(struct core_waiter *w, uint64_t now_us, struct core
     struct core_function *f = w->who.function;
     bool bars = p->disabled || (f->lim.limit > 0 && f->lent >= f->lim.limit);
     struct core_conn *c = bars ? NULL : lend_pick_idle(p, w->worker);
-    wake_up(s, now_us);
+    core_server_wake(s, now_us);
     if (c != NULL) {
         lend_to(c, f, NULL, now_us);
     } else {

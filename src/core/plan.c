@@ -52,7 +52,7 @@ static uint64_t plan_minimum_due_us(const struct core_server *s, uint64_t now_us
 static uint64_t plan_sleep_due_us(const struct core_server *s)
 {
     if (s->lim.idle_to_zero_us == 0 || s->last_use_us == 0 || s->asleep ||
-        s->n[CONN_LENT] + s->waiting > 0)
+        s->n[CONN_LENT] + s->n[CONN_OPENING] + s->waiting > 0)
         return CORE_NEVER;
     return s->last_use_us + s->lim.idle_to_zero_us;
 }
@@ -197,7 +197,7 @@ static uint64_t plan_age_pool(struct core_pool *p, uint64_t now_us)
             newer = TAILQ_PREV(c, core_conn_list, link);
             uint64_t end = core_conn_lifetime_end_us(c);
             bool over = p->lim.max_conns > 0 && core_held(p) > p->lim.max_conns;
-            bool spare = core_held(p) > p->lim.min_conns;
+            bool spare = core_held(p) > core_pool_minimum(p);
             uint64_t due = spare ? core_conn_due_us(c) : end;
             if (over || due <= now_us)
                 core_conn_retire(c, now_us);
@@ -244,6 +244,8 @@ static bool plan_fill(struct core_server *s, uint64_t now_us, struct core_plan *
     TAILQ_FOREACH(p, &s->pools, link)
     {
         if (p->below_min)
+            core_pool_rate(p); /* it may have been warmed for long enough */
+        if (p->below_min)
             return plan_open(p, now_us, plan);
     }
     return false;
@@ -277,7 +279,7 @@ static void plan_ramp(struct core_pool *p, uint64_t took_us, uint64_t now_us)
         s->window = WINDOW_START;
     s->login_end_us = now_us;
     /* One more for each that worked: doubled by the time all those under way are in. */
-    if (w != NULL && core_age(now_us, w->since_us) > WAIT_TARGET_US)
+    if (p->warm > 0 || (w != NULL && core_age(now_us, w->since_us) > WAIT_TARGET_US))
         s->window++;
     s->window = (uint32_t)core_min(s->window, s->lim.login_concurrency);
 }
@@ -295,7 +297,7 @@ enum core_next core_opened(struct core_pool *p, struct core_conn *c, uint64_t no
     core_pool_opening(p, false, now_us);
     core_failure_clear(p);
     s->resuming = false;
-    if (s->last_use_us == 0)
+    if (s->last_use_us == 0 || p->warm > 0)
         s->last_use_us = now_us;
     c->pool = p;
     c->opened_us = p->served_us = now_us;
@@ -307,6 +309,8 @@ enum core_next core_opened(struct core_pool *p, struct core_conn *c, uint64_t no
         p->opening_stale--;
     /* Nobody else may see the slot free in between: the login's becomes the connection's. */
     core_conn_enter(c, CONN_LENT, now_us);
+    if (core_held(p) - p->n[CONN_OPENING] >= p->warm)
+        p->warm = 0;
     if (core_lend_must_close(c, now_us))
         core_conn_enter(c, CONN_CLOSING, now_us);
     else

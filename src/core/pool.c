@@ -166,6 +166,12 @@ static void pool_rate_failing(struct core_pool *p)
         core_failure_note_demand(p);
 }
 
+uint32_t core_pool_minimum(const struct core_pool *p)
+{
+    bool warming = p->warm > p->lim.min_conns && p->server->now_us < p->warm_until_us;
+    return warming ? p->warm : p->lim.min_conns;
+}
+
 void core_pool_rate(struct core_pool *p)
 {
     struct core_server *s = p->server;
@@ -179,7 +185,7 @@ void core_pool_rate(struct core_pool *p)
     if (p->waiting > 0 && (p->refused > 0 || s->fails > 0))
         pool_rate_failing(p);
     bool below = !p->paused && !p->disabled && p->refused == 0 && pool_has_room(p) &&
-                 core_held(p) < p->lim.min_conns;
+                 core_held(p) < core_pool_minimum(p);
     if (below != p->below_min) {
         p->below_min = below;
         s->below_min += below ? 1u : UINT32_MAX;
@@ -295,6 +301,16 @@ void core_pool_reconnect(struct core_pool *p, uint64_t now_us)
         while ((c = TAILQ_FIRST(&p->desk[i].idle)) != NULL)
             core_conn_retire(c, now_us);
     }
+    core_exit(p->server);
+}
+
+void core_pool_warm(struct core_pool *p, uint32_t n, uint64_t now_us, uint64_t for_us)
+{
+    core_enter(p->server, now_us);
+    p->warm = n;
+    p->warm_until_us = now_us + for_us;
+    core_server_wake(p->server, now_us);
+    core_pool_rate(p);
     core_exit(p->server);
 }
 

@@ -93,6 +93,12 @@ static void set_timer(struct control *c, uint64_t at_us)
     timer_set_us(&c->timer, at_us > now ? at_us - now : 0);
 }
 
+void control_look_at_warm(struct control *c)
+{
+    c->warm_at_us = 0;
+    set_timer(c, clock_now_us());
+}
+
 void control_plan(struct control *c, struct bound_server *s)
 {
     struct core_plan plan;
@@ -278,6 +284,7 @@ static void on_timer(void *arg)
     struct control *c = arg;
     uint64_t now = clock_now_us();
     c->wake_us = UINT64_MAX;
+    set_timer(c, control_warm(c, now));
     try_waiting(c);
     for (struct bound_server *s = routes_first_server(c->world->routes); s != NULL; s = s->next) {
         if (s->plan_at_us <= now)

@@ -20,6 +20,8 @@ struct control {
     LIST_HEAD(, dial) dials;
     STAILQ_HEAD(, job) waiting; /* jobs that wait for a slot of the bound */
     uint64_t wake_us;
+    uint64_t warm_at_us;  /* `warm` is looked at next; 0: never yet */
+    uint64_t warm_minute; /* of the wall clock, when it was looked at last */
     bool stopping;
 };
 
@@ -31,6 +33,12 @@ struct names *control_names(struct control *c);
 void control_plan(struct control *c, struct bound_server *s);
 /* A login of this route succeeded: ask for the server's limits if they matter and are unknown. */
 void control_learn(struct control *c, struct route *r);
+
+/* ---- warm.c ---- */
+/* What the settings say is to be warmed in this minute; returns when to come back. */
+uint64_t control_warm(struct control *c, uint64_t now_us);
+/* The settings were read (again). */
+void control_look_at_warm(struct control *c);
 
 /* ---- dial.c ---- */
 void dial_open(struct control *c, struct route *r);

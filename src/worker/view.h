@@ -47,6 +47,10 @@ enum world_verb {
 bool world_order(struct world *w, enum world_verb verb, const char *database);
 /* Server connections of a database that are lent, and whether it is paused. */
 uint32_t world_lent(struct world *w, const char *database);
+/* Log in until this database has so many connections, for the user (NULL: its own, or the only one
+ * that it has had), as far as the bound allows. false: why not. */
+bool world_warm(struct world *w, const char *database, const char *user, uint32_t n, char *why,
+                size_t room);
 /* Order a client to be closed; `done` is told, once and later, whether there was one. false: no
  * client can have this id, `done` isn't called. */
 bool world_kill_client(struct world *w, uint64_t id, void (*done)(bool found, void *arg),

@@ -327,6 +327,7 @@ struct world *world_create(struct conf *conf, struct conf_report *report, struct
             return NULL;
         }
     make_known_routes(w);
+    control_look_at_warm(w->control);
     for (uint32_t i = 0; i < w->n_workers; i++)
         if (!worker_start(w->workers[i])) {
             err_set(e, "can't start a worker");
@@ -361,6 +362,7 @@ bool world_reload(struct world *w, struct conf *conf, struct conf_report *report
     }
     routes_reload(w->routes, fresh);
     functions_reload(w->functions, fresh);
+    control_look_at_warm(w->control);
     for (struct bound_server *s = routes_first_server(w->routes); s != NULL; s = s->next)
         control_plan(w->control, s);
     settings_put(&old);

@@ -113,6 +113,24 @@ static void set_is(const char *text, const char *key, const char *value)
     assert_string_equal(cmd.value, value);
 }
 
+static void test_warm(void **state)
+{
+    (void)state;
+    is("WARM shop 20", ADMIN_WARM, "WARM");
+    assert_string_equal(cmd.arg, "shop");
+    assert_int_equal(cmd.count, 20);
+    assert_string_equal(cmd.value, "");
+    is("warm \"my shop\" 1 \"App\";", ADMIN_WARM, "WARM");
+    assert_string_equal(cmd.arg, "my shop");
+    assert_string_equal(cmd.value, "App");
+    static const char *const bad[] = {"WARM",          "WARM shop",     "WARM shop 0",
+                                      "WARM shop -1",  "WARM shop x",   "WARM shop 100001",
+                                      "WARM shop 1.5", "WARM 20",       "WARM shop 20 app more",
+                                      "WARM '' 20",    "WARM shop '20'"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        is_bad(bad[i], "42601");
+}
+
 static void test_set(void **state)
 {
     (void)state;
@@ -227,9 +245,10 @@ static void test_damaged(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shows), cmocka_unit_test(test_orders),
-        cmocka_unit_test(test_set),   cmocka_unit_test(test_drivers),
-        cmocka_unit_test(test_split), cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_shows),   cmocka_unit_test(test_orders),
+        cmocka_unit_test(test_warm),    cmocka_unit_test(test_set),
+        cmocka_unit_test(test_drivers), cmocka_unit_test(test_split),
+        cmocka_unit_test(test_damaged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

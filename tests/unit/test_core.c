@@ -346,6 +346,68 @@ static void test_idle_timeout_keeps_the_minimum(void **state)
     core_open_failed(q, CORE_FAIL_REFUSED, "28P01", "x", wake_us + 30);
 }
 
+/* Warming fills the pool as far as the bound goes, once; then its connections age like any. */
+static void test_warm_once_within_the_bound(void **state)
+{
+    struct core_waiter *next;
+    (void)state;
+    tear_down(NULL);
+    open_with(&LIM, &(struct core_pool_limits){.idle_timeout_us = SECOND});
+    core_pool_warm(p, 7, 10, 60 * SECOND);
+    for (int i = 0; i < 3; i++) {
+        assert_ptr_equal(plan(20, CORE_ACT_OPEN).pool, p);
+        assert_int_equal(core_opened(p, &conn[i], 20, &next), CORE_NEXT_IDLE);
+    }
+    plan(30, CORE_ACT_NONE); /* the bound */
+    assert_int_equal(counts(30).idle, 3);
+    uint64_t late = 62 * SECOND; /* as it can't be had, it is over then */
+    (void)plan(late, CORE_ACT_CLOSE);
+    (void)plan(late, CORE_ACT_CLOSE);
+    (void)plan(late, CORE_ACT_CLOSE);
+    for (int i = 0; i < 3; i++)
+        core_conn_closed(&conn[i], late, &nudge);
+    plan(late, CORE_ACT_NONE);
+    /* What can be had is had once. */
+    core_pool_warm(p, 2, late, 60 * SECOND);
+    for (int i = 4; i < 6; i++) {
+        assert_ptr_equal(plan(late, CORE_ACT_OPEN).pool, p);
+        assert_int_equal(core_opened(p, &conn[i], late, &next), CORE_NEXT_IDLE);
+    }
+    plan(late, CORE_ACT_NONE);
+    (void)plan(late + 2 * SECOND, CORE_ACT_CLOSE);
+    (void)plan(late + 2 * SECOND, CORE_ACT_CLOSE);
+    core_conn_closed(&conn[4], late + 2 * SECOND, &nudge);
+    core_conn_closed(&conn[5], late + 2 * SECOND, &nudge);
+    plan(late + 2 * SECOND, CORE_ACT_NONE);
+}
+
+/* A server put to sleep by idle_to_zero is woken, by one login at first. */
+static void test_warm_wakes(void **state)
+{
+    struct core_waiter *next;
+    struct core_server_limits lim = LIM;
+    (void)state;
+    tear_down(NULL);
+    lim.idle_to_zero_us = SECOND;
+    lim.resume_us = 60 * SECOND;
+    open_with(&lim, &(struct core_pool_limits){0});
+    lend_new(0, p, 0, 10);
+    make_idle(0, 20);
+    assert_ptr_equal(plan(2 * SECOND, CORE_ACT_CLOSE).conn, &conn[0]);
+    core_conn_closed(&conn[0], 2 * SECOND, &nudge);
+    plan(2 * SECOND, CORE_ACT_NONE);
+    core_pool_warm(p, 2, 3 * SECOND, 60 * SECOND);
+    assert_ptr_equal(plan(3 * SECOND, CORE_ACT_OPEN).pool, p);
+    plan(3 * SECOND, CORE_ACT_NONE);
+    assert_true(core_server_resuming(s));
+    assert_int_equal(core_opened(p, &conn[1], 4 * SECOND, &next),
+                     CORE_NEXT_IDLE); /* later than idle_to_zero */
+    assert_ptr_equal(plan(4 * SECOND, CORE_ACT_OPEN).pool, p);
+    assert_int_equal(core_opened(p, &conn[2], 4 * SECOND, &next), CORE_NEXT_IDLE);
+    plan(4 * SECOND, CORE_ACT_NONE);
+    (void)plan(6 * SECOND, CORE_ACT_CLOSE); /* nobody came: it may sleep again */
+}
+
 static void test_lifetime_is_spread(void **state)
 {
     struct core_waiter *next;
@@ -606,6 +668,8 @@ int main(void)
         CASE(test_pause_and_resume),
         CASE(test_reconnect),
         CASE(test_idle_timeout_keeps_the_minimum),
+        CASE(test_warm_once_within_the_bound),
+        CASE(test_warm_wakes),
         CASE(test_lifetime_is_spread),
         CASE(test_idle_of_one_pool_goes_to_another),
         CASE(test_pool_limit),
