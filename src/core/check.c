@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include "core/core_priv.h"
+#include "core/peer.h"
 #include "core/queue.h"
 
 #include <stdio.h>
@@ -47,8 +48,8 @@ static uint32_t check_waiters(const struct core_pool *p, uint32_t *timed)
     TAILQ_FOREACH(w, &p->waiters, link)
     {
         const struct core_heap *h = &p->server->deadline[w->worker];
-        HOLDS(w->pool == p && w->state == WAITER_QUEUED && w->conn == NULL);
-        HOLDS(w->who.line->pool == p && w->who.line->n > 0);
+        HOLDS(w->pool == p && w->state == WAITER_QUEUED && (!w->held || w->peer != NULL));
+        HOLDS(w->who.line->pool == p && w->who.line->n + w->who.line->held > 0);
         if (w->deadline_us != CORE_NEVER) {
             HOLDS(w->deadline_at > 0 && w->deadline_at <= h->n);
             HOLDS(h->slot[w->deadline_at - 1].key == w->deadline_us);
@@ -117,7 +118,7 @@ static void check_functions(const struct core_server *s)
         {
             HOLDS(l->function == f && (l->n == 0) == TAILQ_EMPTY(&l->waiters));
             HOLDS((l->at != 0) == (l->eligible > 0) && l->eligible <= l->n);
-            n += l->n;
+            n += l->n + l->held;
         }
         HOLDS(n == f->waiting);
         waiting += n;
@@ -153,6 +154,7 @@ void core_check_locked(struct core_server *s)
     }
     check_lines(s);
     check_functions(s);
+    HOLDS(core_peers_lent(s) <= s->n[CONN_LENT]);
     HOLDS(s->allowed >= s->lim.bound);
     HOLDS(core_used(s) <= s->allowed + s->excess);
 }

@@ -20,4 +20,6 @@ void core_function_counts(struct core_function *f, uint64_t now_us,
                           struct core_function_counts *out);
 /* Who has most loans: for the message of who waited for whom. 0: nobody has any; `name` as "". */
 uint32_t core_server_busiest(struct core_server *s, char *name, size_t room);
+/* Steps that the decisions about who is next have taken so far; for tests of what one costs. */
+uint64_t core_server_moves(struct core_server *s);
 #endif

@@ -5,6 +5,7 @@
  *   pool.c     states: the one function that moves a connection between lists; which pools want
  *   queue.c    who is next among the waiters: the policy
  *   function.c who borrows, and what each may have
+ *   peer.c     what one address may have
  *   lend.c     borrowing and giving back
  *   share.c    when a connection of one pool is closed in favour of another
  *   plan.c     what the control plane has to do next
@@ -45,7 +46,8 @@ struct core_line {
     struct core_function *function;
     struct core_waiter_list waiters; /* oldest first, by `turn` */
     uint32_t n;
-    uint32_t eligible; /* of these, as many as its limit lets borrow now */
+    uint32_t held;     /* wait as well, aside (peer.h) */
+    uint32_t eligible; /* of `waiters`, as many as its limit lets borrow now */
     uint32_t at;       /* in the pool's heap of lines; not there when nobody may borrow */
 };
 
@@ -127,6 +129,7 @@ struct core_server {
     struct core_heap *deadline;    /* per worker: waiters */
     struct core_waiter_list *late; /* per worker: out of the queue, still to be told */
     LIST_HEAD(, core_function) functions;
+    struct core_peer *peers;      /* by address */
     struct core_function *nobody; /* of waiters that name none */
     struct core_pool_list resumed;
     uint32_t below_min;   /* pools with fewer than their min_conns */

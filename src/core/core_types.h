@@ -11,10 +11,12 @@
 #include <sys/queue.h>
 
 #define CORE_MAX_WORKERS 64
+#define CORE_ADDR_BYTES  16
 
 struct core_server;
 struct core_pool;
 struct core_function; /* who borrows: one of a server's (core_function.h) */
+struct core_peer;     /* the core's: one client address */
 struct core_line;     /* the core's: waiters of one function in one pool */
 
 /* The state of a server connection; each but NONE and OPENING is one list of its pool. */
@@ -44,6 +46,7 @@ struct core_conn {
     uint64_t since_us;           /* entered the present state */
     uint64_t loans;
     struct core_function *function; /* whose loan it is, while it is lent */
+    struct core_peer *peer;         /* likewise; NULL: of no address that is limited */
     struct core_waiter *borrower; /* whom the present loan was granted to while it waited, or NULL;
                                      never followed by the core: the waiter may be gone by now */
     uint32_t generation;          /* RECONNECT closes what is older than the pool's */
@@ -65,10 +68,16 @@ struct core_waiter {
     TAILQ_ENTRY(core_waiter) turn; /* in its function's */
     uint64_t since_us;             /* joined the queue */
     uint64_t deadline_us;          /* leaves it; UINT64_MAX for never */
-    struct core_conn *conn;        /* granted */
-    uint32_t deadline_at;          /* the core's: its place among the worker's deadlines */
+    union {
+        const uint8_t *addr;    /* set by the caller before core_borrow(): CORE_ADDR_BYTES whose
+                                   loans are limited together; NULL: nobody's */
+        struct core_peer *peer; /* the core's, while it is queued */
+        struct core_conn *conn; /* granted */
+    };
+    uint32_t deadline_at; /* the core's: its place among the worker's deadlines */
     uint16_t worker;
     uint8_t state; /* enum waiter_state */
+    bool held;     /* it waits, or waited, for its own address's loans */
     bool firm;     /* deadline_us holds though the database is resuming */
 };
 TAILQ_HEAD(core_waiter_list, core_waiter);
@@ -85,6 +94,7 @@ struct core_server_limits {
     uint64_t overload_after_us; /* a function's queue that has not been empty for so long, and whose
                                    oldest has used up half of its time, is served newest first; 0:
                                    never */
+    uint32_t max_per_addr;      /* loans to the clients of one address at once; 0: no limit */
     uint64_t idle_to_zero_us; /* without a loan for so long every connection is closed; 0: never */
     uint64_t resume_us;       /* how long the database may then take to wake up: logins fail and
                                  clients wait for so long before it counts as down */

@@ -113,6 +113,20 @@ uint32_t core_server_busiest(struct core_server *s, char *name, size_t room)
     return n;
 }
 
+uint64_t core_server_moves(struct core_server *s)
+{
+    const struct core_pool *p;
+
+    core_enter(s, 0);
+    uint64_t n = s->hungry.moves;
+    for (uint32_t i = 0; i < s->workers; i++)
+        n += s->deadline[i].moves;
+    TAILQ_FOREACH(p, &s->pools, link)
+    n += p->lines.moves;
+    core_exit(s);
+    return n;
+}
+
 bool core_server_resuming(struct core_server *s)
 {
     core_enter(s, 0);

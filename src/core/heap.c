@@ -41,6 +41,7 @@ static void heap_place(struct core_heap *h, uint32_t i, struct core_heap_slot e)
 {
     h->slot[i] = e;
     *e.at = i + 1;
+    h->moves++;
 }
 
 static void heap_up(struct core_heap *h, uint32_t i, struct core_heap_slot e)

@@ -17,6 +17,7 @@ struct core_heap_slot {
 struct core_heap {
     struct core_heap_slot *slot; /* slot[0] is the least */
     uint32_t n, room, keep;      /* members, slots, slots never given back */
+    uint64_t moves;              /* of members, ever: what its use has cost */
 };
 
 /* Keep room for `n` members in all; false when out of memory. */

@@ -7,6 +7,7 @@
 #include "core/core_priv.h"
 #include "core/failure.h"
 #include "core/lend.h"
+#include "core/peer.h"
 #include "core/queue.h"
 #include "core/share.h"
 
@@ -28,12 +29,14 @@ static struct core_conn *lend_pick_idle(const struct core_pool *p, uint16_t work
     return best;
 }
 
-/* `w` is set when the loan was granted to somebody who waited. */
-static void lend_to(struct core_conn *c, struct core_function *f, struct core_waiter *w,
-                    uint64_t now_us)
+/* `w` is set when the loan was granted to somebody who waited. Takes the reference to the peer. */
+static void lend_to(struct core_conn *c, struct core_function *f, struct core_peer *peer,
+                    struct core_waiter *w, uint64_t now_us)
 {
     core_conn_enter(c, CONN_LENT, now_us);
     c->function = f;
+    c->peer = peer;
+    core_peer_lent(c->pool->server, peer, true);
     f->loans_total++;
     core_queue_lent(f, true);
     c->pool->server->last_use_us = now_us;
@@ -86,14 +89,20 @@ enum core_answer core_borrow(struct core_waiter *w, uint64_t now_us, struct core
     if (w->who.function == NULL)
         w->who.function = s->nobody;
     struct core_function *f = w->who.function;
-    bool bars = p->disabled || (f->lim.limit > 0 && f->lent >= f->lim.limit);
+    struct core_peer *peer = core_peer_get(s, w->addr);
+    w->peer = peer;
+    bool bars =
+        p->disabled || (f->lim.limit > 0 && f->lent >= f->lim.limit) || core_peer_is_full(s, peer);
     struct core_conn *c = bars ? NULL : lend_pick_idle(p, w->worker);
     core_server_wake(s, now_us);
     if (c != NULL) {
-        lend_to(c, f, NULL, now_us);
+        lend_to(c, f, peer, NULL, now_us);
+        w->conn = NULL;
     } else {
         answer = lend_queue(w, now_us);
         if (answer != CORE_QUEUED) {
+            core_peer_put(s, peer);
+            w->conn = NULL;
             p->refused_total++;
             f->refused_total++;
         }
@@ -133,9 +142,11 @@ struct core_conn *core_waiter_take(struct core_waiter *w)
 
 void core_lend_grant(struct core_conn *c, struct core_waiter *w, uint64_t now_us)
 {
+    struct core_peer *peer = w->peer;
+
     core_queue_remove(w, WAITER_GRANTED);
     w->conn = c;
-    lend_to(c, w->who.function, w, now_us);
+    lend_to(c, w->who.function, peer, w, now_us);
 }
 
 bool core_lend_must_close(const struct core_conn *c, uint64_t now_us)

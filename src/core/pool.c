@@ -11,6 +11,7 @@
 
 #include "core/core_priv.h"
 #include "core/failure.h"
+#include "core/peer.h"
 #include "core/queue.h"
 
 #include <assert.h>
@@ -88,9 +89,12 @@ void core_conn_enter(struct core_conn *c, enum conn_state to, uint64_t now_us)
 void core_conn_unborrow(struct core_conn *c)
 {
     struct core_function *f = c->function;
+    struct core_peer *peer = c->peer;
     c->function = NULL;
+    c->peer = NULL;
     if (f != NULL)
         core_queue_lent(f, false);
+    core_peer_lent(c->pool->server, peer, false);
 }
 
 void core_conn_retire(struct core_conn *c, uint64_t now_us)

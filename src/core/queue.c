@@ -30,6 +30,7 @@
 
 #include "core/queue.h"
 #include "core/core_priv.h"
+#include "core/peer.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -147,8 +148,8 @@ bool core_queue_push(struct core_waiter *w, uint64_t now_us)
         return false;
     w->since_us = now_us;
     w->state = WAITER_QUEUED;
-    w->conn = NULL;
     w->who.line = l;
+    w->held = false;
     TAILQ_INSERT_TAIL(&p->waiters, w, link);
     TAILQ_INSERT_TAIL(&l->waiters, w, turn);
     if (f->waiting++ == 0)
@@ -156,6 +157,10 @@ bool core_queue_push(struct core_waiter *w, uint64_t now_us)
     l->n++;
     p->waiting++;
     s->waiting++;
+    if (core_peer_is_full(s, w->peer)) {
+        core_queue_hold(w);
+        return true;
+    }
     line_rate(l);
     core_pool_rate(p);
     return true;
@@ -170,15 +175,49 @@ void core_queue_remove(struct core_waiter *w, unsigned state)
     assert(w->state == WAITER_QUEUED);
     core_heap_remove(&s->deadline[w->worker], &w->deadline_at);
     TAILQ_REMOVE(&p->waiters, w, link);
-    TAILQ_REMOVE(&l->waiters, w, turn);
+    if (w->held) {
+        TAILQ_REMOVE(core_peer_held(w->peer), w, turn);
+        l->held--;
+    } else {
+        TAILQ_REMOVE(&l->waiters, w, turn);
+        l->n--;
+    }
     l->function->waiting--;
-    l->n--;
     p->waiting--;
     s->waiting--;
     w->state = (uint8_t)state;
+    if (state != WAITER_GRANTED)
+        core_peer_put(s, w->peer);
+    w->conn = NULL;
     w->who.function = l->function;
     line_rate(l);
     core_pool_rate(p);
+}
+
+void core_queue_hold(struct core_waiter *w)
+{
+    struct core_line *l = w->who.line;
+
+    TAILQ_REMOVE(&l->waiters, w, turn);
+    l->n--;
+    l->held++;
+    w->held = true;
+    TAILQ_INSERT_TAIL(core_peer_held(w->peer), w, turn);
+    line_rate(l);
+    core_pool_rate(l->pool);
+}
+
+void core_queue_unhold(struct core_waiter *w)
+{
+    struct core_line *l = w->who.line;
+
+    TAILQ_REMOVE(core_peer_held(w->peer), w, turn);
+    w->held = false;
+    l->held--;
+    l->n++;
+    TAILQ_INSERT_TAIL(&l->waiters, w, turn);
+    line_rate(l);
+    core_pool_rate(l->pool);
 }
 
 /* Out of the queue, and in the list of those that their worker still has to be told of. */
@@ -217,7 +256,7 @@ static struct core_waiter *pick_near(const struct core_line *l, uint16_t worker)
     uint64_t near_us = l->function->server->lim.locality_us;
 
     for (uint32_t i = 0; near_us > 0 && w != NULL && i < LOCALITY_LOOK; i++) {
-        if (w->since_us - oldest->since_us > near_us)
+        if (w->since_us < oldest->since_us || w->since_us - oldest->since_us > near_us)
             break;
         if (w->worker == worker)
             return w;
@@ -244,9 +283,12 @@ struct core_waiter *core_queue_pick(struct core_pool *p, uint16_t worker, uint64
                 make_late(TAILQ_FIRST(&l->waiters));
             w = TAILQ_LAST(&l->waiters, core_waiter_list);
         }
-        if (w->deadline_us > now_us)
+        if (w->deadline_us <= now_us)
+            make_late(w);
+        else if (core_peer_is_full(p->server, w->peer))
+            core_queue_hold(w);
+        else
             return w;
-        make_late(w);
     }
     return NULL;
 }

@@ -21,6 +21,9 @@ struct core_waiter *core_queue_oldest(const struct core_pool *p);
 /* Whom a connection that is free on `worker` goes to, NULL if nobody. Who is found too late on the
  * way leaves the queue. */
 struct core_waiter *core_queue_pick(struct core_pool *p, uint16_t worker, uint64_t now_us);
+/* Aside, because its address has as many loans as it may have; and back, at the end. */
+void core_queue_hold(struct core_waiter *w);
+void core_queue_unhold(struct core_waiter *w);
 /* A function borrows one more, or one less: its place among the others changes. */
 void core_queue_lent(struct core_function *f, bool more);
 /* Its limits have changed. */

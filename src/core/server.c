@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include "core/core_priv.h"
+#include "core/peer.h"
 #include "core/queue.h"
 
 #include <assert.h>
@@ -93,6 +94,7 @@ void core_server_limit(struct core_server *s, const struct core_server_limits *l
     s->lim = *lim;
     s->window = (uint32_t)core_clamp(s->window, 1, lim->login_concurrency);
     s->allowed = (uint32_t)core_clamp(core_used(s) - s->excess, lim->bound, UINT32_MAX);
+    core_peers_release(s);
     core_exit(s);
 }
 

@@ -91,6 +91,7 @@ enum loan_answer loan_borrow(struct client *c)
     c->waiter.pool = c->route->pool;
     c->waiter.who.function = c->function->core;
     c->waiter.worker = w->index;
+    c->waiter.addr = c->family != 0 ? c->addr : NULL;
     c->waiter.deadline_us = wait == 0 ? UINT64_MAX : w->now_us + wait;
     note_firm_deadline(c);
     enum core_answer answer = core_borrow(&c->waiter, w->now_us, &conn, &nudge);
@@ -134,9 +135,10 @@ static void describe_wait(struct client *c, const char *what, char *to, size_t r
     core_server_counts(server, c->worker->now_us, &n);
     snprintf(to, room,
              "weir: no connection for function \"%s\" %s (%s%s %" PRIu32 "/%" PRIu32
-             " lent%s, %" PRIu32 " waiting, oldest loan %.1f s)",
+             " lent%s%s, %" PRIu32 " waiting, oldest loan %.1f s)",
              c->function->name, what, core_server_name(server),
-             core_server_resuming(server) ? " is resuming," : "", n.lent, n.bound, most, n.waiting,
+             core_server_resuming(server) ? " is resuming," : "", n.lent, n.bound, most,
+             c->waiter.held ? ", to its address as many as it may have" : "", n.waiting,
              (double)n.oldest_loan_us / 1e6);
 }
 

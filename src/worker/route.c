@@ -85,6 +85,7 @@ void bound_server_apply(struct bound_server *s, const struct settings *set, uint
         .login_retry_us = cs->server_login_retry_us,
         .locality_us = LOCALITY_US,
         .overload_after_us = cs->overload_after_us,
+        .max_per_addr = (uint32_t)cs->max_loans_per_client_addr,
         .idle_to_zero_us = s->idle_to_zero_us,
         .resume_us = cs->resume_timeout_us,
         .workers = workers,

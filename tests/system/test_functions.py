@@ -2,12 +2,13 @@
 """Functions: who is asking, who is next, what each may have."""
 
 import json
+import socket
 import time
 
 import pytest
 
 from harness.proxy import crowd, wait_until
-from harness.wire import PgError
+from harness.wire import PgError, query
 
 pytestmark = pytest.mark.weir_only
 
@@ -234,3 +235,54 @@ def test_idle_to_zero_closes_all_and_the_first_client_wakes_it(start, own_pg):
         time.sleep(4)  # longer than query_wait_timeout
         server.start()
         assert crowd_of_two.join() == ["3", "3"]
+
+
+# --- one container can't take everything ---------------------------------------------------------------
+
+
+def from_address(proxy, monkeypatch, address, **params):
+    real = socket.create_connection
+    with monkeypatch.context() as m:
+        m.setattr(socket, "create_connection", lambda to, timeout=None, **kw: real(to, timeout, (address, 0)))
+        return proxy.client(**params)
+
+
+def test_an_address_gets_so_many_loans(start, monkeypatch):
+    proxy = start(max_server_connections=6, max_loans_per_client_addr=2, query_wait_timeout="700ms")
+    greedy = [from_address(proxy, monkeypatch, "127.0.0.2") for _ in range(4)]
+    for c in greedy[:2]:
+        c.simple("begin")
+        c.value("select 1")
+    with pytest.raises(PgError) as e:  # though four connections are free
+        greedy[2].value("select 1")
+    assert e.value.code == "53300" and "2/6 lent" in str(e.value)
+    assert "to its address as many as it may have" in str(e.value)
+    other = from_address(proxy, monkeypatch, "127.0.0.3")
+    assert other.value("select 1") == "1"
+    greedy[3].send(query("select 3"))
+    wait_until(lambda: int(proxy.pool()["cl_waiting"]) == 1, 10, "the waiter")
+    greedy[0].simple("rollback")
+    assert [m.row for m in greedy[3].until() if m.type == "D"] == [["3"]]
+    for c in greedy[1:]:
+        c.close()
+    wait_until(lambda: int(proxy.pool()["sv_active"]) == 0, 10, "nothing is lent")
+    again = [from_address(proxy, monkeypatch, "127.0.0.2") for _ in range(2)]
+    for c in again:
+        c.simple("begin")
+        c.value("select 1")
+    for c in [other, greedy[0], *again]:
+        c.close()
+
+
+def test_address_limit_reloads_while_they_wait(start, monkeypatch):
+    proxy = start(max_server_connections=6, max_loans_per_client_addr=1, query_wait_timeout=30)
+    a, b = (from_address(proxy, monkeypatch, "127.0.0.2") for _ in range(2))
+    a.simple("begin")
+    a.value("select 1")
+    b.send(query("select 2"))
+    wait_until(lambda: int(proxy.pool()["cl_waiting"]) == 1, 10, "the waiter")
+    proxy.reconfigure(max_loans_per_client_addr=0)
+    proxy.admin("RELOAD")
+    assert [m.row for m in b.until() if m.type == "D"] == [["2"]]
+    a.close()
+    b.close()

@@ -149,6 +149,7 @@ static void client_ask(void *subject)
         return;
     c->w.pool = world.pool[c->pool];
     c->w.who.function = c->function;
+    c->w.addr = c->addr;
     c->w.deadline_us = world.timeout_us == 0 ? UINT64_MAX : world.now_us + world.timeout_us;
     c->asked_us = world.now_us;
     enum core_answer answer = core_borrow(&c->w, world.now_us, &conn, &nudge);

@@ -16,6 +16,7 @@ struct world_client {
     struct core_waiter w; /* first: a waiter is its client */
     struct core_conn *conn;
     struct core_function *function; /* as which it asks; NULL: as none */
+    const uint8_t *addr;            /* from which it asks; NULL: from none that is limited */
     uint32_t pool;
     bool random; /* work and think times are exponential, with these means */
     uint64_t asked_us, wait_us;

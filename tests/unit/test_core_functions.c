@@ -162,6 +162,155 @@ static void test_guarantee_is_kept_within_a_loan(void **state)
     world_close();
 }
 
+/* ---- one address can't take everything ---- */
+
+static uint8_t hoarder[CORE_ADDR_BYTES] = {10, 0, 0, 1}, others[CLIENTS][CORE_ADDR_BYTES];
+static uint32_t hoard_most, hoard_limit;
+
+static void watch_hoarder(void *subject)
+{
+    uint32_t n = 0;
+    (void)subject;
+    for (uint32_t i = 0; i < CLIENTS; i++)
+        n += client[i].addr == hoarder && client[i].conn != NULL;
+    if (n > hoard_most)
+        hoard_most = n;
+    assert_true(hoard_limit == 0 || n <= hoard_limit);
+    if (world.now_us < 150 * SECOND)
+        world_at(world.now_us + 997, watch_hoarder, NULL);
+}
+
+/* saveUser's fifty are one address. With a limit of three the others hardly notice it, it is served
+ * all the time, and nothing is lost when the limit changes while they wait. */
+static void test_an_address_is_limited(void **state)
+{
+    struct core_server_limits lim = LIM;
+    (void)state;
+    lim.max_per_addr = hoard_limit = 3;
+    start(EQUAL, false);
+    core_server_limit(world.server, &lim);
+    for (uint32_t i = 0; i < CLIENTS; i++) {
+        others[i][0] = 10;
+        others[i][1] = 1;
+        others[i][3] = (uint8_t)i;
+        client[i].addr = i >= 60 && i < 110 ? hoarder : others[i];
+    }
+    world_at(world.now_us, watch_hoarder, NULL);
+    (void)measure("3 for saveUser's address");
+    assert_int_equal(hoard_most, 3);
+    assert_true(rate[2] > 3 / 0.15 * 0.8); /* it has its three nearly always */
+    assert_true(rate[0] > SHOP[0].by_function);
+    lim.max_per_addr = hoard_limit = 0;
+    core_server_limit(world.server, &lim);
+    world_run(world.now_us + 10 * SECOND);
+    assert_true(hoard_most > 10);
+    uint64_t before = served(60, 50);
+    lim.max_per_addr = 1; /* who has more keeps it until it ends */
+    core_server_limit(world.server, &lim);
+    world_run(world.now_us + 10 * SECOND);
+    hoard_limit = 1;
+    world_run(world.now_us + 20 * SECOND);
+    assert_true(served(60, 50) > before + 100);
+    world_close();
+}
+
+/* Whoever waits for its own address leaves as its deadline says. */
+static void test_held_ones_expire(void **state)
+{
+    struct core_server_limits lim = LIM;
+    (void)state;
+    lim.max_per_addr = 1;
+    start(EQUAL, true);
+    core_server_limit(world.server, &lim);
+    world.timeout_us = SECOND;
+    for (uint32_t i = 60; i < 110; i++)
+        client[i].addr = hoarder;
+    world_run(world.now_us + 30 * SECOND);
+    uint64_t expired = 0;
+    for (uint32_t i = 60; i < 110; i++) {
+        expired += client[i].expired;
+        assert_true(client[i].worst_us <= SECOND);
+    }
+    assert_true(expired > 1000);
+    assert_true(served(60, 50) > 30 / 0.15 * 0.7);
+    world.timeout_us = 0;
+    world_close();
+}
+
+/* ---- what a decision costs ---- */
+
+enum { FUNCTIONS = 4096, WAITERS = 20000, LOANS = 20, DECISIONS = 40000 };
+/* Each of the few heaps that a decision touches has at most this many levels. */
+enum { LEVELS = 15, TOUCHED = 6 };
+
+static void queue_one(struct core_server *s, struct core_pool *p, struct core_function **f,
+                      struct core_waiter *w, uint64_t now_us)
+{
+    static uint32_t seed = 1;
+    struct core_conn *conn;
+    bool nudge;
+    seed = seed * 1664525u + 1013904223u;
+    w->pool = p;
+    w->who.function = f[(seed >> 8) % FUNCTIONS];
+    w->worker = (uint16_t)(seed >> 30);
+    w->deadline_us = now_us + 100 * SECOND + (seed >> 4) % SECOND;
+    assert_int_equal(core_borrow(w, now_us, &conn, &nudge), CORE_QUEUED);
+    assert_null(conn);
+    (void)s;
+}
+
+static void test_cost_of_a_decision(void **state)
+{
+    static struct core_waiter w[WAITERS];
+    static struct core_function *f[FUNCTIONS];
+    static struct core_conn conn[LOANS];
+    struct core_waiter *next;
+    bool nudge;
+    (void)state;
+    memset(w, 0, sizeof w);
+    struct core_server *s = core_server_create("db", &LIM, 1);
+    struct core_pool *p = core_pool_create(s, "shop/app", &POOL, NULL);
+    for (uint32_t i = 0; i < FUNCTIONS; i++) {
+        const struct core_function_limits lim = {.weight = 1 + i % 1000, .limit = 1 + i % 5};
+        char name[16];
+        snprintf(name, sizeof name, "f%u", i);
+        f[i] = core_function_create(s, name, &lim);
+    }
+    for (uint32_t i = 0; i < WAITERS; i++)
+        queue_one(s, p, f, &w[i], i);
+    struct core_plan plan;
+    for (uint32_t i = 0; i < LOANS;) {
+        uint64_t now_us = WAITERS + i;
+        core_plan(s, now_us, &plan);
+        assert_int_equal(plan.action, CORE_ACT_OPEN);
+        assert_int_equal(core_opened(p, &conn[i++], now_us, &next), CORE_NEXT_LEND);
+        assert_ptr_equal(core_waiter_take(next), &conn[i - 1]);
+        queue_one(s, p, f, next, now_us);
+    }
+    uint64_t most = 0, sum = 0;
+    for (uint32_t i = 0; i < DECISIONS; i++) {
+        uint64_t now_us = 2 * WAITERS + i, before = core_server_moves(s);
+        assert_int_equal(core_give_back(&conn[i % LOANS], now_us, &next, &nudge), CORE_NEXT_LEND);
+        uint64_t moves = core_server_moves(s) - before;
+        assert_ptr_equal(core_waiter_take(next), &conn[i % LOANS]);
+        queue_one(s, p, f, next, now_us);
+        sum += moves;
+        most = moves > most ? moves : most;
+    }
+    print_message("  %d functions, %d waiters: %.1f steps a decision, at most %u\n", FUNCTIONS,
+                  WAITERS, (double)sum / DECISIONS, (unsigned)most);
+    assert_true(most <= LEVELS * TOUCHED);
+    for (uint32_t i = 0; i < WAITERS; i++)
+        if (w[i].state == WAITER_QUEUED)
+            assert_true(core_leave(&w[i]));
+    for (uint32_t i = 0; i < LOANS; i++) {
+        (void)core_conn_break(&conn[i], 3 * WAITERS);
+        core_conn_closed(&conn[i], 3 * WAITERS, &nudge);
+    }
+    core_pool_destroy(&p);
+    core_server_destroy(&s);
+}
+
 static void test_nobody_starves(void **state)
 {
     (void)state;
@@ -187,6 +336,9 @@ int main(void)
         cmocka_unit_test(test_limits_are_never_exceeded),
         cmocka_unit_test(test_guarantee_is_kept_within_a_loan),
         cmocka_unit_test(test_nobody_starves),
+        cmocka_unit_test(test_an_address_is_limited),
+        cmocka_unit_test(test_held_ones_expire),
+        cmocka_unit_test(test_cost_of_a_decision),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

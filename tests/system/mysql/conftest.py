@@ -47,7 +47,7 @@ def start(my, request):
     made = []
 
     def make(server=None, databases=None, users=None, servers=None, userlist=None, **more):
-        keys = ("args", "env", "fd_limit", "start", "wrap")
+        keys = ("args", "env", "fd_limit", "functions", "start", "wrap")
         process = {k: more.pop(k) for k in keys if k in more}
         wait = process.pop("start", True)
         proxy = MyProxy(server or my, more, databases, users, servers, userlist, start=False, **process)

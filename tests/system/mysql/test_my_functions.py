@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: ISC
+"""Functions on MySQL and MariaDB: what has to do with the server's side of it."""
+
+import time
+
+import pymysql
+import pytest
+
+from harness.myproxy import one
+from harness.proxy import Crowd, wait_until
+
+
+def functions(proxy):
+    return {row["name"]: row for row in proxy.my_show("FUNCTIONS")}
+
+
+def test_who_is_asking(start):
+    proxy = start()
+    with proxy.connect(user="app+bySuffix", password="secret") as a, proxy.connect(program_name="byProgram") as b:
+        for c in (a, b):
+            assert one(c, "select 1") == 1
+        assert {"bySuffix", "byProgram"} <= set(functions(proxy))
+
+
+def test_limit_and_guarantee(start):
+    proxy = start(max_server_connections=3, query_wait_timeout="700ms",
+                  functions={"slow": "limit=1", "vip": "guarantee=1"})
+    first, second = (proxy.connect(program_name="slow") for _ in range(2))
+    with first, second, proxy.connect(program_name="vip") as vip:
+        assert one(first, "select count(*) from items for update") > 0
+        first.begin()
+        one(first, "select count(*) from items")
+        with pytest.raises(pymysql.MySQLError) as e:
+            one(second, "select 1")
+        assert e.value.args[0] == 1040 and 'function "slow"' in e.value.args[1]
+        assert one(vip, "select 1") == 1
+        first.rollback()
+        assert one(second, "select 1") == 1
+    rows = functions(proxy)
+    assert int(rows["slow"]["refusals"]) == 1 and int(rows["vip"]["refusals"]) == 0
+
+
+def test_an_address_gets_so_many_loans(start):
+    proxy = start(max_server_connections=6, max_loans_per_client_addr=2, query_wait_timeout="700ms")
+    greedy = [proxy.connect(bind_address="127.0.0.2") for _ in range(3)]
+    for c in greedy[:2]:
+        c.begin()
+        one(c, "select count(*) from items")
+    with pytest.raises(pymysql.MySQLError) as e:  # though four connections are free
+        one(greedy[2], "select count(*) from items")
+    assert e.value.args[0] == 1040 and "to its address as many as it may have" in e.value.args[1]
+    with proxy.connect(bind_address="127.0.0.3") as other:
+        assert one(other, "select 1") == 1
+    greedy[0].rollback()
+    assert one(greedy[2], "select count(*) from items") > 0
+    for c in greedy:
+        c.close()
+
+
+def test_warm(start, own_my):
+    server = own_my()
+    proxy = start(server, max_server_connections=8, server_idle_timeout="2s")
+    with proxy.connect() as c:
+        one(c, "select 1")
+    with proxy.connect("admin", "weir", "admin secret") as admin, admin.cursor() as cur:
+        cur.execute("WARM shop 5")
+    wait_until(lambda: server.count() == 5, 15, "five of them")
+    wait_until(lambda: server.count() == 0, 15, "their end: nobody used them")
+
+
+def test_idle_to_zero(start, own_my):
+    """Nothing is kept; the first client wakes it, and waits longer than it otherwise would."""
+    server = own_my()
+    proxy = start(server, max_server_connections=3, min_pool_size=2, idle_to_zero="1s", query_wait_timeout="1s",
+                  resume_timeout="40s", server_login_retry=1)
+    with proxy.connect() as c:
+        one(c, "select 1")
+        wait_until(lambda: server.count() == 0, 15, "no connection left")
+        server.stop()
+        late = Crowd(1, lambda i: one(c, "select 3")).start()
+        time.sleep(4)
+        server.start()
+        assert late.join() == [3]
