@@ -6,25 +6,17 @@ lent on, that nothing uncommitted is visible and that the counts are right, and 
 promised error and then works on the same connection.
 """
 
-import json
-import os
-import queue
-import signal
-import subprocess
-import sys
-import threading
 import time
 
 import pytest
 
 from harness import wire
+from harness.frozen import LATE, Driver
 from harness.netns import Machine
 from harness.proxy import wait_until
 
 pytestmark = pytest.mark.weir_only
-PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "drivers", "frozen.py")
 DRIVERS = ["psycopg2", "psycopg", "asyncpg"]
-LATE = 60       # how long a slow machine may take for what is done at once
 TIMES = {"lease_dead_after": "2s", "idle_transaction_timeout": "2s", "query_wait_timeout": "60s"}
 
 
@@ -33,53 +25,6 @@ def machine():
     m = Machine()
     yield m
     m.destroy()
-
-
-class Driver:
-    """The program, here or on the other machine; freeze() and thaw() are the test's subject."""
-
-    def __init__(self, name, port, machine=None):
-        self.machine = machine
-        host = machine.near if machine else "127.0.0.1"
-        command = [sys.executable, PROGRAM, name, host, str(port)]
-        self.proc = subprocess.Popen(machine.command(*command) if machine else command, stdin=subprocess.PIPE,
-                                     stdout=subprocess.PIPE, text=True)
-        self.answers = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self):
-        for line in self.proc.stdout:
-            self.answers.put(json.loads(line))
-
-    def send(self, line):
-        self.proc.stdin.write(line + "\n")
-        self.proc.stdin.flush()
-
-    def answer(self):
-        return self.answers.get(timeout=LATE)
-
-    def ask(self, line):
-        self.send(line)
-        return self.answer()
-
-    def ok(self, line):
-        answer = self.ask(line)
-        assert "rows" in answer, answer
-        return answer["rows"]
-
-    def freeze(self):
-        if self.machine:
-            self.machine.cut()
-        self.proc.send_signal(signal.SIGSTOP)
-
-    def thaw(self):
-        self.proc.send_signal(signal.SIGCONT)
-        if self.machine:
-            self.machine.join()
-
-    def kill(self):
-        self.proc.kill()
-        self.proc.wait(LATE)
 
 
 @pytest.fixture(params=["stopped", "lost"])

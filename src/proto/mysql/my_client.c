@@ -17,6 +17,8 @@ bool my_expect_push(struct my_server *s, enum my_kind kind, enum my_act act, uin
         return false;
     s->queue[(s->head + s->len++) % MY_QUEUE_MAX] =
         (struct my_expect){.kind = (uint8_t)kind, .act = (uint8_t)act, .command = command};
+    if (act == MY_A_PASS)
+        s->seq = 0;
     return true;
 }
 
@@ -157,6 +159,8 @@ static bool feed_file(struct my_client *c, struct my_server *s, const uint8_t *i
         return false;
     uint32_t len = my_get24(in + *pos);
     proto_lane_add(&out->server, in + *pos, MY_HEAD_BYTES);
+    s->seq = in[*pos + 3];
+    s->file_begun = true;
     *pos += MY_HEAD_BYTES;
     c->skip = len;
     c->drop = false;

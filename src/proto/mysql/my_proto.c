@@ -99,6 +99,7 @@ static void facts(const void *pc, const void *ps, struct proto_facts *out)
         out->prepared = my_cache_count(s->cache);
     out->tx = (s->status & MY_ST_IN_TRANS) != 0 ? 'T' : 'I';
     out->busy = s->len != 0 && s->phase != MY_PH_INFILE;
+    out->owed_bytes = s->skip_drop ? 0 : s->skip;
     out->open = s->phase == MY_PH_INFILE;
     out->pin_reason = my_pin_name(s->pins);
     out->pin_statement = s->pins != 0 ? s->pin_statement : "";

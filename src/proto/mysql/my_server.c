@@ -229,6 +229,7 @@ static bool on_infile(struct my_client *c, struct my_server *s, const struct pac
     if (shown(c, x) && (c->caps & MY_CAP_LOCAL_FILES) != 0) {
         show(c, s, x, k, out);
         s->phase = MY_PH_INFILE;
+        s->file_begun = false;
         return true;
     }
     /* Nobody who could send one: an empty file, and the client hears why. */
@@ -403,6 +404,12 @@ static bool may_stream(const struct my_server *s, const struct packet *k)
     return body(k)[0] != 0xff && (body(k)[0] != 0xfe || k->len >= 9);
 }
 
+/* The client is to get no more than the packet of which it has a part. */
+static bool is_at_end(const struct my_server *s, const struct proto_out *out)
+{
+    return out->whole && s->skip == 0 && !s->cont;
+}
+
 enum proto_verdict my_server_feed(void *ps, void *pc, const uint8_t *in, size_t n, size_t *used,
                                   struct proto_out *out)
 {
@@ -410,7 +417,7 @@ enum proto_verdict my_server_feed(void *ps, void *pc, const uint8_t *in, size_t 
     struct my_client *c = pc;
     size_t pos = 0;
     *used = 0;
-    while (pos < n) {
+    while (pos < n && !is_at_end(s, out)) {
         if (proto_out_full(out)) {
             *used = pos;
             return PROTO_FULL;
@@ -448,5 +455,5 @@ enum proto_verdict my_server_feed(void *ps, void *pc, const uint8_t *in, size_t 
         pos += k.have;
     }
     *used = pos;
-    return PROTO_MORE;
+    return is_at_end(s, out) ? PROTO_WAIT : PROTO_MORE;
 }

@@ -180,7 +180,7 @@ struct my_server {
     uint16_t warning_count;
     uint8_t phase;  /* enum my_phase */
     uint8_t settle; /* enum my_settle */
-    uint8_t seq;    /* of the last packet that the client got */
+    uint8_t seq;    /* of the client's command: the last packet that it got or sent */
     bool skip_drop;
     bool cont;     /* the next packet continues the one before */
     bool unknown;  /* an error: how the transaction stands is not known */
@@ -195,6 +195,7 @@ struct my_server {
     bool late_cancel; /* a cancel has come to an end: a late one must not hit the next borrower */
     bool cancelled;   /* the statement under way is being cancelled by weir */
     bool multi;
+    bool file_begun;     /* the client has sent a part of its file */
     bool infile_refused; /* the client can't send files: weir has refused in its name */
     bool in_session;
     bool dying;

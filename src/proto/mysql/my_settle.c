@@ -288,7 +288,7 @@ static void tell_taken(struct my_client *c, struct my_server *s, struct proto_ou
     c->status &= (uint16_t)~MY_ST_IN_TRANS;
     if (!waits)
         return;
-    if (s->skip != 0 && !s->skip_drop) {
+    if ((s->skip != 0 || s->cont) && !s->skip_drop) {
         out->close_client = true; /* half a row is out */
         return;
     }
@@ -312,8 +312,8 @@ bool my_abandon(void *ps, void *pc, struct proto_out *out)
         c->drop = true;
     }
     if (s->phase == MY_PH_INFILE) {
-        if (c != NULL && c->skip != 0) {
-            s->dying = true;
+        if (s->file_begun) {
+            s->dying = true; /* an end here would make half a file a whole one */
         } else {
             uint8_t packet[MY_HEAD_BYTES];
             my_put_head(packet, 0, (uint8_t)(s->seq + 1));

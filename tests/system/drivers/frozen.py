@@ -8,6 +8,8 @@ Nothing is done that the driver would not do by itself: no retry, no reconnect.
 
 import asyncio
 import json
+import socket
+import struct
 import sys
 import time
 
@@ -60,8 +62,56 @@ class Asyncpg:
         return [list(r) for r in self.loop.run_until_complete(self.conn.fetch(sql))]
 
 
+class PyMySQL:
+    autocommit = True
+
+    def connect(self):
+        import pymysql
+        self.conn = pymysql.connect(host=HOST, port=PORT, user="app", password="secret", database="shop",
+                                    autocommit=self.autocommit, connect_timeout=60, program_name="frozen")
+
+    def run(self, sql):
+        with self.conn.cursor() as cur:
+            cur.execute(sql)
+            return cur.fetchall() if cur.description else []
+
+    def login(self):
+        """Greeted, and no answer sent yet."""
+        self.sock = socket.create_connection((HOST, PORT), 60)
+        assert self.sock.recv(4096)
+
+    def finish(self):
+        self.sock.sendall(b"\x20\0\0\1" + struct.pack("<IIB23x", 0x000aa205, 1 << 24, 45))
+        answer = self.sock.recv(4096)
+        if answer[4:5] in (b"", b"\xff"):
+            raise ConnectionError(f"refused: {answer}")
+
+
+class PyMySQLManual(PyMySQL):
+    autocommit = False
+
+
+class MySQLdb(PyMySQL):
+    def connect(self):
+        import MySQLdb
+        self.conn = MySQLdb.connect(host=HOST, port=PORT, user="app", password="secret", database="shop",
+                                    autocommit=True, connect_timeout=60)
+
+    def run(self, sql):
+        cur = self.conn.cursor()
+        try:
+            cur.execute(sql)
+            return cur.fetchall() if cur.description else []
+        finally:
+            cur.close()
+
+
+DRIVERS = {"psycopg2": Psycopg2, "psycopg": Psycopg, "asyncpg": Asyncpg, "pymysql": PyMySQL,
+           "pymysql-manual": PyMySQLManual, "mysqlclient": MySQLdb}
+
+
 def main():
-    driver = {"psycopg2": Psycopg2, "psycopg": Psycopg, "asyncpg": Asyncpg}[DRIVER]()
+    driver = DRIVERS[DRIVER]()
     for line in sys.stdin:
         line = line.strip()
         try:
@@ -69,6 +119,8 @@ def main():
             answer = {"rows": [[str(v) for v in r] for r in (rows or [])[:3]], "count": len(rows or [])}
         except Exception as err:  # noqa: whatever the driver raises is the answer
             code = getattr(err, "pgcode", None) or getattr(err, "sqlstate", None)
+            if code is None and err.args and isinstance(err.args[0], int):
+                code = str(err.args[0])  # of a MySQL driver
             answer = {"error": code or type(err).__name__, "text": str(err)}
         print(json.dumps(answer), flush=True)
 

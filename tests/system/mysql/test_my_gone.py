@@ -39,8 +39,13 @@ def server_id(conn):
 
 
 def warm(proxy):
-    with proxy.connect() as c:
-        return server_id(c)
+    """The connection that is there to stay: the one that weir opened to try the server may end with its first loan."""
+    ids = [None]
+    while len(ids) < 3 or ids[-1] != ids[-2]:
+        assert len(ids) < 20, ids
+        with proxy.connect() as c:
+            ids.append(server_id(c))
+    return ids[-1]
 
 
 def untouched(proxy, my, number, same=True):
@@ -315,8 +320,10 @@ def test_five_hundred_departures_in_a_row(start, my):
     assert seen.highest <= 4  # one beyond, see above
     # A connection that had to be closed in the middle of a statement is found out by the server when
     # one of its own timeouts is over (net_read_timeout 30 s, innodb_lock_wait_timeout 50 s).
+    # "Killed" is how MariaDB shows an idle connection that a KILL QUERY came too late for; its next
+    # statement isn't hit.
     try:
-        wait_until(lambda: my.count("command <> 'Sleep'") == 0, 75, "calm")
+        wait_until(lambda: my.count("command not in ('Sleep', 'Killed') or info is not null") == 0, 75, "calm")
     except AssertionError as e:
         raise AssertionError(f"{e}: {my.rows('show full processlist')}") from None
     with proxy.connect() as c:
