@@ -5,15 +5,15 @@
  *
  * What it is not: a benchmark; that is tests/bench. It shows what happens and how long it takes.
  *
- * One thread with epoll and libpq's non-blocking calls carries the clients. A second one asks the
- * database itself, over a reserved connection, how many server connections it sees.
+ * One thread with epoll and the client library's non-blocking calls carries the clients. A second
+ * one asks the database itself, over a reserved connection, how many server connections it sees.
  */
+#include "engine.h"
+#include "monitor.h"
+
 #include <errno.h>
 #include <getopt.h>
-#include <libpq-fe.h>
 #include <netinet/in.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -25,24 +25,23 @@
 #include <time.h>
 #include <unistd.h>
 
-#define EVENTS_PER_TURN    256
-#define SAMPLE_INTERVAL_MS 10
+#define EVENTS_PER_TURN 256
 
 /*
- *   connecting --PQconnectPoll OK--> querying --last result--> served
+ *   connecting -----logged in------> querying --last result--> served
  *       `------------- error ------------`------- error -----> refused
  */
 enum client_state { CLIENT_CONNECTING, CLIENT_QUERYING, CLIENT_SERVED, CLIENT_REFUSED };
 
 struct client {
-    PGconn *conn;
-    int fd; /* what epoll knows; libpq may change its socket while it connects */
+    void *conn;
+    int fd; /* what epoll knows; the library may change its socket while it connects */
     enum client_state state;
-    bool query_failed;
     double latency_ms;
 };
 
 struct burst {
+    const struct engine *engine;
     const char *conninfo;
     const char *query;
     int asked;
@@ -55,13 +54,6 @@ struct burst {
     char first_error[160];
 };
 
-struct monitor {
-    PGconn *conn;
-    pthread_t thread;
-    atomic_bool stop;
-    int peak;
-};
-
 static double now_ms(void)
 {
     struct timespec t;
@@ -70,57 +62,16 @@ static double now_ms(void)
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
-/* ---- what the database sees ------------------------------------------------------------------ */
-
-static void *monitor_main(void *arg)
-{
-    struct monitor *m = arg;
-    const struct timespec pause = {.tv_nsec = SAMPLE_INTERVAL_MS * 1000000L};
-
-    while (!atomic_load(&m->stop)) {
-        PGresult *r = PQexec(m->conn, "SELECT count(*) FROM pg_stat_activity"
-                                      " WHERE backend_type = 'client backend'"
-                                      " AND pid <> pg_backend_pid()");
-
-        if (PQresultStatus(r) == PGRES_TUPLES_OK) {
-            int seen = (int)strtol(PQgetvalue(r, 0, 0), NULL, 10);
-
-            if (seen > m->peak)
-                m->peak = seen;
-        }
-        PQclear(r);
-        nanosleep(&pause, NULL);
-    }
-    return NULL;
-}
-
-static bool monitor_start(struct monitor *m, const char *conninfo)
-{
-    m->conn = PQconnectdb(conninfo);
-    if (PQstatus(m->conn) != CONNECTION_OK) {
-        fprintf(stderr, "monitor: %s", PQerrorMessage(m->conn));
-        return false;
-    }
-    return pthread_create(&m->thread, NULL, monitor_main, m) == 0;
-}
-
-static void monitor_stop(struct monitor *m)
-{
-    atomic_store(&m->stop, true);
-    pthread_join(m->thread, NULL);
-    PQfinish(m->conn);
-}
-
 /* ---- the clients ----------------------------------------------------------------------------- */
 
 static void client_watch(struct burst *b, struct client *c, uint32_t events)
 {
     struct epoll_event ev = {.events = events, .data.ptr = c};
 
-    c->fd = PQsocket(c->conn);
+    c->fd = b->engine->fd(c->conn);
     if (c->fd < 0)
         return;
-    /* A socket that libpq closed has left epoll by itself. */
+    /* A socket that the library closed has left epoll by itself. */
     if (epoll_ctl(b->epoll_fd, EPOLL_CTL_MOD, c->fd, &ev) != 0 && errno == ENOENT)
         (void)epoll_ctl(b->epoll_fd, EPOLL_CTL_ADD, c->fd, &ev);
 }
@@ -136,53 +87,45 @@ static void client_end(struct burst *b, struct client *c, bool served)
         return;
     }
     if (b->first_error[0] == '\0') {
-        snprintf(b->first_error, sizeof b->first_error, "%s", PQerrorMessage(c->conn));
+        snprintf(b->first_error, sizeof b->first_error, "%s",
+                 c->conn != NULL ? b->engine->error(c->conn) : "out of memory");
         b->first_error[strcspn(b->first_error, "\n")] = '\0';
     }
-    PQfinish(c->conn);
+    if (c->conn != NULL)
+        b->engine->close(c->conn);
     c->conn = NULL;
 }
 
-static void client_connect_step(struct burst *b, struct client *c)
+static void client_go_on(struct burst *b, struct client *c, enum want want)
 {
-    switch (PQconnectPoll(c->conn)) {
-    case PGRES_POLLING_READING:
+    while (want == WANT_NOTHING && c->state == CLIENT_CONNECTING) {
+        c->state = CLIENT_QUERYING;
+        want = b->engine->query(c->conn, b->query);
+    }
+    switch (want) {
+    case WANT_READ:
         client_watch(b, c, EPOLLIN);
         break;
-    case PGRES_POLLING_WRITING:
+    case WANT_WRITE:
         client_watch(b, c, EPOLLOUT);
         break;
-    case PGRES_POLLING_OK:
-        c->state = CLIENT_QUERYING;
-        if (PQsendQuery(c->conn, b->query))
-            client_watch(b, c, EPOLLIN);
-        else
-            client_end(b, c, false);
+    case WANT_NOTHING:
+        client_end(b, c, true);
         break;
-    case PGRES_POLLING_FAILED:
-    case PGRES_POLLING_ACTIVE:
+    case WANT_FAILED:
         client_end(b, c, false);
         break;
     }
 }
 
-static void client_query_step(struct burst *b, struct client *c)
+static void client_step(struct burst *b, struct client *c, uint32_t events)
 {
-    if (!PQconsumeInput(c->conn)) {
-        client_end(b, c, false);
-        return;
-    }
-    while (!PQisBusy(c->conn)) {
-        PGresult *r = PQgetResult(c->conn);
+    unsigned ready = ((events & ~(uint32_t)EPOLLOUT) != 0 ? READY_READ : 0) |
+                     ((events & ~(uint32_t)EPOLLIN) != 0 ? READY_WRITE : 0);
 
-        if (r == NULL) {
-            client_end(b, c, !c->query_failed);
-            return;
-        }
-        if (PQresultStatus(r) != PGRES_COMMAND_OK && PQresultStatus(r) != PGRES_TUPLES_OK)
-            c->query_failed = true;
-        PQclear(r);
-    }
+    client_go_on(b, c,
+                 c->state == CLIENT_CONNECTING ? b->engine->connect_step(c->conn, ready)
+                                               : b->engine->query_step(c->conn, ready));
 }
 
 static void burst_open_all(struct burst *b)
@@ -191,12 +134,11 @@ static void burst_open_all(struct burst *b)
     for (int i = 0; i < b->asked; i++) {
         struct client *c = &b->clients[i];
 
+        enum want want = WANT_FAILED;
+
         b->open++;
-        c->conn = PQconnectStart(b->conninfo);
-        if (c->conn == NULL || PQstatus(c->conn) == CONNECTION_BAD)
-            client_end(b, c, false);
-        else
-            client_watch(b, c, EPOLLOUT);
+        c->conn = b->engine->start(b->conninfo, &want);
+        client_go_on(b, c, c->conn != NULL ? want : WANT_FAILED);
     }
 }
 
@@ -212,10 +154,8 @@ static void burst_run(struct burst *b)
         for (int i = 0; i < n; i++) {
             struct client *c = events[i].data.ptr;
 
-            if (c->state == CLIENT_CONNECTING)
-                client_connect_step(b, c);
-            else if (c->state == CLIENT_QUERYING)
-                client_query_step(b, c);
+            if (c->state == CLIENT_CONNECTING || c->state == CLIENT_QUERYING)
+                client_step(b, c, events[i].events);
             else if (c->conn != NULL) /* served, and hung up on */
                 (void)epoll_ctl(b->epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);
         }
@@ -294,13 +234,14 @@ static int burst_main(struct burst *b, const char *label, const char *monitor_co
     b->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (b->clients == NULL || b->epoll_fd < 0 || !raise_descriptor_limit(b->asked))
         return 1;
-    if (!monitor_start(&monitor, monitor_conninfo))
+    if (!monitor_start(&monitor, b->engine, monitor_conninfo))
         return 1;
     burst_run(b);
     took_ms = now_ms() - b->start_ms;
     monitor_stop(&monitor);
     for (int i = 0; i < b->asked; i++)
-        PQfinish(b->clients[i].conn);
+        if (b->clients[i].conn != NULL)
+            b->engine->close(b->clients[i].conn);
     burst_report(b, label, monitor.peak, took_ms);
     free(b->clients);
     return 0;
@@ -309,11 +250,16 @@ static int burst_main(struct burst *b, const char *label, const char *monitor_co
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"clients", required_argument, NULL, 'n'}, {"query", required_argument, NULL, 'q'},
-        {"limit", required_argument, NULL, 't'},   {"free-port", no_argument, NULL, 'p'},
-        {"header", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0},
+        {"clients", required_argument, NULL, 'n'},
+        {"query", required_argument, NULL, 'q'},
+        {"limit", required_argument, NULL, 't'},
+        {"free-port", no_argument, NULL, 'p'},
+        {"header", no_argument, NULL, 'h'},
+        {"engine", required_argument, NULL, 'e'},
+        {NULL, 0, NULL, 0},
     };
-    struct burst b = {.query = "SELECT 1", .asked = 2000, .limit_ms = 60e3};
+    struct burst b = {
+        .engine = &engine_postgres, .query = "SELECT 1", .asked = 2000, .limit_ms = 60e3};
     int opt;
 
     while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -327,6 +273,9 @@ int main(int argc, char **argv)
         case 't':
             b.limit_ms = strtod(optarg, NULL) * 1e3;
             break;
+        case 'e':
+            b.engine = engine_find(optarg);
+            break;
         case 'p':
             return print_free_port();
         case 'h':
@@ -337,9 +286,9 @@ int main(int argc, char **argv)
             return 2;
         }
     }
-    if (argc - optind != 3 || b.asked < 1) {
-        fprintf(stderr, "usage: burst [--clients N] [--query SQL] [--limit SECONDS] LABEL CONNINFO"
-                        " MONITOR-CONNINFO\n");
+    if (argc - optind != 3 || b.asked < 1 || b.engine == NULL) {
+        fprintf(stderr, "usage: burst [--engine postgres|mysql] [--clients N] [--query SQL]"
+                        " [--limit SECONDS] LABEL DSN MONITOR-DSN\n");
         return 2;
     }
     b.conninfo = argv[optind + 1];

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: ISC
+"""Databases in trouble: one that refuses every second login, one that takes its time to wake up."""
+
+import time
+
+import pytest
+
+from harness.front import Front
+from harness.proxy import Crowd, crowd, wait_until
+
+pytestmark = pytest.mark.weir_only
+
+
+@pytest.fixture
+def front(pg):
+    made = []
+
+    def make(server=None, **more):
+        server = server or pg
+        made.append(Front("postgres", server.host, server.port, **more))
+        return made[-1]
+    yield make
+    for f in made:
+        f.close()
+
+
+@pytest.mark.parametrize("every", [2, 3])
+def test_every_second_login_is_refused(start, front, every):
+    """With 53300: nobody who waits hears of it, and the bound stays."""
+    door = front(every=every)
+    proxy = start(max_server_connections=10, query_wait_timeout=60, server_login_retry=1, server_idle_timeout=1,
+                  databases={"shop": {"host": "127.0.0.1", "port": door.port, "dbname": "shop"}})
+
+    def work(i):
+        with proxy.client(timeout=60) as c:
+            for n in range(10):
+                assert c.rows(f"select {n}, pg_sleep(0.01)")[0][0] == str(n)
+                if i % 5 == 0:
+                    time.sleep(0.05)
+        return i
+    assert sorted(crowd(60, work, 120)) == list(range(60))
+    assert door.refused > 0, "it wasn't hard at all"
+    assert door.peak <= 10
+    assert sum(int(r["refusals"]) for r in proxy.show("FUNCTIONS")) == 0
+
+
+def test_most_logins_are_refused_and_then_none(start, front):
+    """Two clients wait through it; none is sent away as long as its time lasts."""
+    door = front(every=1)
+    proxy = start(max_server_connections=4, query_wait_timeout=60, server_login_retry=5,
+                  databases={"shop": {"host": "127.0.0.1", "port": door.port, "dbname": "shop"}})
+    waiting = Crowd(2, lambda i: proxy.client(timeout=60).value("select 1", timeout=60)).start()
+    wait_until(lambda: door.refused >= 2, 30, "a refusal")
+    door.every = 10 ** 9
+    assert waiting.join() == ["1", "1"]
