@@ -345,6 +345,15 @@ static void test_trust_and_cert(void **state)
     struct setting s = {.policy = {.auth_type = LOGIN_AUTH_TRUST}};
     assert_int_equal(run(&s, &p).last, LOGIN_OK);
     p = simple();
+    p.plugin = MY_PLUGIN_SHA2; /* whose client waits for the end of its exchange */
+    assert_int_equal(run(&s, &p).last, LOGIN_OK);
+    assert_string_equal(p.story, "sha2 fast ok");
+    p = simple();
+    p.plugin = MY_PLUGIN_SHA2;
+    p.password = "";
+    assert_int_equal(run(&s, &p).last, LOGIN_OK);
+    assert_string_equal(p.story, "sha2 ok");
+    p = simple();
     s = (struct setting){.policy = {.auth_type = LOGIN_AUTH_SCRAM}, .found = {.trust = true}};
     assert_int_equal(run(&s, &p).last, LOGIN_OK);
     p = simple();

@@ -255,6 +255,16 @@ static enum login_step judge_hello(struct my_login *l, struct buf *out)
     return switch_to(l, l->kind == MY_SECRET_NATIVE ? MY_AUTH_NATIVE : MY_AUTH_SHA2, out);
 }
 
+/* Whoever began the short exchange waits for its end: Connector/C takes anything but SHA2_FAST_OK
+ * for the question for more. */
+static enum login_step trust_client(struct my_login *l, struct buf *out)
+{
+    if (auth_of(l) == MY_AUTH_SHA2 && l->answer_n == MY_SHA256_BYTES &&
+        !put_more(l, SHA2_FAST_OK, out))
+        return no_memory(l, out);
+    return accept_client(l, out);
+}
+
 enum login_step my_login_ask(struct my_login *l, bool trust, struct buf *out)
 {
     switch (l->policy.auth_type) {
@@ -273,7 +283,7 @@ enum login_step my_login_ask(struct my_login *l, bool trust, struct buf *out)
         break;
     }
     if (trust)
-        return accept_client(l, out);
+        return trust_client(l, out);
     if (l->secret != NULL) {
         l->kind = (uint8_t)my_secret_kind_of(l->secret);
         my_secret_note((enum my_secret_kind)l->kind);
