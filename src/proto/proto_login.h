@@ -110,6 +110,10 @@ struct login_ops {
     void (*again)(void *login, const void *pc, bool local, bool tls);
     enum login_step (*feed)(void *login, const uint8_t *in, size_t n, size_t *used,
                             struct buf *out);
+    /* May judging what stands at `in` take longer than a loop may be held (a password against a
+     * stored hash)? feed() is then called on another thread, the login belonging to it. NULL:
+     * never. */
+    bool (*is_heavy)(const void *login, const uint8_t *in, size_t n);
     /* TLS stands. cn: of the verified certificate or NULL; binding: tls-server-end-point. */
     void (*on_tls)(void *login, const char *cn, const uint8_t *binding, size_t n, bool alpn);
     enum login_step (*on_secret)(void *login, const struct login_found *found, struct buf *out);

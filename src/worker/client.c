@@ -303,7 +303,9 @@ void client_say(struct client *c, enum proto_event ev, const char *code, const c
         log_info(who, "%s", text);
     }
     const struct protocol *protocol = client_protocol(c);
-    if (c->state == CLIENT_LOGIN && protocol->login->say != NULL)
+    if (c->state == CLIENT_LOGIN && c->u.login != NULL && c->u.login->login == NULL)
+        ; /* being judged aside: nothing can be said in between */
+    else if (c->state == CLIENT_LOGIN && protocol->login->say != NULL)
         protocol->login->say(c->u.login->login, ev, text, &c->out);
     else
         (void)protocol->relay->say(c->proto, NULL, ev, text, code, NULL, 0, &used, &c->out);

@@ -18,7 +18,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LOGIN_READ 8192u
+#define LOGIN_READ     8192u
+#define LOGIN_GRACE_US 1000000u
 
 static void on_step(struct client *c, enum login_step step);
 
@@ -54,6 +55,12 @@ static void feed_login(struct client *c)
     while (c->state == CLIENT_LOGIN && buf_len(&c->in) != 0 && !c->u.login->looking_up &&
            !c->u.login->handshaking) {
         size_t used = 0;
+        if (ops->is_heavy != NULL &&
+            ops->is_heavy(c->u.login->login, buf_head(&c->in), buf_len(&c->in)) && job_login(c)) {
+            c->u.login->looking_up = true;
+            stream_pause(&c->stream, PAUSE_LOGIN);
+            return;
+        }
         enum login_step step =
             ops->feed(c->u.login->login, buf_head(&c->in), buf_len(&c->in), &used, &c->out);
         buf_consume(&c->in, used);
@@ -63,6 +70,25 @@ static void feed_login(struct client *c)
         if (step == LOGIN_MORE && used == 0)
             return;
     }
+}
+
+void client_login_judged(struct client *c, struct job *j)
+{
+    struct client_login *l = c->u.login;
+    l->login = j->login;
+    j->login = NULL;
+    l->looking_up = false;
+    c->in = j->in;
+    j->in = (struct buf){0};
+    buf_consume(&c->in, j->used);
+    stream_resume(&c->stream, PAUSE_LOGIN);
+    if (buf_len(&j->out) != 0 && !buf_append(&c->out, buf_head(&j->out), buf_len(&j->out))) {
+        client_destroy(c);
+        return;
+    }
+    on_step(c, j->step);
+    if (j->used != 0)
+        feed_login(c);
 }
 
 static void start_tls(struct client *c)
@@ -212,13 +238,56 @@ static bool ask_query(struct client *c, const struct login_asked *a)
     return false;
 }
 
+/* Those who came long ago and still are not logged in give way: who opens sockets and is silent
+ * must not keep others out. */
+static struct client *oldest_login(struct worker *w)
+{
+    struct client *c = TAILQ_FIRST(&w->states[CLIENT_LOGIN]);
+    return c != NULL && w->now_us - c->since_us > LOGIN_GRACE_US ? c : NULL;
+}
+
+bool client_login_give_way(struct worker *w)
+{
+    struct client *c = oldest_login(w);
+    if (c != NULL)
+        client_say(c, PROTO_EV_TOO_MANY, NULL,
+                   "too many connections while this login took its time");
+    return c != NULL;
+}
+
+uint64_t client_login_oldest_us(struct worker *w)
+{
+    const struct client *c = TAILQ_FIRST(&w->states[CLIENT_LOGIN]);
+    return c != NULL ? c->since_us : UINT64_MAX;
+}
+
+/* One of this worker's, or of another's, which is told to. false: there is none. */
+static bool make_room(struct client *c)
+{
+    struct worker *w = c->worker;
+    if (oldest_login(w) != c && client_login_give_way(w))
+        return true;
+    for (uint32_t i = 0; i < w->world->n_workers; i++) {
+        struct worker *other = w->world->workers[i];
+        uint64_t since_us = atomic_load(&other->oldest_login_us);
+        struct mail *m;
+        if (other == w || since_us > w->now_us || w->now_us - since_us < LOGIN_GRACE_US ||
+            (m = calloc(1, sizeof *m)) == NULL)
+            continue;
+        m->kind = MAIL_GIVE_WAY;
+        worker_post(w->world, other->index, m);
+        return true;
+    }
+    return false;
+}
+
 static void look_up(struct client *c)
 {
     struct worker *w = c->worker;
     const struct login_asked *a = login_ops(c)->asked(c->u.login->login);
     const struct conf_settings *cs = conf_settings(w->settings->conf);
     if (atomic_load(&w->world->clients) > (uint32_t)cs->max_client_conn &&
-        !is_console_name(a->database)) {
+        !is_console_name(a->database) && !make_room(c)) {
         refuse_too_many(c);
         return;
     }

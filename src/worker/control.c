@@ -134,7 +134,10 @@ static void job_go_home(struct control *c, struct job *j)
 static void on_job_done(struct job *j, void *arg)
 {
     struct control *c = arg;
-    loop_post(c->loop, &j->mail);
+    if (j->kind == JOB_LOGIN)
+        worker_post(j->world, j->worker, &j->mail);
+    else
+        loop_post(c->loop, &j->mail);
 }
 
 static void try_waiting(struct control *c)

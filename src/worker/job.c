@@ -21,6 +21,7 @@ struct jobs {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     STAILQ_HEAD(, job) queue;
+    STAILQ_HEAD(, job) logins; /* anybody may make them, so they come last */
     pthread_t *threads;
     unsigned n;
     bool stop;
@@ -64,6 +65,11 @@ void job_free(struct job **jp)
         j->ops->cancel_free(&j->cancel);
     if (j->ack_fd >= 0)
         close(j->ack_fd);
+    if (j->login != NULL)
+        j->login_ops->destroy(&j->login);
+    explicit_bzero(buf_head(&j->in), buf_len(&j->in));
+    buf_release(&j->in);
+    buf_release(&j->out);
     free(j->user);
     free(j->query);
     wipe(&j->secret);
@@ -166,6 +172,7 @@ static struct job *make_auth_query(struct client *c, const char *user, const cha
         return NULL;
     j->mail.kind = MAIL_SECRET;
     j->ops = protocol->server;
+    j->login_ops = client_protocol(c)->login;
     j->world = w->world;
     j->slot = c->slot;
     j->key = c->key;
@@ -227,6 +234,24 @@ struct job *job_password(struct route *r, const char *command)
     return j;
 }
 
+bool job_login(struct client *c)
+{
+    struct job *j = job_create(JOB_LOGIN, NULL, c->worker->index);
+    if (j == NULL)
+        return false;
+    j->mail.kind = MAIL_LOGIN;
+    j->world = c->worker->world;
+    j->slot = c->slot;
+    j->key = c->key;
+    j->login_ops = client_protocol(c)->login;
+    j->login = c->u.login->login;
+    c->u.login->login = NULL;
+    j->in = c->in;
+    c->in = (struct buf){0};
+    jobs_queue(c->worker->world->jobs, j);
+    return true;
+}
+
 struct job *job_probe(struct world *world, struct bound_server *s, struct route *r)
 {
     struct job *j = job_create(JOB_PROBE, s->core, 0);
@@ -247,6 +272,17 @@ struct job *job_probe(struct world *world, struct bound_server *s, struct route 
     return j;
 }
 
+/* What the first login by it would cost its worker. */
+static void prepare_found(struct job *j)
+{
+    const struct login_ops *ops = j->login_ops;
+    if (!j->ok || j->secret == NULL || ops == NULL || ops->prepare_secret == NULL)
+        return;
+    struct settings *set = world_settings(j->world);
+    ops->prepare_secret(j->user, j->secret, &set->policy);
+    settings_put(&set);
+}
+
 static void job_run(struct job *j)
 {
     const struct params_kept *ps = j->params;
@@ -259,7 +295,12 @@ static void job_run(struct job *j)
         break;
     case JOB_AUTH_QUERY:
         j->ok = j->ops->ask_secret(ps->p, ps->n, j->query, j->user, &j->secret, &j->err);
+        prepare_found(j);
         end_flight(j);
+        break;
+    case JOB_LOGIN:
+        j->step =
+            j->login_ops->feed(j->login, buf_head(&j->in), buf_len(&j->in), &j->used, &j->out);
         break;
     case JOB_PASSWORD:
         j->secret = command_run(j->command, &j->err);
@@ -275,13 +316,19 @@ static void *job_thread(void *arg)
     pthread_mutex_lock(&js->lock);
     for (;;) {
         struct job *j = STAILQ_FIRST(&js->queue);
+        bool login = j == NULL;
+        if (login)
+            j = STAILQ_FIRST(&js->logins);
         if (j == NULL) {
             if (js->stop)
                 break;
             pthread_cond_wait(&js->wake, &js->lock);
             continue;
         }
-        STAILQ_REMOVE_HEAD(&js->queue, link);
+        if (login)
+            STAILQ_REMOVE_HEAD(&js->logins, link);
+        else
+            STAILQ_REMOVE_HEAD(&js->queue, link);
         pthread_mutex_unlock(&js->lock);
         job_run(j);
         js->done(j, js->arg);
@@ -304,6 +351,7 @@ struct jobs *jobs_create(unsigned threads, void (*done)(struct job *j, void *arg
     pthread_mutex_init(&js->lock, NULL);
     pthread_cond_init(&js->wake, NULL);
     STAILQ_INIT(&js->queue);
+    STAILQ_INIT(&js->logins);
     js->done = done;
     js->arg = arg;
     while (js->n < threads && pthread_create(&js->threads[js->n], NULL, job_thread, js) == 0)
@@ -314,7 +362,10 @@ struct jobs *jobs_create(unsigned threads, void (*done)(struct job *j, void *arg
 void jobs_queue(struct jobs *js, struct job *j)
 {
     pthread_mutex_lock(&js->lock);
-    STAILQ_INSERT_TAIL(&js->queue, j, link);
+    if (j->kind == JOB_LOGIN)
+        STAILQ_INSERT_TAIL(&js->logins, j, link);
+    else
+        STAILQ_INSERT_TAIL(&js->queue, j, link);
     pthread_cond_signal(&js->wake);
     pthread_mutex_unlock(&js->lock);
 }

@@ -5,7 +5,8 @@
  *
  * A job is made by whoever needs it, posted to the control plane, which takes a slot of the bound
  * for its connection and queues it, done by a job thread, and comes back to the control plane,
- * which gives the slot back and posts the job to its maker.
+ * which gives the slot back and posts the job to its maker. Judging a login needs no connection: it
+ * goes to a thread at once, but behind all others.
  */
 #ifndef WEIR_WORKER_JOB_H
 #define WEIR_WORKER_JOB_H
@@ -13,7 +14,7 @@
 #include "worker/params.h"
 #include "worker/worker_priv.h"
 
-enum job_kind { JOB_CANCEL, JOB_PROBE, JOB_AUTH_QUERY, JOB_PASSWORD };
+enum job_kind { JOB_CANCEL, JOB_PROBE, JOB_AUTH_QUERY, JOB_PASSWORD, JOB_LOGIN };
 
 struct route;
 
@@ -41,6 +42,12 @@ struct job {
     char *flight; /* the key under which others wait for the same answer */
     uint64_t ttl_us;
     char *secret; /* the answer, of PASSWORD too; wiped */
+    /* LOGIN: what the client said is judged; straight to a thread and back to its worker */
+    void *login; /* the protocol's; the job's own while it runs */
+    const struct login_ops *login_ops;
+    struct buf in, out;
+    size_t used;
+    enum login_step step;
     /* PASSWORD */
     struct route *route;
     char *command;
@@ -59,6 +66,9 @@ struct cancel_mail {
 };
 
 struct job *job_cancel(struct backend *b, int ack_fd);
+/* Judge what is in c->in aside. The login object and the bytes are the job's until MAIL_LOGIN.
+ * false: out of memory, nothing was taken. */
+bool job_login(struct client *c);
 struct job *job_password(struct route *r, const char *command);
 
 enum auth_asked {

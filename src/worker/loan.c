@@ -615,13 +615,14 @@ void loan_on_mail(struct worker *w, struct mail *m)
     case MAIL_KILL:
     case MAIL_CANCEL:
     case MAIL_SECRET:
+    case MAIL_LOGIN:
     case MAIL_CONFIG:
     case MAIL_DRAIN:
     case MAIL_CLOSE_DOOR:
     case MAIL_VIEW:
     case MAIL_CONSOLE:
     case MAIL_ORDER:
-    case MAIL_TRIM:
+    case MAIL_GIVE_WAY:
         break;
     }
 }

@@ -174,6 +174,7 @@ static void on_tick(void *arg)
     check_backends(w);
     frozen_check(w);
     check_clients(w);
+    atomic_store(&w->oldest_login_us, client_login_oldest_us(w));
     worker_drain(w);
     trim(w);
     worker_tick_need(w);
@@ -216,11 +217,20 @@ static void on_secret(struct worker *w, struct job *j)
 {
     struct client *c = worker_client(w, j->slot);
     if (c != NULL && c->state == CLIENT_LOGIN && c->key == j->key && c->u.login != NULL &&
-        c->u.login->looking_up) {
+        c->u.login->looking_up && c->u.login->login != NULL) {
         if (!j->ok)
             log_warn(NULL, "auth_query failed: %s", j->err.text);
         client_login_secret(c, j->ok ? j->secret : NULL);
     }
+    job_free(&j);
+}
+
+static void on_judged(struct worker *w, struct job *j)
+{
+    struct client *c = worker_client(w, j->slot);
+    if (c != NULL && c->state == CLIENT_LOGIN && c->key == j->key && c->u.login != NULL &&
+        c->u.login->login == NULL)
+        client_login_judged(c, j);
     job_free(&j);
 }
 
@@ -260,6 +270,9 @@ static void on_mail(struct mail *m, void *arg)
     case MAIL_SECRET:
         on_secret(w, container_of(m, struct job, mail));
         break;
+    case MAIL_LOGIN:
+        on_judged(w, container_of(m, struct job, mail));
+        break;
     case MAIL_CONFIG:
         on_config(w, container_of(m, struct config_mail, mail));
         break;
@@ -288,8 +301,9 @@ static void on_mail(struct mail *m, void *arg)
     case MAIL_CANCELLED:
         loan_on_mail(w, m);
         break;
-    case MAIL_TRIM:
+    case MAIL_GIVE_WAY:
         free(m);
+        (void)client_login_give_way(w);
         break;
     }
     worker_drain(w);
@@ -306,6 +320,7 @@ struct worker *worker_create(struct world *world, uint16_t index)
         return NULL;
     w->world = world;
     w->index = index;
+    w->oldest_login_us = UINT64_MAX;
     w->settings = world_settings(world);
     w->loop = loop_create();
     w->scratch = malloc(SCRATCH_BYTES);

@@ -93,10 +93,10 @@ struct client_login {
     void *login; /* the protocol's */
     uint64_t deadline_us;
     bool handshaking;
-    bool start_tls; /* when `out` has been sent */
-    bool looking_up;
-    bool by_query; /* auth_query knew it */
-    char *secret;  /* by which it logs in, where the server login will need it; wiped */
+    bool start_tls;  /* when `out` has been sent */
+    bool looking_up; /* or being judged aside: then `login` is NULL */
+    bool by_query;   /* auth_query knew it */
+    char *secret;    /* by which it logs in, where the server login will need it; wiped */
 };
 
 struct client {
@@ -191,13 +191,14 @@ enum mail_kind {
     MAIL_KILL,      /* struct kill_mail: a client's wish to stop another one, or its answer */
     MAIL_CANCELLED, /* struct job: the cancel of a statement here is done */
     MAIL_SECRET,    /* struct job: auth_query has answered */
+    MAIL_LOGIN,     /* struct job: what a client said to log in has been judged */
     MAIL_CONFIG,    /* struct config_mail */
     MAIL_DRAIN,
     MAIL_CLOSE_DOOR, /* accept nobody, send nobody away */
     MAIL_VIEW,       /* struct view_mail */
     MAIL_CONSOLE,    /* struct console_mail */
     MAIL_ORDER,      /* struct order_mail: KILL and its like */
-    MAIL_TRIM,       /* a storm of logins is over */
+    MAIL_GIVE_WAY,   /* the oldest unfinished login here makes room for a client elsewhere */
 };
 
 /* Figures of one route, by worker: written by it alone. */
@@ -271,7 +272,8 @@ struct worker {
     struct proto_out out;
     struct client_list dead_clients; /* freed when the turn is over */
     struct backend_list dead_backends;
-    _Atomic uint32_t n_clients; /* for others to read */
+    _Atomic uint32_t n_clients;       /* for others to read */
+    _Atomic uint64_t oldest_login_us; /* likewise, by the tick; UINT64_MAX: no login is under way */
 };
 
 /* ---- client.c ---- */
@@ -309,6 +311,11 @@ void client_login_again(struct client *c);
 void client_login_io(struct client *c, unsigned what);
 void client_login_secret(struct client *c, const char *secret);
 void client_login_end(struct client *c);
+/* The oldest unfinished login, if it has had its time, is refused. */
+bool client_login_give_way(struct worker *w);
+uint64_t client_login_oldest_us(struct worker *w);
+struct job;
+void client_login_judged(struct client *c, struct job *j);
 
 /* ---- relay.c ---- */
 void relay_client_io(struct stream *s, unsigned what, void *arg);

@@ -192,7 +192,8 @@ static const struct row {
     {"crypt, sha2", CRYPT, false, NULL, PLAIN_WAY, 0, "sha2 full key sealed ok", 0, "secret"},
     {"crypt, TLS", CRYPT, false, NULL, TLS_WAY, 0, "sha2 full ok", 0, "secret"},
     {"crypt, socket", CRYPT, false, NULL, LOCAL_WAY, 0, "sha2 full ok", 0, "secret"},
-    {"crypt, clear on TLS", CRYPT, true, MY_PLUGIN_CLEAR, TLS_WAY, 0, "native ok", 0, "secret"},
+    {"crypt, clear on TLS", CRYPT, true, MY_PLUGIN_CLEAR, TLS_WAY, 0, "native switch clear ok", 0,
+     "secret"},
 };
 
 static struct outcome run_row(const struct row *r, const char *secret, const char *password,

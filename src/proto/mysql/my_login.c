@@ -300,6 +300,16 @@ static enum login_step login_feed(void *login, const uint8_t *in, size_t n, size
     return step;
 }
 
+/* A password against a stored $A$ hash: thousands of rounds. */
+static bool login_is_heavy(const void *login, const uint8_t *in, size_t n)
+{
+    const struct my_login *l = login;
+    (void)in;
+    return l->kind == MY_SECRET_CRYPT && n > MY_HEAD_BYTES + 1 &&
+           (l->stage == MY_LOGIN_FULL || l->stage == MY_LOGIN_SEALED ||
+            (l->stage == MY_LOGIN_SWITCH && l->asked_for == MY_AUTH_CLEAR));
+}
+
 static void login_on_tls(void *login, const char *cn, const uint8_t *binding, size_t n, bool alpn)
 {
     struct my_login *l = login;
@@ -400,13 +410,32 @@ static bool login_init(struct err *e)
     return false;
 }
 
+static void *make_key(void *arg)
+{
+    (void)my_rsa_pem();
+    return arg;
+}
+
+/* Where such secrets are, clients without TLS will ask for weir's key; making it takes a tenth of a
+ * second. Should there be no thread for it, the first to ask waits. */
+static void make_key_aside(void)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, make_key, NULL) == 0)
+        pthread_detach(thread);
+}
+
 /* Unknown users are asked as one of those who are known. */
 static void login_prepare_secret(const char *user, const char *secret,
                                  const struct login_policy *policy)
 {
     (void)user;
     (void)policy;
-    my_secret_note(my_secret_kind_of(secret));
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    enum my_secret_kind kind = my_secret_kind_of(secret);
+    my_secret_note(kind);
+    if (kind == MY_SECRET_CRYPT)
+        (void)pthread_once(&once, make_key_aside);
 }
 
 const struct login_ops my_login_ops = {
@@ -417,6 +446,7 @@ const struct login_ops my_login_ops = {
     .greet = login_greet,
     .again = login_again,
     .feed = login_feed,
+    .is_heavy = login_is_heavy,
     .on_tls = login_on_tls,
     .on_secret = login_on_secret,
     .asked = login_asked,

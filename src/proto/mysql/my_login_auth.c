@@ -240,8 +240,11 @@ static enum login_step judge(struct my_login *l, enum my_auth auth, struct buf *
 static enum login_step judge_hello(struct my_login *l, struct buf *out)
 {
     enum my_auth auth = auth_of(l);
-    if (auth == MY_AUTH_CLEAR && serves(l, auth) && l->answer_n != 0)
-        return on_password(l, l->answer, l->answer_n, out);
+    /* Against a hash it is asked for again, to be judged aside (login_is_heavy). */
+    if (auth == MY_AUTH_CLEAR && serves(l, auth))
+        return l->answer_n != 0 && l->kind != MY_SECRET_CRYPT
+                   ? on_password(l, l->answer, l->answer_n, out)
+                   : switch_to(l, auth, out);
     /* A client whose own plugin is not the greeting's may have kept its answer back; so may one
      * that changes its user. */
     if (serves(l, auth) && ((auth == l->announced && !l->again) || l->answer_n != 0))

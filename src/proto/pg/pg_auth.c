@@ -388,6 +388,14 @@ enum pg_auth_outcome pg_auth_feed(struct pg_auth *a, const void *p, size_t n, si
     return on_message(a, (struct pg_view){(const char *)bytes + MESSAGE_HEAD, length - 4}, out);
 }
 
+bool pg_auth_is_heavy(const struct pg_auth *a, const void *p, size_t n)
+{
+    const uint8_t *bytes = p;
+    bool scram =
+        a->secret != NULL ? pg_secret_kind_of(a->secret) == PG_SECRET_SCRAM : a->facts.mock_scram;
+    return a->state == AUTH_PASSWORD && scram && n > MESSAGE_HEAD && bytes[0] == 'p';
+}
+
 bool pg_auth_client_key(const struct pg_auth *a, uint8_t out[PG_SHA256_BYTES])
 {
     return a->state == AUTH_OK && a->scram != NULL && pg_scram_client_key(a->scram, out);

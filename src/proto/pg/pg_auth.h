@@ -76,6 +76,8 @@ PG_MUST enum pg_auth_outcome pg_auth_start(struct pg_auth *a, const char *secret
 PG_MUST enum pg_auth_outcome pg_auth_feed(struct pg_auth *a, const void *p, size_t n, size_t *used,
                                           struct buf *out);
 
+/* Will the message at p, if whole, cost a PBKDF2? */
+bool pg_auth_is_heavy(const struct pg_auth *a, const void *p, size_t n);
 /* After OK through SCRAM: the client's ClientKey, for logging in to servers as this user. */
 bool pg_auth_client_key(const struct pg_auth *a, uint8_t out[PG_SHA256_BYTES]);
 /* After FAILED: why, for the log; never a secret. "" before. */

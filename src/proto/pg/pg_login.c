@@ -257,6 +257,12 @@ static enum login_step login_feed(void *login, const uint8_t *in, size_t n, size
     return LOGIN_REFUSED;
 }
 
+static bool login_is_heavy(const void *login, const uint8_t *in, size_t n)
+{
+    const struct pg_login *l = login;
+    return l->stage == STAGE_AUTH && pg_auth_is_heavy(l->auth, in, n);
+}
+
 static void login_on_tls(void *login, const char *cn, const uint8_t *binding, size_t n, bool alpn)
 {
     struct pg_login *l = login;
@@ -462,6 +468,7 @@ const struct login_ops pg_login_ops = {
     .create = login_create,
     .destroy = login_destroy,
     .feed = login_feed,
+    .is_heavy = login_is_heavy,
     .on_tls = login_on_tls,
     .on_secret = login_on_secret,
     .asked = login_asked,
