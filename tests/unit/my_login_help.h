@@ -157,7 +157,9 @@ static inline void peer_on_switch(struct peer *p, struct my_reader *r, struct bu
         abort();
     memcpy(p->salt, v.p, MY_SALT_BYTES);
     peer_note(p, "switch");
-    peer_note(p, strcmp(p->current, MY_PLUGIN_SHA2) == 0 ? "sha2" : "native");
+    peer_note(p, strcmp(p->current, MY_PLUGIN_SHA2) == 0    ? "sha2"
+                 : strcmp(p->current, MY_PLUGIN_CLEAR) == 0 ? "clear"
+                                                            : "native");
     peer_send(p, to, auth, peer_scramble(p, auth));
 }
 
