@@ -69,7 +69,7 @@ enum proto_verdict my_on_prepare(struct my_client *c, struct my_server *s, const
     if (!my_sync(c, s, out) || !my_expect_push(s, MY_R_PREPARE, MY_A_PASS, MY_COM_STMT_PREPARE))
         return PROTO_BAD;
     s->flags = MY_DO_SHOW_COUNT; /* preparing leaves what the last statement did alone */
-    if (s->owner != c->token)
+    if (s->owner != c->turn)
         s->owner = 0;
     proto_lane_add(&out->server, m->p, m->have);
     return PROTO_MORE;
@@ -274,7 +274,7 @@ static enum proto_verdict on_execute(struct my_client *c, struct my_server *s,
         my_pass_rest(c, m, true);
         return PROTO_MORE;
     }
-    if ((stmt->text->flags & MY_DO_SHOW_WARNINGS) != 0 && s->diagnosed != c->token &&
+    if ((stmt->text->flags & MY_DO_SHOW_WARNINGS) != 0 && s->diagnosed != c->diagnosis &&
         my_put_warnings(c, stmt->text, out))
         return PROTO_MORE;
     struct my_text *text = (stmt->text->flags & MY_DO_PAST) != 0 ? past_text(c, s, stmt->text)
@@ -302,7 +302,7 @@ static enum proto_verdict on_execute(struct my_client *c, struct my_server *s,
         my_pass_rest(c, m, true);
         return v;
     }
-    s->owner = c->token;
+    s->owner = c->turn = my_stamp(c, c->turn);
     s->long_id = stmt->id;
     return my_expect_push(s, MY_R_RESULT, MY_A_PASS, MY_COM_STMT_EXECUTE) ? PROTO_MORE : PROTO_BAD;
 }

@@ -45,6 +45,7 @@ bool my_client_init(struct my_client *c, const struct my_client_start *start)
     c->id = start->id;
     c->salt_number = start->salt_number;
     c->token = atomic_fetch_add(&tokens, 1) + 1;
+    c->turn = c->diagnosis = my_stamp(c, 0);
     c->caps = start->caps;
     c->prepared_limit = start->prepared_limit;
     c->deadline_ms = c->start_deadline_ms = start->deadline_ms;

@@ -135,7 +135,7 @@ static bool answer_here(struct my_client *c, struct my_server *s, const struct m
     if (scan->statements != 1 || (s != NULL && s->pins != 0))
         return false;
     if ((scan->flags & MY_DO_SHOW_WARNINGS) != 0 && c->warnings != NULL &&
-        (s == NULL || s->diagnosed != c->token) && put_warnings(c, scan, false, out)) {
+        (s == NULL || s->diagnosed != c->diagnosis) && put_warnings(c, scan, false, out)) {
         out->queries++;
         return true;
     }
@@ -199,8 +199,8 @@ static bool is_replaced(const struct my_client *c, const struct my_server *s,
     if (v->kind == MY_V_CONNECTION_ID)
         return v->item;
     if (v->kind == MY_V_WARNING_COUNT || v->kind == MY_V_ERROR_COUNT)
-        return s->diagnosed != c->token;
-    return v->kind == MY_V_LAST_INSERT_ID || s->owner != c->token;
+        return s->diagnosed != c->diagnosis;
+    return v->kind == MY_V_LAST_INSERT_ID || s->owner != c->turn;
 }
 
 /* The text with values put in: spans are in the order of the text. */
@@ -323,9 +323,9 @@ enum proto_verdict my_on_query(struct my_client *c, struct my_server *s, const s
         !my_effect_note(c, s, &scan, text, n) || !send_text(c, s, m, &scan, out) ||
         !my_expect_push(s, MY_R_RESULT, MY_A_PASS, MY_COM_QUERY))
         return PROTO_BAD;
-    if (s->owner != c->token && my_leaves_counts(c, s)) /* the last statement's are not there */
+    if (!my_leaves_counts(c, s))
+        s->owner = c->turn = my_stamp(c, c->turn);
+    else if (s->owner != c->turn) /* the last statement's are not there */
         s->owner = 0;
-    else
-        s->owner = c->token;
     return PROTO_MORE;
 }

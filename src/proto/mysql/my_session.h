@@ -44,6 +44,8 @@ struct my_client {
     uint32_t magic;
     uint32_t id;          /* what it was greeted with; weir's own */
     uint64_t token;       /* names it among all clients that ever were */
+    uint64_t turn;        /* names its last statement, whose counts a server may have */
+    uint64_t diagnosis;   /* and what its list of warnings is, likewise; see my_stamp() */
     uint64_t salt_number; /* of its greeting, for COM_CHANGE_USER */
     uint32_t caps;        /* asked for and offered */
     uint32_t prepared_limit;
@@ -160,8 +162,8 @@ struct my_server {
     char *overdue;          /* why weir has the statement under way cancelled; owned or NULL */
     LIST_HEAD(, my_held) held;
     struct buf pending; /* names in the client's statement under way: what, then the name, NUL */
-    uint64_t owner;     /* the client whose statement was the last one here; 0: weir's own was */
-    uint64_t diagnosed; /* the client whose warnings the server has */
+    uint64_t owner;     /* `turn` of the client's statement that was the last here; 0: weir's own */
+    uint64_t diagnosed; /* `diagnosis` of the client whose warnings the server has */
     uint64_t flags;     /* MY_DO_* of the statement under way */
     uint64_t skip;      /* payload of the packet under way */
     uint64_t rows;      /* of the result set under way */
@@ -205,6 +207,13 @@ struct my_server {
     char words[256]; /* with which the server ended the connection */
     char words_state[6];
 };
+
+/* Of a client's statements each has another: what a server remembers of an older one of the same
+ * client is not what it asks for. */
+static inline uint64_t my_stamp(const struct my_client *c, uint64_t last)
+{
+    return c->token << 24 | ((last + 1) & 0xffffff);
+}
 
 /* ---- the ends of the objects (my_proto.c) ---- */
 

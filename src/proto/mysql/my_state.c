@@ -96,7 +96,7 @@ static bool sync_multi(struct my_client *c, struct my_server *s, struct proto_ou
 static bool forget_warnings(struct my_client *c, struct my_server *s, struct proto_out *out)
 {
     static const char sql[] = "SELECT 1 FROM (SELECT 1) t LIMIT 0";
-    if (!s->listed || s->diagnosed == c->token)
+    if (!s->listed || s->diagnosed == c->diagnosis)
         return true;
     s->listed = false;
     my_put_command(out, MY_COM_QUERY, sql, sizeof sql - 1);
@@ -496,7 +496,9 @@ static void keep_warnings(struct my_client *c, struct my_server *s)
     if (!s->failed && my_keeps_warnings(c, s))
         return;
     s->listed = s->failed || s->warning_count != 0;
-    s->diagnosed = s->listed && c != NULL ? c->token : 0;
+    if (c != NULL)
+        c->diagnosis = my_stamp(c, c->diagnosis);
+    s->diagnosed = s->listed && c != NULL ? c->diagnosis : 0;
     if (s->listed) {
         s->want_warnings = true;
         return;
@@ -531,8 +533,10 @@ void my_effect_end(struct my_client *c, struct my_server *s)
 void my_memory_clear(struct my_client *c)
 {
     c->row_count = 0;
+    c->turn = my_stamp(c, c->turn);
     if (c->report != NULL && c->report->mariadb) /* what weir answers itself reads no table */
         return;
+    c->diagnosis = my_stamp(c, c->diagnosis);
     c->warning_count = c->error_count = 0;
     free(c->warnings);
     c->warnings = NULL;
@@ -541,6 +545,8 @@ void my_memory_clear(struct my_client *c)
 void my_client_reset(struct my_client *c)
 {
     c->row_count = 0;
+    c->turn = my_stamp(c, c->turn);
+    c->diagnosis = my_stamp(c, c->diagnosis);
     c->warning_count = c->error_count = 0;
     free(c->warnings);
     c->warnings = NULL;

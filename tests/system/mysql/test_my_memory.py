@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: ISC
+"""What a session remembers of its last statement, when its statements ran on different connections.
+
+A server connection may know an older statement of the same client: what that did is not what it asks for.
+"""
+
+import pymysql
+import pytest
+
+from harness.myproxy import one, rows
+from harness.proxy import wait_until
+
+
+def server_id(conn):
+    return one(conn, "select connection_id() + 0")
+
+
+@pytest.fixture
+def two(start, my):
+    """(client, elsewhere): elsewhere(work) does the work on the connection that the client did not use last."""
+    proxy = start(max_server_connections=2, workers=1,
+                  databases={"shop": f"mysql://app:secret@{my.host}:{my.port}/shop"})
+    with proxy.connect() as first, proxy.connect() as second:
+        first.begin()
+        rows(first, "select 1 from items limit 1")
+        rows(second, "select 1")
+        first.rollback()
+    client, other = proxy.connect(autocommit=True), proxy.connect()
+    usual = server_id(client)
+
+    def elsewhere(work):
+        # What the statement warned of may still be asked for.
+        wait_until(lambda: sum(int(r["sv_idle"]) for r in proxy.my_show("POOLS")) == 2, 15, "both are back")
+        other.begin()
+        assert server_id(other) == usual, "the connection returned last is lent first"
+        got = work()
+        other.rollback()
+        return got
+    yield client, elsewhere
+    client.close()
+    other.close()
+
+
+def fails(conn, sql):
+    with pytest.raises(pymysql.MySQLError) as e:
+        rows(conn, sql)
+    return e.value.args[0]
+
+
+def test_warnings_are_the_last_statements(two):
+    client, elsewhere = two
+    assert fails(client, "select * from no_such_table") == 1146
+    client.query("do 0")
+    rows(client, "select cast('x' as signed)")  # a warning, here
+    assert elsewhere(lambda: fails(client, "select * from missing_too")) == 1146
+    shown = rows(client, "show warnings")
+    assert [r[1] for r in shown] == [1146] and "missing_too" in shown[0][2]
+
+
+def test_counts_are_the_last_statements(two):
+    client, elsewhere = two
+    rows(client, "update items set n = n + 1 where id <= 7")
+    assert elsewhere(lambda: rows(client, "update items set n = n - 1 where id <= 3")) == []
+    assert one(client, "select row_count()") == 3
+
+
+def test_found_rows_are_the_last_statements(two):
+    client, elsewhere = two
+    assert len(rows(client, "select id from items limit 9")) == 9
+    assert len(elsewhere(lambda: rows(client, "select id from items limit 4"))) == 4
+    assert one(client, "select found_rows()") == 4
