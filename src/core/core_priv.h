@@ -150,6 +150,7 @@ struct core_server {
     bool asleep;             /* closed down by idle_to_zero, until somebody asks */
     bool resuming;           /* somebody has; until a login works */
     uint64_t resume_since_us;
+    uint64_t back_since_us; /* the first login that worked after it was asleep or out of reach */
     struct core_fault fault;
     struct core_pool *probe_pool; /* somebody of this pool was turned away while down */
     struct core_pool_list refused;

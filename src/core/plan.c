@@ -295,6 +295,8 @@ enum core_next core_opened(struct core_pool *p, struct core_conn *c, uint64_t no
     assert(c->state == CONN_NONE && p->n[CONN_OPENING] > 0);
     plan_ramp(p, core_age(now_us, p->opening_sum_us / p->n[CONN_OPENING]), now_us);
     core_pool_opening(p, false, now_us);
+    if (s->resuming || s->fails > 0)
+        s->back_since_us = now_us;
     core_failure_clear(p);
     s->resuming = false;
     if (s->last_use_us == 0 || p->warm > 0)

@@ -236,17 +236,20 @@ struct core_waiter *core_queue_oldest(const struct core_pool *p)
 
 /* ---- choosing ---- */
 
-/* Has it used up more than half of the time that it may wait? */
+/* Has it used up more than half of the time that it may wait? What it waited for a server that was
+ * not there says nothing about how soon its turn comes now. */
 static bool is_half_gone(const struct core_waiter *w, uint64_t now_us)
 {
-    return w->deadline_us != CORE_NEVER &&
-           core_age(now_us, w->since_us) > (w->deadline_us - w->since_us) / 2;
+    uint64_t since_us = core_max(w->since_us, w->pool->server->back_since_us);
+    return w->deadline_us != CORE_NEVER && w->deadline_us > since_us &&
+           core_age(now_us, since_us) > (w->deadline_us - since_us) / 2;
 }
 
 static bool is_overloaded(const struct core_line *l, uint64_t now_us)
 {
     uint64_t after = l->function->server->lim.overload_after_us;
-    return after != 0 && core_age(now_us, l->function->busy_since_us) > after &&
+    uint64_t since_us = core_max(l->function->busy_since_us, l->function->server->back_since_us);
+    return after != 0 && core_age(now_us, since_us) > after &&
            is_half_gone(TAILQ_FIRST(&l->waiters), now_us);
 }
 

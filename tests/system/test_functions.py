@@ -2,6 +2,7 @@
 """Functions: who is asking, who is next, what each may have."""
 
 import json
+import re
 import socket
 import time
 
@@ -232,9 +233,26 @@ def test_idle_to_zero_closes_all_and_the_first_client_wakes_it(start, own_pg):
         server.stop()
         from harness.proxy import Crowd
         crowd_of_two = Crowd(2, lambda i: proxy.client(timeout=40).value("select 3", timeout=40)).start()
-        time.sleep(4)  # longer than query_wait_timeout
+        time.sleep(20)  # far longer than query_wait_timeout
         server.start()
         assert crowd_of_two.join() == ["3", "3"]
+
+
+def test_overload_tells_the_hopeless_early(start):
+    """Forty ask for what takes eight seconds, and wait four: some hear that it's hopeless while there is time left."""
+    proxy = start(max_server_connections=1, query_wait_timeout=4)
+
+    def work(_):
+        with proxy.client(timeout=60) as c:
+            try:
+                c.rows("select pg_sleep(0.2)", timeout=60)
+                return None
+            except PgError as err:
+                assert err.code == "53300"
+                return int(re.search(r"within (\d+) ms", str(err)).group(1))
+    told = [ms for ms in crowd(40, work, 120) if ms is not None]
+    assert told and min(told) < 3500 and len(told) < 40, told
+    assert sum(int(r["refusals"]) for r in proxy.show("FUNCTIONS")) == len(told)
 
 
 # --- one container can't take everything ---------------------------------------------------------------

@@ -181,6 +181,8 @@ static void again(struct core_waiter_list *list, bool failed)
         if (failed)
             assert_null(core_waiter_take(w));
         *(failed ? &c->failed : &c->expired) += 1;
+        if (c->told_us == 0 || world.now_us - c->asked_us < c->told_us)
+            c->told_us = world.now_us - c->asked_us;
         world_at(world.now_us + c->think_us + 1000, client_ask, c);
     }
 }

@@ -23,6 +23,7 @@ struct world_client {
     uint64_t served, failed, expired, refused;
     uint64_t think_us, work_us;
     uint64_t worst_us;
+    uint64_t told_us; /* the shortest time after which it was told that there is nothing for it */
 };
 
 struct world_event {

@@ -237,6 +237,66 @@ static void test_held_ones_expire(void **state)
     world_close();
 }
 
+/* ---- overload ---- */
+
+enum { RUSH = 80 };
+
+/* Eighty containers of one function ask a database that can do half of it; each waits a second at
+ * most. Answers the mean wait of those served, and the shortest after which one was told. */
+static double rush(uint64_t overload_after_us, uint64_t *told_us, uint64_t *all_served)
+{
+    struct core_server_limits lim = LIM;
+    const struct core_function_limits one = {.weight = 1};
+    lim.bound = 2;
+    lim.overload_after_us = overload_after_us;
+    memset(client, 0, sizeof client);
+    world_open(&lim, 1, &POOL);
+    world.timeout_us = SECOND;
+    function[0] = core_function_create(world.server, "rush", &one);
+    for (uint32_t i = 0; i < RUSH; i++) {
+        client[i].random = true;
+        client[i].function = function[0];
+        world_client_start(&client[i], 0, (uint16_t)(i % 4), 50000, 1000000);
+    }
+    world_run(world.now_us + SECONDS * SECOND);
+    uint64_t wait_us = 0, served_n = 0, expired = 0;
+    *told_us = UINT64_MAX;
+    for (uint32_t i = 0; i < RUSH; i++) {
+        wait_us += client[i].wait_us;
+        served_n += client[i].served;
+        expired += client[i].expired;
+        assert_true(client[i].served > 0);
+        assert_true(client[i].worst_us <= SECOND);
+        if (client[i].told_us != 0 && client[i].told_us < *told_us)
+            *told_us = client[i].told_us;
+    }
+    double mean_ms = (double)wait_us / (double)served_n / 1000;
+    print_message(
+        "  overload_after %3u ms: %u served after %.0f ms, %u told, the first after %u ms\n",
+        (unsigned)(overload_after_us / 1000), (unsigned)served_n, mean_ms, (unsigned)expired,
+        (unsigned)(*told_us / 1000));
+    *all_served = served_n;
+    assert_true(expired > 100);
+    world.timeout_us = 0;
+    world_close();
+    return mean_ms;
+}
+
+/* Oldest first, who is served has waited for nearly as long as it may, and who isn't is told at the
+ * very end. Newest first, answers are quick and the hopeless are told with half of their time left.
+ */
+static void test_overload_serves_the_newest(void **state)
+{
+    uint64_t told_us, served_in_order, served_newest;
+    (void)state;
+    double in_order = rush(0, &told_us, &served_in_order);
+    assert_true(told_us >= SECOND);
+    double newest = rush(100000, &told_us, &served_newest);
+    assert_true(newest < in_order / 2);
+    assert_true(told_us < SECOND * 6 / 10);
+    assert_true(served_newest > served_in_order * 9 / 10); /* the connections are as busy */
+}
+
 /* ---- what a decision costs ---- */
 
 enum { FUNCTIONS = 4096, WAITERS = 20000, LOANS = 20, DECISIONS = 40000 };
@@ -338,6 +398,7 @@ int main(void)
         cmocka_unit_test(test_nobody_starves),
         cmocka_unit_test(test_an_address_is_limited),
         cmocka_unit_test(test_held_ones_expire),
+        cmocka_unit_test(test_overload_serves_the_newest),
         cmocka_unit_test(test_cost_of_a_decision),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
