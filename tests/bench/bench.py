@@ -8,7 +8,6 @@ the proxy's own (/proc/PID/task/*/schedstat), never the database's or the client
 Nothing here is a test: figures stand beside their targets with PASS or MISS, and the exit code is 0.
 """
 
-import argparse
 import os
 import re
 import shutil
@@ -16,67 +15,31 @@ import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "system"))
+from benchlib import BOUND, Comparison, Target, cpu_ns, fetched, main
 
-from harness.postgres import Postgres, bindir, free_port  # noqa: E402
-from harness.proxy import Proxy, weir_binary  # noqa: E402
-from harness.wire import Conn, query  # noqa: E402
+from harness.postgres import Postgres, bindir, free_port
+from harness.proxy import Proxy
+from harness.wire import Conn, query
 
-BOUND = 20
 MODES = ("simple", "extended", "prepared")
 
 
 # --- who is measured ---------------------------------------------------------------------------------
 
 def pgbouncer_binary():
-    fetched = os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "weir/unstable/pgbouncer")
-    for candidate in (os.environ.get("PGBOUNCER_BIN"), fetched, shutil.which("pgbouncer"), "/usr/sbin/pgbouncer"):
+    for candidate in (os.environ.get("PGBOUNCER_BIN"), fetched("pgbouncer"), shutil.which("pgbouncer"), "/usr/sbin/pgbouncer"):
         if candidate and os.access(candidate, os.X_OK):
             return candidate
     return None
 
 
-def cpu_ns(pid):
-    """What all threads of a process have used so far."""
-    total = 0
-    for task in os.listdir(f"/proc/{pid}/task"):
-        try:
-            with open(f"/proc/{pid}/task/{task}/schedstat") as f:
-                total += int(f.read().split()[0])
-        except OSError:
-            pass
-    return total
+class Bench(Comparison):
+    engine = "postgres"
 
-
-def pss_bytes(pid):
-    with open(f"/proc/{pid}/smaps_rollup") as f:
-        for line in f:
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
-    raise RuntimeError("no Pss")
-
-
-class Target:
-    """Something pgbench can be pointed at; pid is None where there is no process in between."""
-
-    def __init__(self, name, port, pid=None, proxy=None):
-        self.name, self.port, self.pid, self.proxy = name, port, pid, proxy
-
-
-class Bench:
     def __init__(self, args):
-        self.args = args
-        self.rounds = args.rounds or (1 if args.quick else 5)
-        self.seconds = args.seconds or (1 if args.quick else 4)
-        self.rows = []
-        self.tmp = tempfile.mkdtemp(prefix="weir-bench-")
-        os.chmod(self.tmp, 0o755)
-        self.started = []
-        self.build()
+        super().__init__(args)
         self.pg = Postgres(max_connections=300, shared_buffers="256MB", log_connections="off", log_disconnections="off")
         subprocess.run([self.tool("pgbench"), "-i", "-q", "-s", "10", *self.url(self.pg.port)], env=self.env(), check=True,
                        capture_output=True)
@@ -85,10 +48,7 @@ class Bench:
             self.secret = c.value("select rolpassword from pg_authid where rolname = 'app'")
         self.certs = self.pg.certs
         self.targets = [Target("direct", self.pg.port)]
-        port = free_port()
-        floor = subprocess.Popen([os.path.join(self.tmp, "relay_floor"), str(port), str(self.pg.port)])
-        self.started.append(floor)
-        self.floor = Target("floor", port, floor.pid)
+        self.floor = self.run_floor(free_port(), self.pg.port)
         self.weir = self.start("weir", workers=1) if not args.without_weir else None
         self.bouncer = None
         if pgbouncer_binary():
@@ -103,14 +63,6 @@ class Bench:
         out = subprocess.run([pgbouncer_binary(), "--version"], capture_output=True, text=True).stdout
         found = re.search(r"(\d+)\.(\d+)", out)
         return tuple(map(int, found.groups()))
-
-    def build(self):
-        compiler = os.environ.get("CC", "cc")
-        libpq = subprocess.run(["pkg-config", "--cflags", "--libs", "libpq"], capture_output=True, text=True,
-                               check=True).stdout.split()
-        for name in ("relay_floor", "instant_server", "swarm"):
-            subprocess.run([compiler, "-O2", "-Wall", "-pthread", f"{HERE}/{name}.c", "-o", f"{self.tmp}/{name}"] +
-                           (libpq if name == "swarm" else []), check=True)
 
     def start(self, which, databases=None, **settings):
         certs = self.certs
@@ -160,31 +112,6 @@ class Bench:
         latency = float(re.search(r"latency average = ([\d.]+)", out.stdout).group(1))
         return {"tps": tps, "us": latency * 1000, "cpu": used / 1000 / max(done, 1), "done": done}
 
-    def swarm(self, *args):
-        out = subprocess.run([os.path.join(self.tmp, "swarm"), *map(str, args)], capture_output=True, text=True)
-        if out.returncode or out.stderr:
-            print("swarm:", out.stderr.strip(), file=sys.stderr)
-        return [float(w) for w in out.stdout.split()] if out.returncode == 0 else None
-
-    # --- results -------------------------------------------------------------------------------------
-
-    def say(self, what, values):
-        cells = "  ".join(f"{k} {v}" for k, v in values.items())
-        print(f"  {what:<34} {cells}", flush=True)
-
-    def judge(self, what, target, measured, ok):
-        self.rows.append((what, target, measured, "PASS" if ok else "MISS"))
-
-    def interleave(self, targets, work):
-        """{name: [result of each round]}; failed rounds are left out."""
-        results = {t.name: [] for t in targets}
-        for _ in range(self.rounds):
-            for t in targets:
-                value = work(t)
-                if value is not None:
-                    results[t.name].append(value)
-        return results
-
     # --- parts ---------------------------------------------------------------------------------------
 
     def part_throughput(self):
@@ -224,11 +151,7 @@ class Bench:
             med = {n: statistics.median(r["tps"] for r in rs) for n, rs in got.items() if rs}
             self.say(what, {n: f"{v:.0f}/s" for n, v in med.items()})
 
-        def churn(t):
-            before = cpu_ns(t.pid)
-            out = self.swarm("churn", self.seconds, 16, self.conninfo(t.port))
-            return out and out[0] and (cpu_ns(t.pid) - before) / 1000 / out[0]
-        got = self.interleave(self.proxies, churn)
+        got = self.interleave(self.proxies, lambda t: self.churn(t, self.conninfo(t.port)))
         med = {n: statistics.median(v) for n, v in got.items() if v}
         self.say("CPU per login+tx+logout", {n: f"{v:.0f}us" for n, v in med.items()})
         if len(med) == 2:
@@ -270,18 +193,9 @@ class Bench:
             found, kept = {}, {}
             for which in [t.name for t in self.proxies]:
                 t = self.start(which, workers=1)
-                self.swarm("burst", 40, self.conninfo(t.port, tls))
-                time.sleep(1)
-                before = pss_bytes(t.pid)
-                swarm = subprocess.Popen([os.path.join(self.tmp, "swarm"), "hold", str(count), self.conninfo(t.port, tls)],
-                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-                line = swarm.stdout.readline().split()
-                time.sleep(5)
-                if len(line) == 3 and int(line[1]):
-                    found[which] = (pss_bytes(t.pid) - before) / int(line[1])
-                swarm.communicate("")
-                time.sleep(3)
-                kept[which] = pss_bytes(t.pid) - before
+                memory, kept[which] = self.idle_memory(t, self.conninfo(t.port, tls), count)
+                if memory is not None:
+                    found[which] = memory
                 self.end(t)
             name = "TLS" if tls else "no TLS"
             self.say(f"memory per idle client, {name}", {n: f"{v:.0f} B (kept after: {kept[n] / 1e6:.1f} MB)"
@@ -368,54 +282,17 @@ class Bench:
         for t in targets:
             self.end(t)
 
-    # --- ends ----------------------------------------------------------------------------------------
-
-    def end(self, target):
-        problem = target.proxy.destroy()
-        if problem:
-            print(f"{target.name}: {problem[-1500:]}", file=sys.stderr)
-
-    def table(self):
-        if not self.rows:
-            return
-        widths = [max(len(str(r[i])) for r in self.rows) for i in range(3)]
-        print()
-        for row in [("figure", "target", "measured", "")] + self.rows:
-            print("  ".join(str(c).ljust(w) for c, w in zip(row, widths)) + "  " + row[3])
-
     def close(self):
-        for t in self.proxies:
-            self.end(t)
-        for p in self.started:
-            p.terminate()
-            p.wait(5)
-        self.pg.destroy()
-        shutil.rmtree(self.tmp, ignore_errors=True)
+        try:
+            super().close()
+        finally:
+            self.pg.destroy()
 
 
-def main():
-    parts = [n[5:] for n in dir(Bench) if n.startswith("part_")]
-    parser = argparse.ArgumentParser(description="weir measured beside others")
-    parser.add_argument("--quick", action="store_true", help="one short round: does it run, not what it costs")
-    parser.add_argument("--without-weir", action="store_true", help="measure the others only")
-    parser.add_argument("--rounds", type=int)
-    parser.add_argument("--seconds", type=int)
-    parser.add_argument("--only", default="throughput,connect,syscalls,memory,burst,large,workers",
-                        help="of " + ", ".join(parts))
-    args = parser.parse_args()
-    if not args.without_weir and not os.access(weir_binary(), os.X_OK):
-        sys.exit(f"no weir at {weir_binary()}: build it, or set WEIR_BIN")
-    bench = Bench(args)
-    try:
-        print(f"PostgreSQL {subprocess.run([bench.tool('postgres'), '--version'], capture_output=True, text=True).stdout.split()[2]}, "
-              f"PgBouncer {'.'.join(map(str, bench.bouncer_version())) if bench.bouncer else 'none'}, "
-              f"{os.cpu_count()} cores, {bench.rounds} rounds of {bench.seconds} s, medians; proxies with one worker", flush=True)
-        for name in args.only.split(","):
-            getattr(bench, "part_" + name)()
-        bench.table()
-    finally:
-        bench.close()
+def title(b):
+    postgres = subprocess.run([b.tool("postgres"), "--version"], capture_output=True, text=True).stdout.split()[2]
+    return f"PostgreSQL {postgres}, PgBouncer {'.'.join(map(str, b.bouncer_version())) if b.bouncer else 'none'}"
 
 
 if __name__ == "__main__":
-    main()
+    main(Bench, title)

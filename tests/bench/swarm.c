@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Thousands of real libpq clients in one process, without a thread each.
+ * Thousands of real clients (libpq's, or Connector/C's) in one process, without a thread each. They
+ * are those of the demo (tests/demo/engine.h). As arguments: postgres or mysql, then
  *
- *   swarm hold  N CONNINFO   logs all in at once, one statement each, says "ready" and holds them
- *                            until its standard input ends
- *   swarm burst N CONNINFO   each: log in, "select 1", log out; prints served, refused, p50 and p99
- *                            (ms from the common start to the answer)
- *   swarm churn SECONDS CONCURRENCY CONNINFO   logins + one statement + logout, over and over
- *   swarm query SECONDS CONCURRENCY CONNINFO   one simple statement after another on kept
- * connections
+ * `hold N CONNINFO`: logs all in at once, one statement each, says "ready" and holds them until its
+ * standard input ends.
+ * `burst N CONNINFO`: each logs in, has one statement, logs out; prints served, refused, p50 and
+ * p99 (ms from the common start to the answer). `churn SECONDS CONCURRENCY CONNINFO`: login, one
+ * statement, logout, over and over. `query SECONDS CONCURRENCY CONNINFO`: one simple statement
+ * after another on kept connections.
  *
  * The last two print how many were done and how many failed.
  */
+#include "../demo/engine.h"
+
 #include <errno.h>
-#include <libpq-fe.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,16 +27,16 @@
 enum step { STEP_LOGIN, STEP_ANSWER, STEP_HELD, STEP_OVER };
 
 struct one {
-    PGconn *conn;
+    void *conn;
     enum step step;
-    int fd;
     double done_ms;
 };
 
 static struct one *all;
 static int ep, count, held, served, refused, over;
 static int keep_going, keep_connection, hold;
-static const char *conninfo;
+static const struct engine *engine;
+static const char *conninfo, *sql;
 static double start_ms, end_ms;
 static char first_error[512];
 
@@ -46,25 +48,19 @@ static double now_ms(void)
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
-static void want(struct one *o, unsigned events)
+/* What the step that is over asks for next; the end of a login or an answer is not its business. */
+static void want(struct one *o, enum want w)
 {
-    struct epoll_event ev = {.events = events, .data.ptr = o};
-    int fd = PQsocket(o->conn);
+    struct epoll_event ev = {.events = w == WANT_WRITE ? EPOLLOUT : EPOLLIN, .data.ptr = o};
+    int fd = engine->fd(o->conn);
 
-    /* libpq may have closed one socket and opened another under the same number */
-    if (fd < 0)
-        return;
-    if (epoll_ctl(ep, EPOLL_CTL_MOD, fd, &ev) && errno == ENOENT)
+    /* the library may have closed one socket and opened another under the same number */
+    if (fd >= 0 && epoll_ctl(ep, EPOLL_CTL_MOD, fd, &ev) && errno == ENOENT)
         epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev);
-    o->fd = fd;
 }
 
-static void begin(struct one *o)
-{
-    o->conn = PQconnectStart(conninfo);
-    o->step = STEP_LOGIN;
-    want(o, EPOLLOUT);
-}
+static void begin(struct one *o);
+static void go_on(struct one *o, enum want w);
 
 static void finish(struct one *o, int ok)
 {
@@ -74,7 +70,7 @@ static void finish(struct one *o, int ok)
     } else {
         refused++;
         if (!*first_error)
-            snprintf(first_error, sizeof(first_error), "%s", PQerrorMessage(o->conn));
+            snprintf(first_error, sizeof(first_error), "%s", engine->error(o->conn));
     }
     if (ok && hold) {
         o->step = STEP_HELD;
@@ -82,10 +78,10 @@ static void finish(struct one *o, int ok)
         return;
     }
     if (ok && keep_going && keep_connection && now_ms() < end_ms) {
-        PQsendQuery(o->conn, "select 1");
+        go_on(o, engine->query(o->conn, sql));
         return;
     }
-    PQfinish(o->conn);
+    engine->close(o->conn);
     if (keep_going && now_ms() < end_ms) {
         begin(o);
         return;
@@ -94,45 +90,45 @@ static void finish(struct one *o, int ok)
     over++;
 }
 
-static void step_login(struct one *o)
+static void go_on(struct one *o, enum want w)
 {
-    switch (PQconnectPoll(o->conn)) {
-    case PGRES_POLLING_READING:
-        want(o, EPOLLIN);
-        break;
-    case PGRES_POLLING_WRITING:
-        want(o, EPOLLOUT);
-        break;
-    case PGRES_POLLING_OK:
+    while (w == WANT_NOTHING && o->step == STEP_LOGIN) {
         o->step = STEP_ANSWER;
-        want(o, EPOLLIN);
-        if (!PQsendQuery(o->conn, "select 1"))
-            finish(o, 0);
+        w = engine->query(o->conn, sql);
+    }
+    switch (w) {
+    case WANT_READ:
+    case WANT_WRITE:
+        want(o, w);
         break;
-    default:
-        finish(o, 0);
+    case WANT_NOTHING:
+    case WANT_FAILED:
+        finish(o, w == WANT_NOTHING);
     }
 }
 
-static void step_answer(struct one *o)
+static void begin(struct one *o)
 {
-    PGresult *r;
-    int ok = 1;
+    enum want w = WANT_FAILED;
 
-    if (!PQconsumeInput(o->conn)) {
-        finish(o, 0);
-        return;
+    o->step = STEP_LOGIN;
+    if ((o->conn = engine->start(conninfo, &w)) == NULL) {
+        fprintf(stderr, "swarm: out of memory\n");
+        exit(1);
     }
-    while (!PQisBusy(o->conn)) {
-        if (!(r = PQgetResult(o->conn))) {
-            finish(o, ok);
-            return;
-        }
-        ok = ok && PQresultStatus(r) == PGRES_TUPLES_OK;
-        if (!ok && !*first_error)
-            snprintf(first_error, sizeof(first_error), "%s", PQresultErrorMessage(r));
-        PQclear(r);
-    }
+    go_on(o, w);
+}
+
+static void event(struct one *o, uint32_t events)
+{
+    bool over = (events & (EPOLLERR | EPOLLHUP)) != 0; /* reading or writing finds out */
+    unsigned ready =
+        (events & EPOLLIN || over ? READY_READ : 0) | (events & EPOLLOUT || over ? READY_WRITE : 0);
+
+    if (o->step == STEP_LOGIN)
+        go_on(o, engine->connect_step(o->conn, ready));
+    else if (o->step == STEP_ANSWER)
+        go_on(o, engine->query_step(o->conn, ready));
 }
 
 static int by_time(const void *a, const void *b)
@@ -155,12 +151,7 @@ static void run(void)
             exit(1);
         }
         for (int i = 0; i < n; i++) {
-            struct one *o = ev[i].data.ptr;
-
-            if (o->step == STEP_LOGIN)
-                step_login(o);
-            else if (o->step == STEP_ANSWER)
-                step_answer(o);
+            event(ev[i].data.ptr, ev[i].events);
         }
     }
 }
@@ -170,8 +161,13 @@ int main(int argc, char **argv)
     struct rlimit r = {0};
     char c;
 
-    if (argc < 4)
+    if (argc < 5 || (engine = engine_find(argv[1])) == NULL)
         return 2;
+    argc--;
+    argv++;
+    /* MySQL's engine takes no rows without waiting; this borrows a server connection all the same.
+     */
+    sql = engine == &engine_mysql ? "DO 1" : "select 1";
     getrlimit(RLIMIT_NOFILE, &r);
     r.rlim_cur = r.rlim_max;
     setrlimit(RLIMIT_NOFILE, &r);
