@@ -11,6 +11,7 @@
 
 #include "admin/console_admin.h"
 #include "base/log.h"
+#include "base/pidfile.h"
 #include "check.h"
 #include "conf/conf.h"
 #include "conf/conf_describe.h"
@@ -50,6 +51,7 @@ struct process {
     struct watch signals;
     struct timer drain;
     int signal_fd;
+    int pidfile; /* -1: none */
     uint64_t drain_left_us;
     bool draining;
 };
@@ -250,12 +252,20 @@ static int run(struct process *p, struct conf *conf, struct conf_report *report)
     for (size_t i = 0; i < sizeof libpq_env / sizeof libpq_env[0]; i++)
         unsetenv(libpq_env[i]);
     p->signal_fd = open_signals();
+    p->pidfile = -1;
+    const char *pidfile = conf_settings(conf)->pidfile;
+    if (pidfile[0] != '\0' && (p->pidfile = pidfile_create(pidfile, &e)) < 0) {
+        log_error(NULL, "%s", e.text);
+        conf_free(&conf);
+        return 1;
+    }
     struct conf *shown = conf_get(conf);
     p->world = p->signal_fd >= 0 ? world_create(conf, report, &e) : NULL;
     if (p->world == NULL) {
         log_report(report);
         if (e.text[0] != '\0')
             log_error(NULL, "%s", e.text);
+        pidfile_remove(p->pidfile, conf_settings(shown)->pidfile);
         conf_free(&shown);
         return 1;
     }
@@ -267,12 +277,12 @@ static int run(struct process *p, struct conf *conf, struct conf_report *report)
     p->admin = admin_world_create(p->world, shown, &calls, &e);
     if (p->admin == NULL) {
         log_error(NULL, "%s", e.text);
+        pidfile_remove(p->pidfile, conf_settings(shown)->pidfile);
         conf_free(&shown);
         return 1;
     }
     log_info(NULL, "weir " PACKAGE_VERSION " is ready");
     print_dsn(&p->opts, shown);
-    conf_free(&shown);
     wait_for_signal(p);
     (void)sd_notify(0, "READY=1");
     loop_run(p->loop);
@@ -281,6 +291,8 @@ static int run(struct process *p, struct conf *conf, struct conf_report *report)
     timer_clear(&p->drain);
     admin_world_destroy(&p->admin);
     world_destroy(&p->world);
+    pidfile_remove(p->pidfile, conf_settings(shown)->pidfile);
+    conf_free(&shown);
     return 0;
 }
 

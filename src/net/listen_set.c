@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -196,6 +197,8 @@ static int tcp_open(const struct addrinfo *a, const struct listen_spec *spec)
     if (fd < 0)
         return -1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (spec->reuse_port)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
     /* "*" is a socket of each family, so that IPv4 clients keep their IPv4 address. */
     if (a->ai_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
@@ -295,6 +298,17 @@ static bool unix_clear(const struct sockaddr_un *a, socklen_t len, struct err *e
     return false;
 }
 
+static bool unix_give(const char *path, const char *group)
+{
+    if (group == NULL || group[0] == '\0')
+        return true;
+    const struct group *g = getgrnam(group);
+    if (g != NULL)
+        return chown(path, (uid_t)-1, g->gr_gid) == 0;
+    errno = EINVAL;
+    return false;
+}
+
 static bool unix_open_at(int fd, const struct sockaddr_un *a, socklen_t len,
                          const struct listen_spec *spec, struct err *e)
 {
@@ -302,9 +316,11 @@ static bool unix_open_at(int fd, const struct sockaddr_un *a, socklen_t len,
     const char *name = abstract ? a->sun_path + 1 : a->sun_path;
     if (!abstract && !unix_clear(a, len, e))
         return false;
-    /* Nobody gets in between bind() and listen(), so the mode is right from the start. */
+    /* Nobody gets in between bind() and listen(), so group and mode are right from the start. */
     if (bind(fd, (const struct sockaddr *)a, len) == 0 &&
-        (abstract || chmod(a->sun_path, spec->unix_mode) == 0) && listen(fd, spec->backlog) == 0)
+        (abstract ||
+         (unix_give(a->sun_path, spec->unix_group) && chmod(a->sun_path, spec->unix_mode) == 0)) &&
+        listen(fd, spec->backlog) == 0)
         return true;
     err_set(e, "cannot listen on %s: %s", name, strerrordesc_np(errno));
     return false;

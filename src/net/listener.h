@@ -21,11 +21,13 @@ struct listen_set; /* descriptors, shared by all workers, created before them */
 struct listener;   /* one worker's acceptor */
 
 struct listen_spec {
-    const char *addr;      /* "127.0.0.1", "*", a comma-separated list, or NULL for none */
-    uint16_t port;         /* also names the Unix socket: <unix_dir>/.s.PGSQL.<port> */
-    const char *unix_name; /* head of the file's name, e.g. ".s.PGSQL."; NULL: none */
-    const char *unix_dir;  /* NULL or "": none; "@name": Linux's abstract names */
-    unsigned unix_mode;    /* permissions, e.g. 0777 */
+    const char *addr;       /* "127.0.0.1", "*", a comma-separated list, or NULL for none */
+    uint16_t port;          /* also names the Unix socket: <unix_dir>/.s.PGSQL.<port> */
+    const char *unix_name;  /* head of the file's name, e.g. ".s.PGSQL."; NULL: none */
+    const char *unix_dir;   /* NULL or "": none; "@name": Linux's abstract names */
+    unsigned unix_mode;     /* permissions, e.g. 0777 */
+    const char *unix_group; /* to whom it belongs; NULL or "": as the process has it */
+    bool reuse_port;        /* other processes may listen on the port, too */
     int backlog;
     unsigned defer_accept_s; /* wait in the kernel for the client's first bytes; 0: don't (must be
                                 0 where the server speaks first) */

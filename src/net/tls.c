@@ -181,6 +181,18 @@ static unsigned protocols_parse(const char *list)
     return bits;
 }
 
+bool tls_version_range(const char *list, const char **min, const char **max)
+{
+    static const char *const names[] = {"TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"};
+    unsigned bits = protocols_parse(is_set(list) ? list : "secure");
+    if (bits == 0)
+        return false;
+    *min = names[__builtin_ctz(bits)];
+    unsigned last = 31u - (unsigned)__builtin_clz(bits);
+    *max = last == 3 ? "" : names[last];
+    return true;
+}
+
 static bool set_protocols(SSL_CTX *c, const char *list, struct err *e)
 {
     static const struct {

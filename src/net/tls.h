@@ -32,6 +32,9 @@ struct tls_settings {
 };
 
 struct tls_ctx *tls_ctx_create(const struct tls_settings *set, struct err *e);
+/* What such a list ("secure", "tlsv1.2,tlsv1.3") comes to for who takes a range, as libpq names
+ * versions; "" for no upper end. false: it can't be understood. */
+bool tls_version_range(const char *list, const char **min, const char **max);
 struct tls_ctx *tls_ctx_get(struct tls_ctx *c); /* another reference; any thread */
 void tls_ctx_put(struct tls_ctx **c);
 

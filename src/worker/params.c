@@ -5,6 +5,8 @@
 
 #include "worker/params.h"
 
+#include "net/tls.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,7 +93,12 @@ void params_collect(struct params *ps, const struct conf *conf, const struct con
     params_put(ps, "password", as->password);
     for (size_t i = 0; as->keys != NULL && i < SERVER_KEYS && as->keys->k[i].name[0] != '\0'; i++)
         params_put(ps, as->keys->k[i].name, as->keys->k[i].value);
+    const char *min, *max;
     params_put(ps, "sslmode", sslmode_name(cs->server_tls_sslmode));
+    if (tls_version_range(cs->server_tls_protocols, &min, &max)) {
+        params_put(ps, "ssl_min_protocol_version", min);
+        params_put(ps, "ssl_max_protocol_version", max);
+    }
     params_put(ps, "sslrootcert", cs->server_tls_ca_file);
     params_put(ps, "sslkey", cs->server_tls_key_file);
     params_put(ps, "sslcert", cs->server_tls_cert_file);

@@ -183,6 +183,11 @@ static struct settings *settings_create(struct conf *conf, struct conf_report *r
         s->users = userlist_load(cs->auth_file, report);
     if (report->errors == before && !make_tls(s, cs, &e))
         conf_report_add(report, CONF_ERROR, NULL, 0, "client_tls: %s", e.text);
+    const char *min, *max;
+    if (!tls_version_range(cs->server_tls_protocols, &min, &max))
+        conf_report_add(report, CONF_ERROR, NULL, 0,
+                        "server_tls_protocols: \"%s\" is not like tlsv1.2,tlsv1.3, secure or all",
+                        cs->server_tls_protocols);
     s->policy.mock_scram = most_are_scram(s->users);
     if (report->errors != before)
         settings_put(&s);
@@ -242,6 +247,8 @@ static bool open_door(struct world *w, unsigned door, struct err *e)
         .unix_name = p->unix_name,
         .unix_dir = cs->unix_socket_dir,
         .unix_mode = (unsigned)cs->unix_socket_mode,
+        .unix_group = cs->unix_socket_group,
+        .reuse_port = cs->so_reuseport,
         .backlog = cs->listen_backlog,
         .door = door,
     };

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: ISC
 """The command line: exit codes, --check, --print-config, the sidecar, the environment."""
 
+import grp
 import os
 import re
+import signal
+import stat
 import subprocess
 import time
 
@@ -341,3 +344,68 @@ def test_log_formats(start, form):
     if form == "ecs":
         first = json.loads(lines[0])
         assert {"@timestamp", "log.level", "message", "ecs.version"} <= set(first)
+
+
+# --- what an operator's scripts expect -----------------------------------------------------------------
+
+
+def test_pidfile(start, tmp_path):
+    path = tmp_path / "weir.pid"
+    path.write_text("1\n")  # left behind by a crash
+    proxy = start(pidfile=str(path))
+    assert path.read_text() == f"{proxy.proc.pid}\n"
+    second = start(pidfile=str(path), start=False)
+    with pytest.raises(AssertionError):
+        second.start()
+    assert "belongs to a process that runs" in second.log()
+    assert path.read_text() == f"{proxy.proc.pid}\n"
+    proxy.signal(signal.SIGTERM)
+    proxy.wait()
+    assert not path.exists()
+
+
+def test_pidfile_that_can_t_be_written(start):
+    proxy = start(pidfile="/nowhere/weir.pid", start=False)
+    with pytest.raises(AssertionError):
+        proxy.start()
+    assert "pidfile: /nowhere/weir.pid: No such file" in proxy.log()
+
+
+def test_unix_socket_group(start):
+    group = grp.getgrgid(os.getgid() if os.geteuid() else 1)
+    proxy = start(unix_socket_group=group.gr_name, unix_socket_mode="0770")
+    st = os.stat(f"{proxy.dir}/.s.PGSQL.{proxy.port}")
+    assert st.st_gid == group.gr_gid and stat.S_IMODE(st.st_mode) == 0o770
+
+
+def test_so_reuseport(start):
+    def one(**more):
+        proxy = start(unix_socket_dir="", log_connections=1, start=False, **more)
+        return proxy
+    first = one(so_reuseport=1).start()
+    second = one(so_reuseport=1, listen_port=first.port)
+    second.port = first.port
+    second.start()
+    for _ in range(200):  # which of them gets a client is the kernel's choice
+        with first.client() as c:
+            c.value("select 1")
+        if all("login" in p.log() for p in (first, second)):
+            break
+    assert "login" in first.log() and "login" in second.log()
+    third = one(listen_port=first.port)
+    with pytest.raises(AssertionError):
+        third.start()
+
+
+@pytest.mark.parametrize("allowed, spoken", [("tlsv1.2", "TLSv1.2"), ("tlsv1.3", "TLSv1.3"), ("secure", "TLSv1.3")])
+def test_server_tls_protocols(start, allowed, spoken):
+    proxy = start(server_tls_protocols=allowed, server_tls_sslmode="require")
+    with proxy.client() as c:
+        assert c.value("select version from pg_stat_ssl where pid = pg_backend_pid()") == spoken
+
+
+def test_server_tls_protocols_that_nobody_knows(start):
+    proxy = start(server_tls_protocols="sslv3", start=False)
+    with pytest.raises(AssertionError):
+        proxy.start()
+    assert "server_tls_protocols" in proxy.log()
