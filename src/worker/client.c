@@ -28,11 +28,13 @@ const char *const client_state_names[CLIENT_STATES] = {"login",  "idle",    "wai
 void client_set_state(struct client *c, enum client_state state)
 {
     struct worker *w = c->worker;
+    if (state == CLIENT_IDLE)
+        client_wait_end(c);
     if (c->state == state)
         return;
     TAILQ_REMOVE(&w->states[c->state], c, link);
     w->counts[c->state]--;
-    if (c->state == CLIENT_LOGIN || state == CLIENT_GONE) {
+    if (c->state == CLIENT_LOGIN || c->state == CLIENT_WAITING || state == CLIENT_GONE) {
         w->churn++;
         w->churn_us = w->now_us;
     }
@@ -40,6 +42,13 @@ void client_set_state(struct client *c, enum client_state state)
     c->since_us = w->now_us;
     w->counts[state]++;
     TAILQ_INSERT_TAIL(&w->states[state], c, link);
+}
+
+void client_wait_end(struct client *c)
+{
+    if (c->wait != NULL)
+        slab_put(&c->worker->waits, c->wait);
+    c->wait = NULL;
 }
 
 /* The slot's number is part of the cancel key: found again in O(1). */

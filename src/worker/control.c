@@ -74,9 +74,9 @@ static void carry_out(struct control *c, struct core_plan *plan)
     case CORE_ACT_FAIL:
         while ((w = TAILQ_FIRST(&plan->failed)) != NULL) {
             TAILQ_REMOVE(&plan->failed, w, link);
-            struct client *cl = container_of(w, struct client, waiter);
-            cl->mail.kind = MAIL_FAILED;
-            worker_post(c->world, w->worker, &cl->mail);
+            struct client_wait *wait = container_of(w, struct client_wait, waiter);
+            wait->mail.kind = MAIL_FAILED;
+            worker_post(c->world, w->worker, &wait->mail);
         }
         break;
     case CORE_ACT_NONE:

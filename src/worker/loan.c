@@ -40,6 +40,7 @@ void loan_attach(struct client *c, struct backend *b)
     route_count(c->route, w, STAT_SERVER_ASSIGNMENTS, 1);
     if (waited != 0)
         route_count(c->route, w, STAT_WAIT_US, waited);
+    client_wait_end(c);
     c->loan = b;
     c->coming = NULL;
     b->client = c;
@@ -64,14 +65,15 @@ void loan_attach(struct client *c, struct backend *b)
 static void note_firm_deadline(struct client *c)
 {
     struct worker *w = c->worker;
-    c->waiter.firm = false;
+    struct core_waiter *waiter = &c->wait->waiter;
+    waiter->firm = false;
     if (w->out.deadline_ms == 0)
         return;
     uint64_t until = w->now_us + (uint64_t)w->out.deadline_ms * US_PER_MS;
-    c->waiter.firm =
-        until <= c->waiter.deadline_us || core_server_resuming(core_pool_server(c->route->pool));
-    if (c->waiter.firm)
-        c->waiter.deadline_us = until;
+    waiter->firm =
+        until <= waiter->deadline_us || core_server_resuming(core_pool_server(c->route->pool));
+    if (waiter->firm)
+        waiter->deadline_us = until;
 }
 
 void loan_note_deadline(struct backend *b, uint32_t ms)
@@ -87,14 +89,22 @@ enum loan_answer loan_borrow(struct client *c)
     struct worker *w = c->worker;
     struct core_conn *conn = NULL;
     bool nudge = false;
-    uint64_t wait = function_limit_us(&c->function->query_wait_us, c->route->query_wait_us);
-    c->waiter.pool = c->route->pool;
-    c->waiter.who.function = c->function->core;
-    c->waiter.worker = w->index;
-    c->waiter.addr = c->family != 0 ? c->addr : NULL;
-    c->waiter.deadline_us = wait == 0 ? UINT64_MAX : w->now_us + wait;
+    uint64_t limit = function_limit_us(&c->function->query_wait_us, c->route->query_wait_us);
+    if (c->wait == NULL)
+        c->wait = slab_get(&w->waits);
+    if (c->wait == NULL) {
+        c->refusal = CORE_FULL;
+        return LOAN_ANSWER_NO;
+    }
+    struct core_waiter *waiter = &c->wait->waiter;
+    c->wait->client = c;
+    waiter->pool = c->route->pool;
+    waiter->who.function = c->function->core;
+    waiter->worker = w->index;
+    waiter->addr = c->family != 0 ? c->addr : NULL;
+    waiter->deadline_us = limit == 0 ? UINT64_MAX : w->now_us + limit;
     note_firm_deadline(c);
-    enum core_answer answer = core_borrow(&c->waiter, w->now_us, &conn, &nudge);
+    enum core_answer answer = core_borrow(waiter, w->now_us, &conn, &nudge);
     if (nudge)
         backend_nudge(w->world, c->route);
     switch (answer) {
@@ -106,8 +116,8 @@ enum loan_answer loan_borrow(struct client *c)
         }
         client_set_state(c, CLIENT_WAITING);
         c->coming = b;
-        c->mail.kind = MAIL_FETCH;
-        worker_post(w->world, b->core.worker, &c->mail);
+        c->wait->mail.kind = MAIL_FETCH;
+        worker_post(w->world, b->core.worker, &c->wait->mail);
         return LOAN_ANSWER_LATER;
     }
     case CORE_QUEUED:
@@ -138,8 +148,9 @@ static void describe_wait(struct client *c, const char *what, char *to, size_t r
              " lent%s%s, %" PRIu32 " waiting, oldest loan %.1f s)",
              c->function->name, what, core_server_name(server),
              core_server_resuming(server) ? " is resuming," : "", n.lent, n.bound, most,
-             c->waiter.held ? ", to its address as many as it may have" : "", n.waiting,
-             (double)n.oldest_loan_us / 1e6);
+             c->wait != NULL && c->wait->waiter.held ? ", to its address as many as it may have"
+                                                     : "",
+             n.waiting, (double)n.oldest_loan_us / 1e6);
 }
 
 /* Answer the waiting message and go on behind it; `reason` is the word it is counted by. false: the
@@ -208,7 +219,7 @@ void loan_expire(struct worker *w)
     struct core_waiter *wt;
     while ((wt = TAILQ_FIRST(&out)) != NULL) {
         TAILQ_REMOVE(&out, wt, link);
-        struct client *c = container_of(wt, struct client, waiter);
+        struct client *c = client_of_waiter(wt);
         char text[512], what[64];
         uint64_t until = w->now_us < wt->deadline_us ? w->now_us : wt->deadline_us;
         snprintf(what, sizeof what, "within %s%" PRIu64 " ms", wt->firm ? "its deadline of " : "",
@@ -221,7 +232,7 @@ void loan_expire(struct worker *w)
 
 void loan_give_up(struct client *c, const char *text)
 {
-    if (c->state != CLIENT_WAITING || c->coming != NULL || !core_leave(&c->waiter))
+    if (c->state != CLIENT_WAITING || c->coming != NULL || !core_leave(&c->wait->waiter))
         return;
     if (tell(c, PROTO_EV_NO_LOAN, "frozen", NULL, text))
         relay_resume(c);
@@ -231,7 +242,7 @@ bool loan_leave_queue(struct client *c)
 {
     if (c->state != CLIENT_WAITING)
         return true;
-    return c->coming == NULL && core_leave(&c->waiter);
+    return c->coming == NULL && core_leave(&c->wait->waiter);
 }
 
 /* ---- giving back
@@ -260,7 +271,7 @@ static void give_back(struct backend *b)
         if (next->worker != w->index) {
             backend_send_to(b, next->worker, next);
         } else {
-            struct client *c = container_of(next, struct client, waiter);
+            struct client *c = client_of_waiter(next);
             (void)!core_waiter_take(next);
             if (c->state == CLIENT_GONE) {
                 b->to = NULL;
@@ -478,7 +489,7 @@ void loan_cancel(struct backend *b, int ack_fd)
 void loan_cancel_client(struct client *c, int ack_fd)
 {
     route_count(c->route, c->worker, STAT_CANCELS, 1);
-    if (c->state == CLIENT_WAITING && c->coming == NULL && core_leave(&c->waiter)) {
+    if (c->state == CLIENT_WAITING && c->coming == NULL && core_leave(&c->wait->waiter)) {
         if (ack_fd >= 0)
             close(ack_fd);
         if (tell(c, PROTO_EV_CANCELLED, "cancelled", NULL,
@@ -533,7 +544,7 @@ static void on_arrive(struct worker *w, struct backend *b)
         backend_send_to(b, to->worker, to);
         return;
     }
-    struct client *c = container_of(to, struct client, waiter);
+    struct client *c = client_of_waiter(to);
     if (!fetched)
         (void)!core_waiter_take(to);
     c->coming = NULL;
@@ -572,14 +583,14 @@ static void on_fetch(struct client *c)
     struct backend *b = c->coming;
     b->fetch = true;
     if (b->worker == NULL)
-        b->to = &c->waiter;
+        b->to = &c->wait->waiter;
     else
-        backend_send_to(b, c->worker->index, &c->waiter);
+        backend_send_to(b, c->worker->index, &c->wait->waiter);
 }
 
 static void on_failed(struct worker *w, struct client *c)
 {
-    (void)!core_waiter_take(&c->waiter);
+    (void)!core_waiter_take(&c->wait->waiter);
     if (c->state == CLIENT_GONE) {
         TAILQ_INSERT_TAIL(&w->dead_clients, c, link);
         return;
@@ -596,7 +607,7 @@ void loan_on_mail(struct worker *w, struct mail *m)
         on_arrive(w, container_of(m, struct backend, mail));
         break;
     case MAIL_FETCH:
-        on_fetch(container_of(m, struct client, mail));
+        on_fetch(container_of(m, struct client_wait, mail)->client);
         break;
     case MAIL_BRING: {
         struct backend *b = container_of(m, struct backend, order);
@@ -607,7 +618,7 @@ void loan_on_mail(struct worker *w, struct mail *m)
         backend_close(container_of(m, struct backend, order));
         break;
     case MAIL_FAILED:
-        on_failed(w, container_of(m, struct client, mail));
+        on_failed(w, container_of(m, struct client_wait, mail)->client);
         break;
     case MAIL_CANCELLED:
         on_cancelled(w, container_of(m, struct job, mail));

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #define TICK_US         50000u
-#define CHURN_MANY      256u     /* logins and ends that make giving memory back worth it */
+#define CHURN_MANY      256u     /* logins, waits and ends that make giving memory back worth it */
 #define CHURN_QUIET_US  300000u  /* and so long none of them */
 #define CANCEL_AGAIN_US 1000000u /* a cancel may have missed the statement */
 #define TICK_IDLE_US    1000000u /* only idle clients are there */
@@ -47,6 +47,7 @@ void worker_drain(struct worker *w)
     while ((c = TAILQ_FIRST(&w->dead_clients)) != NULL) {
         TAILQ_REMOVE(&w->dead_clients, c, link);
         c->magic = 0;
+        client_wait_end(c);
         slab_put(&w->clients[c->door], c);
     }
     struct backend *b;
@@ -155,10 +156,11 @@ static void check_clients(struct worker *w)
     }
 }
 
-/* After a storm of logins or of closed clients its memory goes back to the kernel. */
+/* After a storm of logins, of clients that queued or of closed ones its memory goes back to the
+ * kernel: not before the last of them has been served, for what it holds pins pages. */
 static void trim(struct worker *w)
 {
-    if (w->churn < CHURN_MANY || w->counts[CLIENT_LOGIN] != 0 ||
+    if (w->churn < CHURN_MANY || w->counts[CLIENT_LOGIN] != 0 || w->counts[CLIENT_WAITING] != 0 ||
         w->now_us - w->churn_us < CHURN_QUIET_US)
         return;
     w->churn = 0;
@@ -330,6 +332,7 @@ struct worker *worker_create(struct world *world, uint16_t index)
         if (protocol_at(door) != NULL)
             slab_init(&w->clients[door],
                       sizeof(struct client) + protocol_at(door)->relay->client_bytes);
+    slab_init(&w->waits, sizeof(struct client_wait));
     for (int i = 0; i < CLIENT_STATES; i++)
         TAILQ_INIT(&w->states[i]);
     for (int i = 0; i < BACKEND_LISTS; i++)

@@ -99,10 +99,17 @@ struct client_login {
     char *secret;    /* by which it logs in, where the server login will need it; wiped */
 };
 
+/* What a client owns from its wish to borrow until it has its loan or its answer, and an idle one
+ * need not pay for. While the core or a message names it, it stays. */
+struct client_wait {
+    struct core_waiter waiter;
+    struct client *client;
+    struct mail mail; /* a failure on its way, or the order to fetch `coming` */
+};
+
 struct client {
     struct stream stream;
-    struct core_waiter waiter;
-    struct mail mail; /* a failure on its way, or the order to fetch `coming` */
+    struct client_wait *wait; /* NULL: it wants nothing */
     TAILQ_ENTRY(client) link;
     TAILQ_ENTRY(client) ready_link;
     TAILQ_ENTRY(client) watch_link;
@@ -183,10 +190,10 @@ TAILQ_HEAD(backend_list, backend);
 
 enum mail_kind {
     MAIL_ARRIVE,    /* backend.mail: here it is */
-    MAIL_FETCH,     /* client.mail: send it the idle connection that was lent to it */
+    MAIL_FETCH,     /* client_wait.mail: send it the idle connection that was lent to it */
     MAIL_BRING,     /* backend.order: idle, granted to `to`: bring it there */
     MAIL_CLOSE,     /* backend.order: the core wants it closed */
-    MAIL_FAILED,    /* client.mail: the server can't be reached */
+    MAIL_FAILED,    /* client_wait.mail: the server can't be reached */
     MAIL_CANCEL,    /* struct cancel_mail: a CancelRequest for a client here */
     MAIL_KILL,      /* struct kill_mail: a client's wish to stop another one, or its answer */
     MAIL_CANCELLED, /* struct job: the cancel of a statement here is done */
@@ -254,6 +261,7 @@ struct worker {
     uint16_t index;
     struct settings *settings;
     struct slab clients[PROTOCOLS]; /* by door: their objects differ in size */
+    struct slab waits;
     struct client_list states[CLIENT_STATES];
     struct client_list ready;   /* have a loan, their bytes are still to be fed */
     struct client_list watched; /* see frozen.c */
@@ -264,7 +272,7 @@ struct worker {
     struct backend_list backends[BACKEND_LISTS]; /* by state */
     struct timer tick;
     bool ticking, draining, stopping;
-    uint32_t churn; /* logins and ends since memory was last given back */
+    uint32_t churn; /* logins, waits and ends since memory was last given back */
     uint64_t churn_us;
     uint64_t now_us; /* of this turn */
     struct loan_log loan_log;
@@ -293,6 +301,12 @@ void client_logged_in(struct client *c);
  * waits for none. */
 bool client_set_function(struct client *c, const char *name);
 struct client *worker_client(struct worker *w, uint32_t slot);
+/* Nothing names c->wait any more, if there is one. */
+void client_wait_end(struct client *c);
+static inline struct client *client_of_waiter(struct core_waiter *waiter)
+{
+    return container_of(waiter, struct client_wait, waiter)->client;
+}
 /* Whose words it speaks. */
 static inline const struct protocol *client_protocol(const struct client *c)
 {

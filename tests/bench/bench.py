@@ -187,12 +187,13 @@ class Bench(Comparison):
                                f"{found['weir']:.2f}{beside}", found["weir"] <= limit + 0.05)
 
     def part_memory(self):
-        """5,000 clients logged in at once, then idle. Fresh proxies, warmed up with 20 clients."""
+        """5,000 clients logged in at once, then idle. Fresh proxies with all their server connections: those are
+        not the clients' memory."""
         count = 500 if self.args.quick else 5000
         for tls, limit in ((False, 640), (True, 8192)):
             found, kept = {}, {}
             for which in [t.name for t in self.proxies]:
-                t = self.start(which, workers=1)
+                t = self.start(which, workers=1, min_pool_size=BOUND)
                 memory, kept[which] = self.idle_memory(t, self.conninfo(t.port, tls), count)
                 if memory is not None:
                     found[which] = memory

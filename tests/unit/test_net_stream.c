@@ -262,19 +262,27 @@ static void partial_writes_resume(void **state, bool paused)
         stream_pause(&r->s, PAUSE_BACKPRESSURE);
     size_t sent = 0, have = 0, put = 0;
     enum io_result w = IO_OK;
+    bool told = false; /* that the socket takes bytes */
     while (have < TOTAL) {
         while (sent < TOTAL && w != IO_AGAIN) {
             struct iovec iov[2] = {{data + sent, (TOTAL - sent) / 2},
                                    {data + sent + (TOTAL - sent) / 2, (TOTAL - sent + 1) / 2}};
             w = stream_writev(&r->s, iov, 2, &put);
             assert_int_not_equal(w, IO_ERROR);
+            assert_true(put > 0 || !told); /* full: not called */
+            told = false;
             sent += put;
         }
         if (sent < TOTAL) {
             unsigned before = r->writes;
             stream_want_write(&r->s, true);
             turn_for_ms(r->loop, 5);
-            assert_int_equal(r->writes, before); /* full: not called */
+            if (r->writes != before) { /* the kernel has moved some on meanwhile */
+                stream_want_write(&r->s, false);
+                told = true;
+                w = IO_OK;
+                continue;
+            }
             ssize_t n;
             for (size_t part = 0; part < (3 << 20); part += (size_t)n)
                 if ((n = recv(r->peer, got + have, TOTAL - have, 0)) > 0)
