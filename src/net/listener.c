@@ -36,6 +36,8 @@ struct acceptor {
     struct event ev;
     struct listener *owner;
     unsigned door;
+    unsigned expect; /* to accept in a turn: twice as many as the last one had, so that a single
+                        client costs no call that finds nobody */
 };
 
 struct aside {
@@ -127,13 +129,14 @@ static void on_acceptable(evutil_socket_t lfd, short what, void *arg)
     (void)what;
     struct acceptor *a = arg;
     struct listener *l = a->owner;
-    for (unsigned n = 0; n < l->batch && !l->paused && !l->held; n++) {
+    unsigned n = 0;
+    while (n < a->expect && !l->paused && !l->held) {
         struct sockaddr_storage peer;
         socklen_t len = sizeof peer;
         int fd = accept4(lfd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
             if (errno == EAGAIN)
-                return;
+                break;
             if (!accept_error_is_peers(errno))
                 listener_hold(l, strerrordesc_np(errno));
         } else if (listen_set_above(l->set, fd)) {
@@ -142,7 +145,12 @@ static void on_acceptable(evutil_socket_t lfd, short what, void *arg)
         } else {
             l->cb(fd, a->door, &peer, len, l->arg);
         }
+        n++;
     }
+    /* All there were or more are there: more of them next time, up to the batch. */
+    a->expect = n < a->expect ? (n > 1 ? n : 1) : a->expect * 2;
+    if (a->expect > l->batch)
+        a->expect = l->batch;
 }
 
 struct listener *listener_create(struct listen_set *s, struct loop *l, unsigned batch,
@@ -162,6 +170,7 @@ struct listener *listener_create(struct listen_set *s, struct loop *l, unsigned 
     timer_init(&me->hold, l, on_hold_over, me);
     for (unsigned i = 0; i < count; i++) {
         struct acceptor *a = &me->acceptors[i];
+        a->expect = 1;
         a->owner = me;
         int fd = listen_set_at(s, i, &a->door);
         event_assign(&a->ev, loop_base(l), fd, EV_READ | EV_PERSIST, on_acceptable, a);

@@ -97,6 +97,19 @@ static void keep_address(struct client *c, const struct sockaddr_storage *peer)
     }
 }
 
+/* In lots: a system call for each would be felt in a storm. */
+static uint32_t fresh_key(struct worker *w)
+{
+    uint32_t key;
+    if (w->n_keys == 0) {
+        (void)!getrandom(w->keys, sizeof w->keys, 0);
+        w->n_keys = sizeof w->keys / sizeof w->keys[0];
+    }
+    key = w->keys[--w->n_keys];
+    w->keys[w->n_keys] = 0;
+    return key;
+}
+
 void client_on_accept(int fd, unsigned door, const struct sockaddr_storage *peer, socklen_t len,
                       void *arg)
 {
@@ -119,7 +132,7 @@ void client_on_accept(int fd, unsigned door, const struct sockaddr_storage *peer
     c->u.login = l;
     c->connected_us = c->since_us = w->now_us;
     keep_address(c, peer);
-    (void)!getrandom(&c->key, sizeof c->key, 0);
+    c->key = fresh_key(w);
     l->login = protocol->login->create(&w->settings->policy);
     l->deadline_us = w->now_us + w->settings->login_us;
     c->state = CLIENT_LOGIN;

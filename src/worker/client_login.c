@@ -555,10 +555,11 @@ void client_login_io(struct client *c, unsigned what)
         handshake(c);
         if (c->state != CLIENT_LOGIN || l->handshaking)
             return;
-    } else if (c->worker->settings->tls != NULL && client_protocol(c)->alpn != NULL &&
-               c->stream.ssl == NULL && buf_len(&c->in) == 0 && stream_peek(&c->stream) == 0x16) {
+    } else if (c->worker->settings->tls != NULL && client_protocol(c)->alpn != NULL && !l->heard &&
+               stream_peek(&c->stream) == 0x16) {
         static const uint8_t hello[] = {0x16};
         size_t used;
+        l->heard = true;
         on_step(c, login_ops(c)->feed(l->login, hello, 1, &used, &c->out));
         if (c->state == CLIENT_LOGIN && l->handshaking)
             handshake(c);
@@ -574,6 +575,7 @@ void client_login_io(struct client *c, unsigned what)
         client_destroy(c);
         return;
     }
+    l->heard = true;
     feed_login(c);
     if (c->state != CLIENT_GONE && buf_len(&c->in) == 0)
         buf_release(&c->in);

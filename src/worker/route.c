@@ -326,6 +326,7 @@ struct route *routes_get(struct routes *rs, struct settings *set, const struct c
         return NULL;
     struct item *it = NULL;
     struct route *r = NULL;
+    bool fresh = false;
     pthread_mutex_lock(&rs->lock);
     HASH_FIND(hh, rs->by_key, key, (size_t)len, it);
     if (it != NULL) {
@@ -333,6 +334,7 @@ struct route *routes_get(struct routes *rs, struct settings *set, const struct c
     } else if ((it = calloc(1, sizeof *it)) != NULL) {
         r = route_create(rs, set, db, ask, key);
         if (r != NULL) {
+            fresh = true;
             it->route = r;
             HASH_ADD_KEYPTR(hh, rs->by_key, r->key, (size_t)len, it);
             for (struct route *o = rs->first; o != NULL; o = o->next) {
@@ -349,7 +351,7 @@ struct route *routes_get(struct routes *rs, struct settings *set, const struct c
         }
     }
     pthread_mutex_unlock(&rs->lock);
-    if (r != NULL)
+    if (fresh) /* min_pool_size; of a known one the core asks by itself */
         control_nudge(rs->world->control, r->server->core);
     return r;
 }

@@ -93,6 +93,7 @@ struct client_login {
     void *login; /* the protocol's */
     uint64_t deadline_us;
     bool handshaking;
+    bool heard;      /* its first byte was read: TLS without asking begins with it or never */
     bool start_tls;  /* when `out` has been sent */
     bool looking_up; /* or being judged aside: then `login` is NULL */
     bool by_query;   /* auth_query knew it */
@@ -274,6 +275,8 @@ struct worker {
     bool ticking, draining, stopping;
     uint32_t churn; /* logins, waits and ends since memory was last given back */
     uint64_t churn_us;
+    uint32_t keys[64]; /* random, each used once: clients' parts of the cancel keys */
+    uint32_t n_keys;
     uint64_t now_us; /* of this turn */
     struct loan_log loan_log;
     uint8_t *scratch;
