@@ -65,7 +65,7 @@ static void add_cell(struct admin_table *t, const char *text, size_t len)
         t->room = room;
     }
     struct cell *c = &t->cells[t->n_cells];
-    *c = (struct cell){.offset = t->text.len, .len = CELL_NULL};
+    *c = (struct cell){.offset = (uint32_t)buf_len(&t->text), .len = CELL_NULL};
     if (text != NULL) {
         if (len >= CELL_NULL || !buf_append(&t->text, text, len)) {
             t->broken = true;
@@ -146,5 +146,5 @@ const char *admin_table_cell(const struct admin_table *t, size_t row, size_t col
     if (c->len == CELL_NULL)
         return NULL;
     *len = c->len;
-    return c->len == 0 ? "" : (const char *)t->text.data + c->offset;
+    return c->len == 0 ? "" : (const char *)buf_head(&t->text) + c->offset;
 }

@@ -16,35 +16,40 @@
 
 uint8_t *buf_reserve(struct buf *b, size_t want)
 {
+    struct buf_block *k = b->block;
     size_t used = buf_len(b);
     if (want > BUF_MAX || used + want > BUF_MAX)
         return NULL;
-    if ((size_t)(b->cap - b->len) >= want)
-        return b->data + b->len;
-    if (b->off != 0 && used + want <= b->cap) {
-        memmove(b->data, b->data + b->off, used);
+    if (k != NULL && (size_t)(k->cap - k->len) >= want)
+        return k->data + k->len;
+    if (k != NULL && k->off != 0 && used + want <= k->cap) {
+        memmove(k->data, k->data + k->off, used);
     } else {
-        size_t cap = b->cap < BUF_MIN ? BUF_MIN : b->cap;
-        while (cap < used + want)
-            cap *= 2;
-        uint8_t *fresh = malloc(cap);
-        if (fresh == NULL)
+        size_t size = k == NULL ? BUF_MIN : sizeof *k + k->cap;
+        while (size < sizeof *k + used + want)
+            size *= 2;
+        k = malloc(size);
+        if (k == NULL)
             return NULL;
         if (used != 0)
-            memcpy(fresh, b->data + b->off, used);
-        free(b->data);
-        b->data = fresh;
-        b->cap = (uint32_t)cap;
+            memcpy(k->data, buf_head(b), used);
+        free(b->block);
+        b->block = k;
+        k->cap = (uint32_t)(size - sizeof *k);
     }
-    b->off = 0;
-    b->len = (uint32_t)used;
-    return b->data + b->len;
+    k->off = 0;
+    k->len = (uint32_t)used;
+    return k->data + k->len;
 }
 
 void buf_commit(struct buf *b, size_t n)
 {
-    assert(n <= (size_t)(b->cap - b->len));
-    b->len += (uint32_t)n;
+    if (b->block == NULL) {
+        assert(n == 0);
+        return;
+    }
+    assert(n <= (size_t)(b->block->cap - b->block->len));
+    b->block->len += (uint32_t)n;
 }
 
 bool buf_append(struct buf *b, const void *p, size_t n)
@@ -79,14 +84,39 @@ bool buf_printf(struct buf *b, const char *fmt, ...)
 
 void buf_consume(struct buf *b, size_t n)
 {
+    struct buf_block *k = b->block;
     assert(n <= buf_len(b));
-    b->off += (uint32_t)n;
-    if (b->off == b->len)
-        b->off = b->len = 0;
+    if (k == NULL)
+        return;
+    k->off += (uint32_t)n;
+    if (k->off == k->len)
+        k->off = k->len = 0;
+}
+
+void buf_unput(struct buf *b, size_t n)
+{
+    assert(n <= buf_len(b));
+    if (n != 0)
+        b->block->len -= (uint32_t)n;
+}
+
+void *buf_steal(struct buf *b)
+{
+    void *bytes = b->block;
+    if (bytes != NULL)
+        memmove(bytes, buf_head(b), buf_len(b));
+    b->block = NULL;
+    return bytes;
+}
+
+void buf_wipe(struct buf *b)
+{
+    if (b->block != NULL)
+        explicit_bzero(b->block->data, b->block->cap);
 }
 
 void buf_release(struct buf *b)
 {
-    free(b->data);
-    *b = (struct buf){0};
+    free(b->block);
+    b->block = NULL;
 }

@@ -3,8 +3,8 @@
  *
  * What it is not: a chain or a ring. What must be looked at as a whole (a message head, a text to
  * be rewritten) wants to be contiguous, and what need not be is never buffered at all.
- * An empty buffer owns no memory after buf_release(), so an idle client costs sixteen bytes here.
- * Not locked: one owner.
+ * An empty buffer owns no memory after buf_release() and is one pointer then: an idle client has
+ * two of them. Not locked: one owner.
  */
 #ifndef WEIR_BASE_BUF_H
 #define WEIR_BASE_BUF_H
@@ -13,23 +13,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct buf {
-    uint8_t *data; /* NULL when nothing is owned */
-    uint32_t off;  /* first unread byte */
-    uint32_t len;  /* end of the valid bytes; off <= len <= cap */
+struct buf_block {
+    uint32_t off; /* first unread byte */
+    uint32_t len; /* end of the valid bytes; off <= len <= cap */
     uint32_t cap;
+    _Alignas(16) uint8_t data[];
+};
+
+struct buf {
+    struct buf_block *block; /* NULL when nothing is owned */
 };
 
 /* Bytes waiting to be read. */
 static inline size_t buf_len(const struct buf *b)
 {
-    return (size_t)(b->len - b->off);
+    return b->block != NULL ? (size_t)(b->block->len - b->block->off) : 0;
 }
 
-/* First unread byte; valid until the next call that may grow the buffer. */
+/* First unread byte, NULL when nothing is owned; valid until the next call that may grow the
+ * buffer. */
 static inline uint8_t *buf_head(const struct buf *b)
 {
-    return b->data + b->off;
+    return b->block != NULL ? b->block->data + b->block->off : NULL;
 }
 
 /* Make room for `want` more bytes; returns where to write them, or NULL when memory is out or the
@@ -45,6 +50,16 @@ bool buf_printf(struct buf *b, const char *fmt, ...)
 
 /* Drop n bytes from the front (n <= buf_len). */
 void buf_consume(struct buf *b, size_t n);
+
+/* Drop n bytes from the end (n <= buf_len). */
+void buf_unput(struct buf *b, size_t n);
+
+/* The bytes as a block of their own, the caller's to free(); NULL when nothing is owned. The buffer
+ * is empty afterwards. */
+void *buf_steal(struct buf *b) __attribute__((warn_unused_result));
+
+/* Zero the whole block, what was read of it included: a secret went this way. */
+void buf_wipe(struct buf *b);
 
 /* Free the block; the buffer is empty and usable afterwards. */
 void buf_release(struct buf *b);

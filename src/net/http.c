@@ -111,18 +111,17 @@ static void body_free(const void *data, size_t n, void *arg)
     free((void *)(uintptr_t)data);
 }
 
-/* The body's block itself becomes the end of the output: no copy of a long answer. */
+/* The body's block itself becomes the end of the output: a long answer isn't there twice. */
 static bool add_body(struct evbuffer *out, struct buf *body)
 {
     size_t n = buf_len(body);
     if (n == 0)
         return true;
-    if (body->off != 0)
-        return evbuffer_add(out, buf_head(body), n) == 0;
-    if (evbuffer_add_reference(out, body->data, n, body_free, NULL) != 0)
-        return false;
-    *body = (struct buf){0};
-    return true;
+    void *bytes = buf_steal(body);
+    if (evbuffer_add_reference(out, bytes, n, body_free, NULL) == 0)
+        return true;
+    free(bytes);
+    return false;
 }
 
 void http_reply(struct http_request *r, struct http_answer *a)

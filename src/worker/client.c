@@ -44,6 +44,14 @@ void client_set_state(struct client *c, enum client_state state)
     TAILQ_INSERT_TAIL(&w->states[state], c, link);
 }
 
+void client_make_ready(struct client *c)
+{
+    if (c->ready)
+        return;
+    c->ready = true;
+    STAILQ_INSERT_TAIL(&c->worker->ready, c, ready_link);
+}
+
 void client_wait_end(struct client *c)
 {
     if (c->wait != NULL)
@@ -160,27 +168,35 @@ void client_name(const struct client *c, char *to, size_t room)
              ip, c->port);
 }
 
-/* Asking a sleeping TLS session would wake it, so its description is kept: one of a few. */
-static const char *tls_text(const struct stream *s)
+/* Asking a sleeping TLS session would wake it, so its description is kept: one of a few, told by
+ * its number. Those beyond them are just TLS. */
+#define TLS_TEXTS 32
+static pthread_mutex_t tls_lock = PTHREAD_MUTEX_INITIALIZER;
+static char tls_texts[TLS_TEXTS][64] = {"", "TLS"};
+
+static uint8_t tls_text(const struct stream *s)
 {
-    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-    static char texts[32][64];
-    char text[64];
-    const char *found = "TLS";
+    uint8_t found = 1;
+    char text[sizeof tls_texts[0]];
     tls_describe(s, text, sizeof text);
     if (text[0] == '\0')
-        return "";
-    pthread_mutex_lock(&lock);
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-        if (texts[i][0] == '\0')
-            memcpy(texts[i], text, sizeof text);
-        if (strcmp(texts[i], text) == 0) {
-            found = texts[i];
+        return 0;
+    pthread_mutex_lock(&tls_lock);
+    for (uint8_t i = 1; i < TLS_TEXTS; i++) {
+        if (tls_texts[i][0] == '\0')
+            memcpy(tls_texts[i], text, sizeof text);
+        if (strcmp(tls_texts[i], text) == 0) {
+            found = i;
             break;
         }
     }
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&tls_lock);
     return found;
+}
+
+const char *client_tls_text(const struct client *c)
+{
+    return tls_texts[c->tls]; /* written once, before its number was given out */
 }
 
 void client_logged_in(struct client *c)
@@ -213,10 +229,6 @@ static void let_go(struct client *c)
     case CLIENT_CLOSING:
     case CLIENT_GONE:
         break;
-    }
-    if (c->ready) {
-        TAILQ_REMOVE(&w->ready, c, ready_link);
-        c->ready = false;
     }
     if (c->is_console)
         console_end(c);

@@ -473,11 +473,7 @@ void client_login_again(struct client *c)
     }
     if (c->state == CLIENT_ACTIVE)
         loan_abandon(c, false, "client_gone", NULL);
-    if (c->ready) {
-        TAILQ_REMOVE(&w->ready, c, ready_link);
-        c->ready = false;
-    }
-    ops->again(login, c->proto, c->family == 0, c->tls[0] != '\0');
+    ops->again(login, c->proto, c->family == 0, c->tls != 0);
     c->route->proto->client_fini(c->proto);
     memset(c->proto, 0, c->route->proto->client_bytes);
     (void)client_set_function(c, NULL);

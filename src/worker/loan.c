@@ -280,8 +280,7 @@ static void give_back(struct backend *b)
                 return;
             }
             loan_attach(c, b);
-            c->ready = true;
-            TAILQ_INSERT_TAIL(&w->ready, c, ready_link);
+            client_make_ready(c);
         }
         break;
     }
@@ -324,10 +323,8 @@ static void end_loan(struct backend *b)
         client_say(c, PROTO_EV_SHUTDOWN, NULL, "terminating connection: weir is shutting down");
         return;
     }
-    if (buf_len(&c->in) != 0 && !c->ready) {
-        c->ready = true;
-        TAILQ_INSERT_TAIL(&w->ready, c, ready_link);
-    }
+    if (buf_len(&c->in) != 0)
+        client_make_ready(c);
 }
 
 /* Once for each loan that state keeps with its client. */
@@ -453,9 +450,8 @@ void loan_lost(struct backend *b)
                                          0, &used, &c->out);
         if (!kept) {
             client_finish(c);
-        } else if (client_flush(c) && buf_len(&c->in) != 0 && !c->ready) {
-            c->ready = true;
-            TAILQ_INSERT_TAIL(&w->ready, c, ready_link);
+        } else if (client_flush(c) && buf_len(&c->in) != 0) {
+            client_make_ready(c);
         }
     }
     static struct log_limit limit;

@@ -333,7 +333,7 @@ static void client_row(struct worker *w, struct client *c, struct view_client *v
     copy(v->application_name, sizeof v->application_name, f.application_name);
     copy(v->function, sizeof v->function, c->function->name);
     put_addr(c, v->addr, sizeof v->addr, &v->port);
-    copy(v->tls, sizeof v->tls, c->tls);
+    copy(v->tls, sizeof v->tls, client_tls_text(c));
     v->state = c->state == CLIENT_ACTIVE && f.tx != 'I' && !f.busy ? "idle_in_transaction"
                                                                    : client_state_names[c->state];
     v->protocol = c->route->proto->name;
@@ -445,7 +445,7 @@ void view_on_mail(struct worker *w, struct mail *mail)
 void view_collected(struct mail *mail)
 {
     struct view_mail *m = container_of(mail, struct view_mail, mail);
-    void *rows = m->rows.data; /* nothing was consumed: the block begins with the first row */
+    void *rows = buf_steal(&m->rows);
     m->done(rows, m->n, m->arg);
     free(m);
 }

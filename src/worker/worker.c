@@ -36,9 +36,11 @@ void worker_post(struct world *world, uint16_t worker, struct mail *m)
 void worker_drain(struct worker *w)
 {
     struct client *c;
-    while ((c = TAILQ_FIRST(&w->ready)) != NULL) {
-        TAILQ_REMOVE(&w->ready, c, ready_link);
+    while ((c = STAILQ_FIRST(&w->ready)) != NULL) {
+        STAILQ_REMOVE_HEAD(&w->ready, ready_link);
         c->ready = false;
+        if (c->state == CLIENT_GONE || c->state == CLIENT_LOGIN) /* since */
+            continue;
         struct backend *b = c->loan;
         relay_resume(c);
         if (b != NULL && b->magic == BACKEND_MAGIC && b->client == c)
@@ -338,7 +340,7 @@ struct worker *worker_create(struct world *world, uint16_t index)
     for (int i = 0; i < BACKEND_LISTS; i++)
         TAILQ_INIT(&w->backends[i]);
     TAILQ_INIT(&w->watched);
-    TAILQ_INIT(&w->ready);
+    STAILQ_INIT(&w->ready);
     TAILQ_INIT(&w->dead_clients);
     TAILQ_INIT(&w->dead_backends);
     if (w->loop == NULL || w->scratch == NULL || w->out.arena == NULL)

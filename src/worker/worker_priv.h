@@ -112,7 +112,7 @@ struct client {
     struct stream stream;
     struct client_wait *wait; /* NULL: it wants nothing */
     TAILQ_ENTRY(client) link;
-    TAILQ_ENTRY(client) ready_link;
+    STAILQ_ENTRY(client) ready_link; /* never taken out of the middle */
     TAILQ_ENTRY(client) watch_link;
     uint32_t magic;
     uint32_t slot; /* in worker->slots */
@@ -126,29 +126,30 @@ struct client {
         struct console *console;    /* afterwards, for the console */
     } u;
     struct buf in, out;
-    const char *tls; /* what tls_describe() said at login; "" for plain */
     uint64_t connected_us;
     uint64_t since_us; /* of the present state */
     uint32_t key;
     uint8_t addr[16];
     uint16_t port;
-    uint8_t family; /* 4, 6, 0 for a Unix socket */
-    uint8_t state;  /* enum client_state */
-    bool ready;     /* in worker->ready */
-    bool is_console;
-    bool stalled;                /* its bytes wait for what its server has to say first */
-    bool cancelled;              /* asked for while its connection was already on its way */
-    uint8_t refusal;             /* enum core_answer: why it got no loan */
-    uint8_t door;                /* by which it came in: its protocol, protocol_at() */
-    bool killing;                /* it wants another client stopped and is owed the answer */
-    bool is_admin;               /* logged in as one of admin_users */
-    bool watched;                /* in worker->watched: its machine is asked for signs of life */
-    bool full;                   /* watched: it takes nothing, but is there */
-    bool renamed;                /* which has changed in this loan */
-    bool named_by_application;   /* its function is its application_name, which may change */
-    _Alignas(8) uint8_t proto[]; /* the protocol's client object */
+    uint8_t family;  /* 4, 6, 0 for a Unix socket */
+    uint8_t state;   /* enum client_state */
+    uint8_t refusal; /* enum core_answer: why it got no loan */
+    uint8_t door;    /* by which it came in: its protocol, protocol_at() */
+    uint8_t tls;     /* client_tls_text(); 0: plain */
+    bool ready : 1;  /* in worker->ready */
+    bool is_console : 1;
+    bool stalled : 1;              /* its bytes wait for what its server has to say first */
+    bool cancelled : 1;            /* asked for while its connection was already on its way */
+    bool killing : 1;              /* it wants another client stopped and is owed the answer */
+    bool is_admin : 1;             /* logged in as one of admin_users */
+    bool watched : 1;              /* in worker->watched: its machine is asked for signs of life */
+    bool full : 1;                 /* watched: it takes nothing, but is there */
+    bool renamed : 1;              /* which has changed in this loan */
+    bool named_by_application : 1; /* its function is its application_name, which may change */
+    _Alignas(8) uint8_t proto[];   /* the protocol's client object */
 };
 TAILQ_HEAD(client_list, client);
+STAILQ_HEAD(client_queue, client);
 
 struct backend {
     struct core_conn core;
@@ -264,7 +265,7 @@ struct worker {
     struct slab clients[PROTOCOLS]; /* by door: their objects differ in size */
     struct slab waits;
     struct client_list states[CLIENT_STATES];
-    struct client_list ready;   /* have a loan, their bytes are still to be fed */
+    struct client_queue ready;  /* have a loan, their bytes are still to be fed */
     struct client_list watched; /* see frozen.c */
     uint64_t look_us;           /* when they are looked at next */
     uint32_t counts[CLIENT_STATES];
@@ -298,12 +299,16 @@ void client_finish(struct client *c);
 /* Tell it why and, unless the session goes on, finish. `text` for the client and the log. */
 void client_say(struct client *c, enum proto_event ev, const char *code, const char *text);
 void client_name(const struct client *c, char *to, size_t room);
+/* What tls_describe() said of it at login; "" for plain. Static storage. */
+const char *client_tls_text(const struct client *c);
 bool client_flush(struct client *c); /* false: the client is gone */
 void client_logged_in(struct client *c);
 /* From now on it borrows as this function; NULL: as none. false: out of memory. It has no loan and
  * waits for none. */
 bool client_set_function(struct client *c, const char *name);
 struct client *worker_client(struct worker *w, uint32_t slot);
+/* Its bytes are fed before the turn is over. */
+void client_make_ready(struct client *c);
 /* Nothing names c->wait any more, if there is one. */
 void client_wait_end(struct client *c);
 static inline struct client *client_of_waiter(struct core_waiter *waiter)

@@ -153,7 +153,7 @@ static char *read_all(int fd, unsigned turns)
             if (n < 0)
                 break;
             if (n == 0) {
-                char *text = strndup(b.data == NULL ? "" : (char *)buf_head(&b), buf_len(&b));
+                char *text = strndup(buf_len(&b) == 0 ? "" : (char *)buf_head(&b), buf_len(&b));
                 buf_release(&b);
                 close(fd);
                 return text;

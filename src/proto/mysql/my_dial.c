@@ -111,8 +111,7 @@ static void close_socket(struct my_dial *d)
     if (d->fd >= 0)
         close(d->fd);
     d->fd = -1;
-    if (d->out.data != NULL) /* a password may have gone this way */
-        explicit_bzero(d->out.data, d->out.cap);
+    buf_wipe(&d->out); /* a password may have gone this way */
     buf_release(&d->in);
     buf_release(&d->out);
     buf_release(&d->rows);

@@ -209,7 +209,7 @@ static void split_at(struct writer *w, size_t at)
     if (ascii || at == 0)
         return;
     memmove(text + at, text + at + 2, len - at - 2); /* the "; " between */
-    w->sql->len -= 2;
+    buf_unput(w->sql, 2);
     w->out->split = (uint32_t)at;
 }
 
@@ -270,7 +270,7 @@ bool pg_guc_diff(const struct var_set *have, const struct var_set *want, const s
     each_change(&w, visit_others);
     put_rights(&w, want, put_set);
     if (w.failed) {
-        sql->len -= (uint32_t)(buf_len(sql) - w.start);
+        buf_unput(sql, buf_len(sql) - w.start);
         return false;
     }
     split_at(&w, encoded);

@@ -313,7 +313,7 @@ static bool put_set_query(struct pg_server *s, struct proto_out *out, size_t fro
 bool pg_sync_settings(struct pg_client *c, struct pg_server *s, struct proto_out *out)
 {
     struct pg_guc_diff diff;
-    s->sql.off = s->sql.len = 0;
+    buf_consume(&s->sql, buf_len(&s->sql));
     if (!pg_guc_diff(s->applied, c->current, NULL, &s->sql, &diff) || diff.changes == 0) {
         vars_assign(&s->applied, c->current);
         pg_sync_report(c, s, out);
@@ -338,7 +338,7 @@ void pg_restore_startup(struct pg_server *s, struct proto_out *out)
 {
     struct pg_guc_diff diff;
     struct var_set *none = vars_empty();
-    s->sql.off = s->sql.len = 0;
+    buf_consume(&s->sql, buf_len(&s->sql));
     if (s->status == 'T' && pg_guc_diff(none, s->restore, NULL, &s->sql, &diff) &&
         diff.changes != 0) {
         size_t n = buf_len(&s->sql);
