@@ -115,6 +115,13 @@ script("startup options", "show work_mem", "show search_path", "set work_mem = '
        "discard all", shows("work_mem", "search_path", "application_name", "timezone"), "select 1",
        "select current_setting('app.tenant')", options="-c work_mem=6MB --search_path=beta,public -c app.tenant=t7",
        application_name="starter", TimeZone="Asia/Tokyo")
+script("reset to startup values", "set timezone = 'America/Lima'", "reset timezone", "show timezone",
+       "set search_path = alpha", "set datestyle = 'German'", "reset all", "show search_path", "select now()::text is null",
+       "set timezone = 'UTC'", "discard all", "show timezone", "begin", "set timezone = 'America/Lima'", "reset timezone",
+       "show timezone", "commit", "begin", "set search_path = public", "reset all", "show search_path", "rollback",
+       "show search_path", [P("", "set timezone = 'UTC'"), B("", ""), E(), S], [P("", "reset all"), B("", ""), E(), S],
+       "reset timezone", "reset no_such_setting", "select 1", TimeZone="Asia/Tokyo", search_path="beta, public",
+       DateStyle="SQL, DMY")
 script("nothing differs", "set work_mem = '4MB'", "show work_mem", "set application_name = ''", "select 1")
 script("temporary-looking names", "select 'set work_mem = 1'", "select $$create temp table x$$", "show work_mem",
        "select 'listen x'", "-- set work_mem = '1MB'\nselect 1", "/* set x */ select 2", "show work_mem")

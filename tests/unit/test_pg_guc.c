@@ -213,6 +213,7 @@ static void differences(void **state)
         {"", "transaction_isolation=x", NULL, "", 0},
         {"transaction_read_only=on", "", NULL, "", 0},
         {"", "TimeZone=!UTC", NULL, "", 0},
+        {"transaction_timeout=5s", "", NULL, "RESET \"transaction_timeout\"", 0},
         /* rights */
         {"", "role=r", NULL, "SET \"role\" TO 'r'", PRIVILEGED | UNPROVEN},
         {"role=r", "", NULL, "RESET \"role\"", PRIVILEGED},

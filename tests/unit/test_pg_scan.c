@@ -459,6 +459,7 @@ static const struct row settings[] = {
     {"set transaction.x = 1", 1, PG_KIND_SET, NONAME},
     {"set constraints all deferred", 1, PG_KIND_SET, PG_SCAN_SET_LOCAL},
     {"set transaction_isolation = 'serializable'", 1, PG_KIND_SET, PG_SCAN_SET_LOCAL},
+    {"set transaction_timeout = '5s'", 1, PG_KIND_SET, PG_SCAN_SET_SIMPLE},
     {"set session \"Transaction_Read_Only\" to on", 1, PG_KIND_SET, PG_SCAN_SET_LOCAL},
     {"set session characteristics as transaction read only", 1, PG_KIND_SET, OPAQUE},
     {"set session authorization x", 1, PG_KIND_SET, OPAQUE},

@@ -21,7 +21,7 @@ struct pg_guc_diff {
  * NUL-terminated, "; " between them. `base` (may be NULL) is what the connection got when it was
  * opened: RESET leads there, and it counts as what the server has where `have` is silent.
  * Order: rights are taken back first, granted last. False when out of memory; then `sql` is as it
- * was. transaction_* is never written. */
+ * was. What belongs to one transaction (transaction_isolation and its like) is never written. */
 bool pg_guc_diff(const struct var_set *have, const struct var_set *want, const struct var_set *base,
                  struct buf *sql, struct pg_guc_diff *out) __attribute__((warn_unused_result));
 

@@ -87,8 +87,8 @@ static bool is_identifier_list(const struct var_value *v)
 /* Never written: it ends with the transaction, or was never set by a client. */
 static bool ignored(const struct var_value *v)
 {
-    return var_form(v) == VAR_REPORT ||
-           (v->name_len > 12 && var_name_compare(var_name(v), 12, "transaction_", 12) == 0);
+    return var_form(v) == VAR_REPORT || named(v, "transaction_isolation") ||
+           named(v, "transaction_read_only") || named(v, "transaction_deferrable");
 }
 
 static const struct var_value *find(const struct var_set *set, const struct var_value *name)

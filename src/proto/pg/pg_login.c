@@ -14,7 +14,7 @@
 
 #include "proto/comment/comment.h"
 #include "proto/pg/pg_auth.h"
-#include "proto/pg/pg_canon.h"
+#include "proto/pg/pg_report.h"
 #include "proto/pg/pg_session.h"
 #include "proto/pg/pg_startup.h"
 
@@ -346,37 +346,6 @@ static bool login_proof(const void *login, struct login_proof *out)
     return l->auth != NULL && pg_auth_client_key(l->auth, out->key);
 }
 
-/* What the client will see reported: the server's defaults with its own startup values over them,
- * in the form in which PostgreSQL would report them. */
-static bool overlay(struct var_set **report, struct var_set *settings)
-{
-    struct var_entry e, had;
-    struct pg_canon_server server = {0};
-    char out[512];
-    if (var_set_find(*report, "server_version", 14, &e))
-        server.version_num = pg_canon_version(e.value);
-    struct var_entry style, zone;
-    if (var_set_find(*report, "DateStyle", 9, &style))
-        server.datestyle = style.value;
-    if (var_set_find(*report, "TimeZone", 8, &zone))
-        server.timezone = zone.value;
-    for (uint32_t i = 0; i < var_set_count(settings); i++) {
-        e = var_set_at(settings, i);
-        for (uint32_t j = 0; j < var_set_count(*report); j++) {
-            had = var_set_at(*report, j);
-            if (strcasecmp(had.name, e.name) != 0)
-                continue;
-            if (pg_canon_value(&server, had.name, e.value, e.value_len, out, sizeof out) ==
-                    PG_CANON_OK &&
-                !vars_take(report, vars_with(*report, had.name, had.name_len, VAR_REPORT, out,
-                                             strlen(out))))
-                return false;
-            break;
-        }
-    }
-    return true;
-}
-
 static bool greet(struct pg_client *c, const struct login_welcome *w, struct buf *out)
 {
     bool ok = true;
@@ -410,7 +379,8 @@ static bool login_finish(void *login, void *pc, const struct login_welcome *w, s
     if (w->report != NULL && !w->own_report)
         (void)vars_take(&c->report, vars_with(c->report, "is_superuser", 12, VAR_REPORT, "off", 3));
     c->started = var_set_count(c->startup) == 0;
-    return c->report != NULL && overlay(&c->report, l->settings) && greet(c, w, out);
+    return c->report != NULL && pg_report_overlay(&c->report, c->report, l->settings) &&
+           greet(c, w, out);
 }
 
 /* Before any server was seen: what every PostgreSQL of today says. What turns out to differ is

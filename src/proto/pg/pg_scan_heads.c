@@ -14,6 +14,14 @@ static bool name_is(const char *name, size_t len, const char *literal)
     return strlen(literal) == len && memcmp(name, literal, len) == 0;
 }
 
+/* What SET says of the running transaction; transaction_timeout is the session's. */
+static bool of_transaction(const char *name, size_t len)
+{
+    return name_is(name, len, "transaction_isolation") ||
+           name_is(name, len, "transaction_read_only") ||
+           name_is(name, len, "transaction_deferrable");
+}
+
 /* Settings that are not what SET usually is; false: an ordinary one. */
 static bool special_setting(struct scanner *s)
 {
@@ -23,7 +31,7 @@ static bool special_setting(struct scanner *s)
         flag(s, PG_SCAN_SET_OPAQUE);
     else if (name_is(name, len, "seed"))
         flag(s, PG_SCAN_SEED);
-    else if (len > 12 && memcmp(name, "transaction_", 12) == 0)
+    else if (of_transaction(name, len))
         flag(s, PG_SCAN_SET_LOCAL);
     else
         return false;

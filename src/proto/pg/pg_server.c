@@ -7,6 +7,7 @@
  */
 #include "config.h"
 
+#include "proto/pg/pg_report.h"
 #include "proto/pg/pg_session.h"
 
 #include <stdio.h>
@@ -112,7 +113,9 @@ static enum pass on_ready(struct pg_client *c, struct pg_server *s, const uint8_
     }
     if (act == PG_A_PASS) {
         out->queries++;
-        pg_change_end(c, s);
+        pg_change_end(c, s, out);
+        if (c != NULL && s->restore != NULL && s->status == 'T')
+            pg_report_reset(c, s, out);
     }
     return verdict;
 }
@@ -232,6 +235,8 @@ static enum pass on_parameter(struct pg_client *c, struct pg_server *s, const ui
         return BROKEN;
     (void)vars_take(&s->report, vars_with(s->report, (const char *)body, name, VAR_REPORT,
                                           (const char *)body + name + 1, value));
+    if (verdict == PASS && pg_report_waits(c, s, (const char *)body, name))
+        return DROP;
     if (verdict == PASS) {
         (void)vars_take(&c->report, vars_with(c->report, (const char *)body, name, VAR_REPORT,
                                               (const char *)body + name + 1, value));

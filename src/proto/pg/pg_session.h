@@ -276,12 +276,10 @@ uint64_t pg_scan_flags(const char *sql, size_t n);
 bool pg_sync_settings(struct pg_client *c, struct pg_server *s, struct proto_out *out);
 /* Set s->restore in the open transaction, ahead of the client's next message. */
 void pg_restore_startup(struct pg_server *s, struct proto_out *out);
-/* Tell the client what its server reports differently. */
-void pg_sync_report(struct pg_client *c, struct pg_server *s, struct proto_out *out);
 /* A CommandComplete of the client's. */
 void pg_on_tag(struct pg_client *c, struct pg_server *s, const char *tag, size_t n);
 /* A ReadyForQuery of the client's: what its statements said of the settings holds, or doesn't. */
-void pg_change_end(struct pg_client *c, struct pg_server *s);
+void pg_change_end(struct pg_client *c, struct pg_server *s, struct proto_out *out);
 void pg_change_free(struct pg_change **ch);
 
 enum proto_loan pg_begin(void *ps, void *pc, struct proto_out *out);

@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "proto/pg/pg_guc.h"
+#include "proto/pg/pg_report.h"
 #include "proto/pg/pg_scan.h"
 #include "proto/pg/pg_session.h"
 
@@ -259,7 +260,7 @@ static bool reset_one(struct pg_client *c, struct pg_server *s, const struct pg_
     return vars_take(&c->current, vars_without(c->current, ch->name, len)) && ok;
 }
 
-void pg_change_end(struct pg_client *c, struct pg_server *s)
+void pg_change_end(struct pg_client *c, struct pg_server *s, struct proto_out *out)
 {
     struct pg_change *ch = s->change;
     if (ch == NULL)
@@ -292,6 +293,8 @@ void pg_change_end(struct pg_client *c, struct pg_server *s)
     }
     if (!ok)
         s->dirt |= PG_D_SETTINGS;
+    else if (c != NULL)
+        pg_report_reset(c, s, out);
     pg_change_free(&s->change);
 }
 
@@ -316,7 +319,7 @@ bool pg_sync_settings(struct pg_client *c, struct pg_server *s, struct proto_out
     buf_consume(&s->sql, buf_len(&s->sql));
     if (!pg_guc_diff(s->applied, c->current, NULL, &s->sql, &diff) || diff.changes == 0) {
         vars_assign(&s->applied, c->current);
-        pg_sync_report(c, s, out);
+        pg_report_sync(c, s, out);
         return false;
     }
     size_t n = buf_len(&s->sql);
@@ -365,7 +368,7 @@ bool pg_set_ready(struct pg_client *c, struct pg_server *s, struct proto_out *ou
         vars_mark_proven(s->applied);
         if (c != NULL) {
             c->started = true;
-            pg_sync_report(c, s, out);
+            pg_report_sync(c, s, out);
         }
         return true;
     }
@@ -377,33 +380,6 @@ bool pg_set_ready(struct pg_client *c, struct pg_server *s, struct proto_out *ou
     pg_put_error(out, "FATAL", s->set_code[0] != '\0' ? s->set_code : "22023", "%s", s->set_error);
     out->close_client = true;
     return true;
-}
-
-struct report_arg {
-    struct proto_out *out;
-};
-
-static void emit_report(void *arg, const struct var_entry *e)
-{
-    struct proto_out *out = ((struct report_arg *)arg)->out;
-    uint8_t head[PG_HEAD_BYTES] = {'S'};
-    out->renamed |= e->name_len == 16 && memcmp(e->name, "application_name", 16) == 0;
-    if (e->name_len + e->value_len + 16u > out->arena_size - out->arena_used ||
-        out->client.n >= PROTO_SPANS - 2)
-        return;
-    pg_put32(head + 1, 4 + e->name_len + e->value_len + 2);
-    pg_put(out, &out->client, head, sizeof head);
-    pg_put(out, &out->client, e->name, e->name_len + 1);
-    pg_put(out, &out->client, e->value, e->value_len + 1);
-}
-
-void pg_sync_report(struct pg_client *c, struct pg_server *s, struct proto_out *out)
-{
-    if (c->report == s->report)
-        return;
-    struct report_arg arg = {.out = out};
-    var_set_each_difference(c->report, s->report, emit_report, &arg);
-    vars_assign(&c->report, s->report);
 }
 
 enum proto_loan pg_begin(void *ps, void *pc, struct proto_out *out)
@@ -420,7 +396,7 @@ enum proto_loan pg_begin(void *ps, void *pc, struct proto_out *out)
     s->in_session = c->pool_mode == PG_MODE_SESSION;
     s->reset_done = false;
     if (!s->raw && s->applied == c->current)
-        pg_sync_report(c, s, out);
+        pg_report_sync(c, s, out);
     return LOAN_BUSY;
 }
 

@@ -69,8 +69,14 @@ def free_port():
 
 
 def bindir():
+    """Where the servers and psql are: Debian's, or with WEIR_POSTGRES=unstable what tests/debian_unstable left."""
     if os.environ.get("PG_BINDIR"):
         return os.environ["PG_BINDIR"]
+    if os.environ.get("WEIR_POSTGRES") == "unstable":
+        cache = os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "weir", "unstable")
+        found = glob.glob(f"{cache}/usr/lib/postgresql/*/bin/postgres")
+        assert found, f"no PostgreSQL in {cache}: tests/debian_unstable 'postgresql:lib/postgresql/*/bin/postgres' ..."
+        return os.path.dirname(max(found, key=lambda path: int(path.split("/")[-3])))
     found = sorted(glob.glob("/usr/lib/postgresql/*/bin/postgres"))
     if found:
         return os.path.dirname(found[-1])
@@ -88,7 +94,11 @@ def unprivileged():
             who = pwd.getpwnam(name)
         except KeyError:
             continue
-        return ["setpriv", f"--reuid={who.pw_uid}", f"--regid={who.pw_gid}", "--clear-groups"], who
+        prefix = ["setpriv", f"--reuid={who.pw_uid}", f"--regid={who.pw_gid}", "--clear-groups"]
+        if subprocess.run(prefix + ["test", "-x", os.path.join(bindir(), "postgres")]).returncode != 0:
+            # it is in root's home directory
+            prefix += ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+        return prefix, who
     raise AssertionError("no unprivileged user to run a server as")
 
 

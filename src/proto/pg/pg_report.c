@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: ISC
+ * See pg_report.h.
+ */
+#include "config.h"
+
+#include "proto/pg/pg_report.h"
+
+#include "proto/pg/pg_canon.h"
+
+#include <string.h>
+#include <strings.h>
+
+bool pg_report_overlay(struct var_set **report, const struct var_set *defaults,
+                       const struct var_set *settings)
+{
+    struct var_entry e, had;
+    struct pg_canon_server server = {0};
+    char out[512];
+    if (var_set_find(defaults, "server_version", 14, &e))
+        server.version_num = pg_canon_version(e.value);
+    struct var_entry style, zone;
+    if (var_set_find(defaults, "DateStyle", 9, &style))
+        server.datestyle = style.value;
+    if (var_set_find(defaults, "TimeZone", 8, &zone))
+        server.timezone = zone.value;
+    for (uint32_t i = 0; i < var_set_count(settings); i++) {
+        e = var_set_at(settings, i);
+        for (uint32_t j = 0; j < var_set_count(*report); j++) {
+            had = var_set_at(*report, j);
+            if (strcasecmp(had.name, e.name) != 0)
+                continue;
+            if (pg_canon_value(&server, had.name, e.value, e.value_len, out, sizeof out) !=
+                    PG_CANON_BAD &&
+                !vars_take(report, vars_with(*report, had.name, had.name_len, VAR_REPORT, out,
+                                             strlen(out))))
+                return false;
+            break;
+        }
+    }
+    return true;
+}
+
+struct report_arg {
+    struct proto_out *out;
+};
+
+static void emit_report(void *arg, const struct var_entry *e)
+{
+    struct proto_out *out = ((struct report_arg *)arg)->out;
+    uint8_t head[PG_HEAD_BYTES] = {'S'};
+    out->renamed |= e->name_len == 16 && memcmp(e->name, "application_name", 16) == 0;
+    if (e->name_len + e->value_len + 16u > out->arena_size - out->arena_used ||
+        out->client.n >= PROTO_SPANS - 2)
+        return;
+    pg_put32(head + 1, 4 + e->name_len + e->value_len + 2);
+    pg_put(out, &out->client, head, sizeof head);
+    pg_put(out, &out->client, e->name, e->name_len + 1);
+    pg_put(out, &out->client, e->value, e->value_len + 1);
+}
+
+/* Tell the client what is different in `now`. */
+static void tell(struct pg_client *c, struct var_set *now, struct proto_out *out)
+{
+    struct report_arg arg = {.out = out};
+    if (c->report == now)
+        return;
+    var_set_each_difference(c->report, now, emit_report, &arg);
+    vars_assign(&c->report, now);
+}
+
+void pg_report_sync(struct pg_client *c, struct pg_server *s, struct proto_out *out)
+{
+    tell(c, s->report, out);
+}
+
+/* The startup values that the RESET under way leads back to, or NULL: none. */
+static struct var_set *reset_to(const struct pg_client *c, const struct pg_server *s)
+{
+    const struct pg_change *ch = s->change;
+    struct var_entry e;
+    if (s->restore != NULL)
+        return vars_get(s->restore);
+    if (ch == NULL || ch->kind == PG_CH_SET || var_set_count(c->startup) == 0)
+        return NULL;
+    if (ch->kind != PG_CH_RESET)
+        return vars_get(c->startup);
+    if (!var_set_find(c->startup, ch->name, strlen(ch->name), &e))
+        return NULL;
+    struct var_set *one = vars_empty();
+    (void)vars_take(&one, vars_with(one, e.name, e.name_len, e.form, e.value, e.value_len));
+    return one;
+}
+
+bool pg_report_waits(const struct pg_client *c, const struct pg_server *s, const char *name,
+                     size_t n)
+{
+    struct var_entry e;
+    struct var_set *to = reset_to(c, s);
+    bool waits = to != NULL && var_set_find(to, name, n, &e);
+    if (to != NULL)
+        vars_put(&to);
+    return waits;
+}
+
+void pg_report_reset(struct pg_client *c, struct pg_server *s, struct proto_out *out)
+{
+    struct var_set *to = reset_to(c, s);
+    if (to == NULL)
+        return;
+    struct var_set *now = vars_get(c->report);
+    if (pg_report_overlay(&now, s->login, to))
+        tell(c, now, out);
+    vars_put(&now);
+    vars_put(&to);
+}
