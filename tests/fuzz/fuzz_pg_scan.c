@@ -26,8 +26,6 @@ static void check(const struct pg_scan *s, size_t len)
     check_span(s->name, len);
     check_span(s->value, len);
     check_span(s->first, len);
-    check_span(s->deadline, len);
-    check_span(s->traceparent, len);
     for (uint32_t i = 0; i < s->n_names && i < PG_SCAN_NAMES_MAX; i++)
         check_span(s->names[i].at, len);
     for (uint32_t i = 0; i < s->n_custom && i < PG_SCAN_CUSTOM_MAX; i++)

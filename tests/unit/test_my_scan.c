@@ -770,33 +770,6 @@ static void test_kill(void **state)
     check_kill("select 1; kill 5", 5, false);
 }
 
-static void test_deadline(void **state)
-{
-    static const struct {
-        const char *text;
-        uint32_t ms;
-    } rows[] = {
-        {"/* deadline_ms=2500 */ select 1", 2500},
-        {"select 1 /*deadline_ms='2500',traceparent='00-01'*/", 2500},
-        {"/*deadline_ms=5*/ select 1 /* traceparent='00-01' */", 5},
-        {"/*deadline_ms=5*/ select 1 /*deadline_ms=6*/", 6},
-        {"select 1 /*deadline_ms=*/", 0},
-        {"select 1 /*deadline_ms='*/", 0},
-        {"select 1 /*deadline_ms=999999999999999999*/", 999999999},
-        {"select 'deadline_ms=5'", 0},
-        {"set weir.deadline = 2500", 2500},
-        {"set weir.deadline = '2500'", 2500},
-        {"set weir.deadline=2500;", 2500},
-        {"set weir.deadline = default", 0},
-        {"set weir.deadline = 99999999999999999999", 999999999},
-        {"select 1", 0},
-    };
-    (void)state;
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        if (scan(rows[i].text, 0).deadline_ms != rows[i].ms)
-            fail_msg("{%s}: %u", rows[i].text, scan(rows[i].text, 0).deadline_ms);
-}
-
 /* ---- texts that are not whole, or not sane ------------------------------------------------------
  */
 
@@ -863,9 +836,8 @@ int main(void)
         cmocka_unit_test(test_bounds),   cmocka_unit_test(test_names),
         cmocka_unit_test(test_literals), cmocka_unit_test(test_volatiles),
         cmocka_unit_test(test_kill),     cmocka_unit_test(test_tables),
-        cmocka_unit_test(test_limits),   cmocka_unit_test(test_deadline),
-        cmocka_unit_test(test_cut),      cmocka_unit_test(test_prefixes),
-        cmocka_unit_test(test_large),
+        cmocka_unit_test(test_limits),   cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_prefixes), cmocka_unit_test(test_large),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -699,27 +699,6 @@ static void whole_texts(void **state)
                                       PG_SCAN_RESET_ALL | OPAQUE);
 }
 
-static void trace_comments(void **state)
-{
-    static const struct {
-        const char *text, *deadline, *traceparent;
-    } rows[] = {
-        {"/* deadline_ms=2500 */ select 1", "2500", NULL},
-        {"select 1 /*a='b',traceparent='00-ab-cd-01'*/", NULL, "00-ab-cd-01"},
-        {"select 1 -- deadline_ms=7\n", "7", NULL},
-        {"select 1 /* deadline_ms= */", NULL, NULL},
-        {"select 1 /* traceparent='x */", NULL, NULL},
-        {"select 'deadline_ms=5'", NULL, NULL},
-        {"/* deadline_ms=1, traceparent='t' */ select 1", "1", "t"},
-    };
-    (void)state;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct pg_scan got = scan(rows[i].text, SCS);
-        check_span("deadline", rows[i].text, got.deadline, rows[i].deadline);
-        check_span("traceparent", rows[i].text, got.traceparent, rows[i].traceparent);
-    }
-}
-
 /* ---- what can't be read -----------------------------------------------------------------------
  */
 
@@ -804,9 +783,8 @@ int main(void)
         cmocka_unit_test(long_names),          cmocka_unit_test(statement_names),
         cmocka_unit_test(identifiers_are_cut), cmocka_unit_test(custom_settings),
         cmocka_unit_test(first_statement),     cmocka_unit_test(whole_texts),
-        cmocka_unit_test(trace_comments),      cmocka_unit_test(cut_texts),
-        cmocka_unit_test(unsafe_encodings),    cmocka_unit_test(any_beginning),
-        cmocka_unit_test(long_texts),
+        cmocka_unit_test(cut_texts),           cmocka_unit_test(unsafe_encodings),
+        cmocka_unit_test(any_beginning),       cmocka_unit_test(long_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

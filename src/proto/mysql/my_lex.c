@@ -101,22 +101,6 @@ uint32_t my_lex_quoted(struct my_lexer *l, uint32_t at, char quote)
     return l->n;
 }
 
-/* deadline_ms=2500, as comments carry it. */
-static void read_comment(struct my_lexer *l, const char *p, size_t n)
-{
-    static const char key[] = "deadline_ms=";
-    const char *end = p + n, *at = memmem(p, n, key, sizeof key - 1);
-    if (at == NULL)
-        return;
-    at += sizeof key - 1;
-    if (at < end && *at == '\'')
-        at++;
-    uint32_t ms = 0;
-    for (; at < end && *at >= '0' && *at <= '9' && ms < 100000000; at++)
-        ms = ms * 10 + (uint32_t)(*at - '0');
-    l->deadline_ms = ms;
-}
-
 /* Behind the comment whose text begins at `from`; such as are skipped for their version may have
  * others inside. */
 static uint32_t skip_block(struct my_lexer *l, uint32_t from, bool nested)
@@ -205,10 +189,7 @@ static bool skip_comment(struct my_lexer *l)
                (l->opts >> MY_SCAN_VERSION_SHIFT == 0 || (l->opts & MY_SCAN_MARIADB) != 0)) {
         enter_versioned(l, 4);
     } else {
-        uint32_t from = l->at;
-        l->at = skip_block(l, from + 2, false);
-        if (!l->unended)
-            read_comment(l, l->text + from, l->at - from);
+        l->at = skip_block(l, l->at + 2, false);
     }
     return true;
 }

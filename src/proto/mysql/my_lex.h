@@ -36,11 +36,10 @@ struct my_lexer {
     const char *text;
     uint32_t at, n;
     unsigned opts;
-    uint32_t deadline_ms; /* of the last comment that names one; 0: none */
-    bool executed;        /* inside of a comment that the server executes */
-    bool unended;         /* a quote or comment has no end */
-    bool versioned;       /* a comment may be executed or not: that depends on the server */
-    bool doubtful;        /* the text could be read in two ways */
+    bool executed;  /* inside of a comment that the server executes */
+    bool unended;   /* a quote or comment has no end */
+    bool versioned; /* a comment may be executed or not: that depends on the server */
+    bool doubtful;  /* the text could be read in two ways */
 };
 
 #define MY_C_NAME  1u /* begins or continues a name */

@@ -513,7 +513,6 @@ void my_scan(const char *text, size_t n, unsigned opts, struct my_scan *out)
     out->kill_id = 0;
     out->limit_from = out->limit = 0;
     out->alone = out->kill_query = out->no_table = false;
-    out->deadline_ms = 0;
     if (is_plain(text, n, opts)) {
         out->statements = 1;
         return;
@@ -521,8 +520,6 @@ void my_scan(const char *text, size_t n, unsigned opts, struct my_scan *out)
     out->no_table = true;
     struct scanner s = {.lex = {.text = text, .n = (uint32_t)n, .opts = opts}, .out = out};
     read_text(&s);
-    if (s.lex.deadline_ms != 0)
-        out->deadline_ms = s.lex.deadline_ms;
     if (out->statements > 1)
         out->alone = false;
     if (out->statements == 0)

@@ -143,7 +143,6 @@ struct my_scan {
     bool kill_query;            /* KILL QUERY */
     bool alone;                 /* nothing but SELECT and one volatile */
     bool no_table;              /* of kinds that read no table */
-    uint32_t deadline_ms;       /* of a comment or SET weir.deadline; 0: none */
     struct my_scan_name names[MY_SCAN_NAMES];
     struct my_scan_assign assigns[MY_SCAN_ASSIGNS];
     struct my_scan_volatile volatiles[MY_SCAN_VOLATILES];

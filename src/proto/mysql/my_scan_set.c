@@ -5,8 +5,6 @@
 
 #include "proto/mysql/my_scan_priv.h"
 
-#define DEADLINE_MAX_MS 100000000u
-
 /* Variables that are about the connection, not about the session: weir keeps them from servers. */
 static bool is_virtual(const char *name)
 {
@@ -108,19 +106,6 @@ static enum my_scope take_scope(struct scanner *s, enum my_scope *current, bool 
     return scope;
 }
 
-/* SET weir.deadline: digits, perhaps in quotes. */
-static uint32_t milliseconds(const struct scanner *s, struct my_span value)
-{
-    const char *p = s->lex.text + value.at;
-    uint32_t ms = 0;
-    for (uint32_t i = 0; i < value.len && ms < DEADLINE_MAX_MS; i++)
-        if (p[i] >= '0' && p[i] <= '9')
-            ms = ms * 10 + (uint32_t)(p[i] - '0');
-        else if (p[i] != '\'' && p[i] != '"')
-            break;
-    return ms;
-}
-
 /* TRANSACTION ..: of the session it is reported by the server, of the next transaction not. */
 static void set_transaction(struct scanner *s, bool next_only)
 {
@@ -147,10 +132,8 @@ static bool set_variable(struct scanner *s, struct my_scan_assign *a, enum my_sc
         a->is_virtual = is_virtual(name);
         if (at && plain && is_characteristic(name))
             note(s, MY_DO_SET_NEXT);
-        if (strcmp(name, "weir.deadline") == 0) {
+        if (strcmp(name, "weir.deadline") == 0)
             note(s, MY_DO_DEADLINE);
-            s->out->deadline_ms = milliseconds(s, a->value);
-        }
     }
     add_assign(s, a);
     return true;

@@ -36,8 +36,6 @@ struct pg_lex {
     bool scs;    /* a backslash in '..' is a backslash */
     bool plain;  /* of the last string: no backslash was in it */
     bool broken; /* the text ended inside a string, quoted identifier or comment */
-    struct pg_span deadline;
-    struct pg_span traceparent;
 };
 
 enum {
@@ -93,26 +91,6 @@ static inline struct pg_span pg_lex_span(const struct pg_lex *lx, const uint8_t 
     return (struct pg_span){(uint32_t)(from - lx->base), (uint32_t)(to - from)};
 }
 
-/* Remember what tracing puts into comments: deadline_ms=2500 and traceparent='00-..'. */
-static inline void pg_lex_comment(struct pg_lex *lx, const uint8_t *from, const uint8_t *to)
-{
-    static const char deadline[] = "deadline_ms=", trace[] = "traceparent='";
-    const uint8_t *at = memmem(from, (size_t)(to - from), deadline, sizeof(deadline) - 1);
-    if (at != NULL) {
-        const uint8_t *digits = at += sizeof(deadline) - 1;
-        while (at < to && *at >= '0' && *at <= '9')
-            at++;
-        lx->deadline = pg_lex_span(lx, digits, at);
-    }
-    at = memmem(from, (size_t)(to - from), trace, sizeof(trace) - 1);
-    if (at != NULL) {
-        at += sizeof(trace) - 1;
-        const uint8_t *close = memchr(at, '\'', (size_t)(to - at));
-        if (close != NULL)
-            lx->traceparent = pg_lex_span(lx, at, close);
-    }
-}
-
 /* p is behind "--": the end of the line. */
 static inline const uint8_t *pg_lex_line(const uint8_t *p, const uint8_t *end)
 {
@@ -124,15 +102,12 @@ static inline const uint8_t *pg_lex_line(const uint8_t *p, const uint8_t *end)
 /* p is behind the opening of a block comment: behind its end. They nest. */
 static inline const uint8_t *pg_lex_block(struct pg_lex *lx, const uint8_t *p)
 {
-    const uint8_t *from = p;
     unsigned depth = 1;
     for (; p + 1 < lx->end; p++) {
         if (p[0] == '*' && p[1] == '/') {
             p++;
-            if (--depth == 0) {
-                pg_lex_comment(lx, from, p - 1);
+            if (--depth == 0)
                 return p + 1;
-            }
         } else if (p[0] == '/' && p[1] == '*') {
             p++;
             depth++;
@@ -297,9 +272,7 @@ static inline enum pg_tok pg_lex_next(struct pg_lex *lx)
             continue;
         case LEX_MINUS:
             if (p + 1 < end && p[1] == '-') {
-                const uint8_t *from = p + 2;
-                p = pg_lex_line(from, end);
-                pg_lex_comment(lx, from, p);
+                p = pg_lex_line(p + 2, end);
                 continue;
             }
             break;

@@ -378,8 +378,6 @@ void pg_scan_text(const char *text, size_t len, unsigned opts, struct pg_scan *o
         if (s.t != PG_TOK_END)
             advance(&s);
     }
-    out->deadline = s.lx.deadline;
-    out->traceparent = s.lx.traceparent;
     judge(&s, !s.lx.broken && (opts & PG_SCAN_OPT_CUT) == 0 &&
                   ((opts & PG_SCAN_OPT_UNSAFE_ENC) == 0 || !misleading(text, len)));
 }

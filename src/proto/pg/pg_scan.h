@@ -187,14 +187,12 @@ struct pg_scan {
     uint32_t statements;    /* empty ones not counted */
     enum pg_scan_kind kind; /* of the first statement */
     enum pg_scan_whole whole;
-    const char *alias;          /* the setting's name where the text says it otherwise (TIME ZONE,
-                                   NAMES, SCHEMA): use pg_scan_setting() */
-    struct pg_span name;        /* SET_SIMPLE, RESET_ONE: the setting's name as written */
-    struct pg_span value;       /* SET_SIMPLE: everything between TO and the end, as written */
-    struct pg_span first;       /* the first statement without the semicolon */
-    struct pg_span deadline;    /* digits of a deadline_ms=.. in a comment */
-    struct pg_span traceparent; /* value of a traceparent='..' in a comment */
-    uint32_t n_names;           /* all of them; only the first PG_SCAN_NAMES_MAX are in names[] */
+    const char *alias;    /* the setting's name where the text says it otherwise (TIME ZONE,
+                             NAMES, SCHEMA): use pg_scan_setting() */
+    struct pg_span name;  /* SET_SIMPLE, RESET_ONE: the setting's name as written */
+    struct pg_span value; /* SET_SIMPLE: everything between TO and the end, as written */
+    struct pg_span first; /* the first statement without the semicolon */
+    uint32_t n_names;     /* all of them; only the first PG_SCAN_NAMES_MAX are in names[] */
     struct pg_scan_name names[PG_SCAN_NAMES_MAX];
     /* Custom settings (my.var) that the text sets or resets for the session, by whatever statement:
      * the server doesn't list them in pg_settings, it only answers for a name. A name for
