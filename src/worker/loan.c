@@ -355,6 +355,8 @@ void loan_check(struct backend *b)
         bool sent = w->out.server.bytes != 0;
         if (!relay_send_backend(b, &w->out.server))
             loan = LOAN_BROKEN;
+        if (loan != LOAN_SETTLE && b->state == BACKEND_LENT && b->late == NULL)
+            b->deadline_us = 0; /* settled, and still its client's */
         switch (loan) {
         case LOAN_BUSY:
             return;

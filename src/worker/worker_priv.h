@@ -173,7 +173,7 @@ struct backend {
     uint64_t until_us;    /* its client wants no answer later than this; 0: at any time */
     uint64_t waited_us;   /* for the loan, until the first message was sent in it */
     uint64_t wait_us;     /* likewise, for as long as the loan lasts */
-    uint64_t deadline_us; /* CLEANING: close it then */
+    uint64_t deadline_us; /* CLEANING, CLOSING, or LENT and settling or late: close it then; or 0 */
     int fd;
     const char *late_reason; /* goes with: */
     char *late;          /* to be taken back, for this reason, when the row under way is whole */

@@ -324,6 +324,20 @@ def test_a_pin_is_shown_with_its_reason_and_ends_with_its_cause(start, cause):
         assert proxy.show("PINS") == []
 
 
+def test_a_pin_lasts_as_long_as_its_client_wants(start):
+    """client_gone_timeout is for what a client left behind, and for weir's own questions."""
+    proxy = start(max_server_connections=len(PIN_CAUSES), client_gone_timeout="3s")
+    clients = proxy.clients(len(PIN_CAUSES))
+    for c, cause in zip(clients, sorted(PIN_CAUSES)):
+        c.rows(cause)
+    pids = [c.backend_pid() for c in clients]
+    time.sleep(6)
+    assert len(proxy.show("PINS")) == len(PIN_CAUSES)
+    assert [c.backend_pid() for c in clients] == pids
+    for c in clients:
+        c.terminate()
+
+
 def test_a_pin_ends_with_its_client(start):
     proxy = start(max_server_connections=2)
     c = proxy.client()

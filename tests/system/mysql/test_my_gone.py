@@ -247,6 +247,18 @@ def test_gone_while_pinned(single, my, leave):
     calm(single, my)
 
 
+@pytest.mark.parametrize("cause", ["create temporary table mine (i int)", "select get_lock('mine', 0)",
+                                   "lock tables items read", "handler items open as mine"])
+def test_a_pin_lasts_as_long_as_its_client_wants(start, cause):
+    """client_gone_timeout is for what a client left behind, and for weir's own questions."""
+    weir = start(max_server_connections=1, client_gone_timeout="3s")
+    c = wire(weir)
+    c.query(cause)
+    time.sleep(6)
+    assert len(weir.my_show("PINS")) == 1
+    c.query("do 1")
+
+
 @pytest.mark.parametrize("how", ["lock tables items write", "flush tables with read lock"])
 def test_gone_with_tables_locked(single, my, leave, how):
     number = warm(single)
