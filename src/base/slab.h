@@ -18,8 +18,8 @@ LIST_HEAD(slab_block_list, slab_block);
 struct slab {
     size_t size;                    /* of one object, rounded up to 16 */
     uint32_t per_block;             /* objects in a block */
-    uint32_t used;                  /* objects handed out */
-    uint32_t blocks;                /* mapped now */
+    _Atomic uint32_t used;          /* objects handed out; any thread may read these two */
+    _Atomic uint32_t blocks;        /* mapped now */
     struct slab_block *spare;       /* one empty block kept against flapping */
     struct slab_block_list partial; /* blocks with both used and free objects */
 };

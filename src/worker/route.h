@@ -21,12 +21,12 @@ struct route {
     char *database; /* as clients ask for it */
     char *user;     /* on the server */
     char *key;
-    int replication;     /* as login_asked.replication */
-    uint32_t pool_flags; /* as login_asked.pool_flags */
-    bool relaxed;        /* control plane */
-    bool guessed;        /* made to try the server, for no client yet */
-    int pool_mode;
-    uint64_t query_wait_us, query_timeout_us, tx_timeout_us, idle_tx_timeout_us, idle_us;
+    int replication;       /* as login_asked.replication */
+    uint32_t pool_flags;   /* as login_asked.pool_flags */
+    bool relaxed;          /* control plane */
+    bool guessed;          /* made to try the server, for no client yet */
+    _Atomic int pool_mode; /* a reload sets these under the workers' eyes */
+    _Atomic uint64_t query_wait_us, query_timeout_us, tx_timeout_us, idle_tx_timeout_us, idle_us;
     _Atomic uint32_t clients;
     _Atomic bool paused, disabled;
     pthread_mutex_t lock;        /* guards what follows */

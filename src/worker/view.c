@@ -110,6 +110,12 @@ size_t world_pools(struct world *w, struct view_pool **rows)
     return n;
 }
 
+/* Without the prefix by which MariaDB fools replicas of old. */
+static const char *shown_version(const char *version)
+{
+    return strncmp(version, "5.5.5-", 6) == 0 ? version + 6 : version;
+}
+
 size_t world_bounds(struct world *w, struct view_bound **rows)
 {
     size_t n = 0, room = 0;
@@ -139,7 +145,7 @@ size_t world_bounds(struct world *w, struct view_bound **rows)
         for (struct route *r = routes_first(w->routes); r != NULL; r = r->next) {
             pthread_mutex_lock(&r->lock);
             if (r->server == s && r->version[0] != '\0')
-                copy(b->version, sizeof b->version, r->version);
+                copy(b->version, sizeof b->version, shown_version(r->version));
             pthread_mutex_unlock(&r->lock);
         }
     }
@@ -255,7 +261,7 @@ size_t world_mem(struct world *w, struct view_mem **rows)
         snprintf(m->name, sizeof m->name, "client%s%s", door != 0 ? "_" : "",
                  door != 0 ? protocol_at(door)->relay->name : "");
         for (uint32_t k = 0; k < w->n_workers; k++) {
-            const struct slab *s = &w->workers[k]->clients[door]; /* a torn read: an old number */
+            const struct slab *s = &w->workers[k]->clients[door];
             m->size_bytes = s->size;
             m->used += s->used;
             m->total_bytes += (uint64_t)s->blocks * 65536u;
@@ -279,7 +285,7 @@ void world_overview(struct world *w, struct view_overview *out)
     free(users);
     out->pools = (uint32_t)count_routes(w);
     for (uint32_t k = 0; k < w->n_workers; k++) {
-        const uint32_t *n = w->workers[k]->counts;
+        const _Atomic uint32_t *n = w->workers[k]->counts;
         out->clients_login += n[CLIENT_LOGIN];
         out->clients_idle += n[CLIENT_IDLE];
         out->clients_waiting += n[CLIENT_WAITING];
@@ -377,6 +383,8 @@ static void server_row(struct worker *w, struct backend *b, struct view_mail *m)
     copy(v.user, sizeof v.user, b->route->user);
     copy(v.application_name, sizeof v.application_name, f.application_name);
     copy(v.server, sizeof v.server, b->route->server->name);
+    if (b->client != NULL && b->function != NULL)
+        copy(v.function, sizeof v.function, b->function->name);
     stream_peer(&b->stream, v.addr, sizeof v.addr, &v.port, v.local_addr, sizeof v.local_addr,
                 &v.local_port);
     tls_describe(&b->stream, v.tls, sizeof v.tls);

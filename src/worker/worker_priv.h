@@ -265,11 +265,11 @@ struct worker {
     struct slab clients[PROTOCOLS]; /* by door: their objects differ in size */
     struct slab waits;
     struct client_list states[CLIENT_STATES];
-    struct client_queue ready;  /* have a loan, their bytes are still to be fed */
-    struct client_list watched; /* see frozen.c */
-    uint64_t look_us;           /* when they are looked at next */
-    uint32_t counts[CLIENT_STATES];
-    struct client **slots; /* by slot; NULL: free */
+    struct client_queue ready;              /* have a loan, their bytes are still to be fed */
+    struct client_list watched;             /* see frozen.c */
+    uint64_t look_us;                       /* when they are looked at next */
+    _Atomic uint32_t counts[CLIENT_STATES]; /* for others to read */
+    struct client **slots;                  /* by slot; NULL: free */
     uint32_t n_slots, free_slot;
     struct backend_list backends[BACKEND_LISTS]; /* by state */
     struct timer tick;

@@ -167,6 +167,7 @@ def test_clients_and_servers_rows(start):
         assert clients[0]["user"] == "app" and clients[0]["database"] == "shop"
         mine = [s for s in servers if s["ptr"] == clients[0]["link"]]
         assert len(mine) == 1 and mine[0]["link"] == clients[0]["ptr"]
+        assert mine[0].get("function", "rows") == "rows"  # who holds it; a column of weir's own
         assert mine[0]["remote_pid"] == c.value("select pg_backend_pid()")
         assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", clients[0]["connect_time"])
         c.simple("commit")
