@@ -199,7 +199,7 @@ static void on_request(struct http_request *r, const char *path, const char *que
 }
 
 struct admin_http *admin_http_create(struct loop *loop, struct admin *a, const char *addr,
-                                     uint16_t port, struct err *e)
+                                     uint16_t port, const struct listen_claim *claim, struct err *e)
 {
     struct admin_http *h = calloc(1, sizeof *h);
     if (h == NULL) {
@@ -211,6 +211,7 @@ struct admin_http *admin_http_create(struct loop *loop, struct admin *a, const c
         .loop = loop,
         .addr = addr,
         .port = port,
+        .claim = claim,
         .max_conns = MAX_CONNS,
         .request_us = REQUEST_US,
         .answer_us = ANSWER_US,

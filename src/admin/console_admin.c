@@ -452,8 +452,8 @@ struct admin_world *admin_world_create(struct world *w, const struct conf *conf,
     if (a->admin == NULL)
         goto fail;
     if (cs->admin_port != 0) {
-        a->http =
-            admin_http_create(world_loop(w), a->admin, cs->admin_addr, (uint16_t)cs->admin_port, e);
+        a->http = admin_http_create(world_loop(w), a->admin, cs->admin_addr,
+                                    (uint16_t)cs->admin_port, world_admin_sockets(w), e);
         if (a->http == NULL)
             goto fail;
     }

@@ -44,7 +44,7 @@ struct core_conn {
     TAILQ_ENTRY(core_conn) line; /* idle: the server's, by age; closing: those still to be told */
     uint64_t opened_us;          /* login finished */
     uint64_t since_us;           /* entered the present state */
-    uint64_t loans;
+    _Atomic uint64_t loans;      /* any thread may read it */
     struct core_function *function; /* whose loan it is, while it is lent */
     struct core_peer *peer;         /* likewise; NULL: of no address that is limited */
     struct core_waiter *borrower; /* whom the present loan was granted to while it waited, or NULL;

@@ -12,6 +12,7 @@
 #include "core/share.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 
 /* The asking worker's own last returned connection, otherwise the last returned anywhere. */
 static struct core_conn *lend_pick_idle(const struct core_pool *p, uint16_t worker)
@@ -41,7 +42,7 @@ static void lend_to(struct core_conn *c, struct core_function *f, struct core_pe
     core_queue_lent(f, true);
     c->pool->server->last_use_us = now_us;
     c->borrower = w;
-    c->loans++;
+    atomic_store_explicit(&c->loans, c->loans + 1, memory_order_relaxed);
     c->pool->loans_total++;
 }
 

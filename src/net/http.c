@@ -13,6 +13,7 @@
 #include "net/http.h"
 
 #include "base/clock.h"
+#include "net/listener.h"
 #include "net/loop.h"
 
 #include <event2/buffer.h>
@@ -330,6 +331,23 @@ static bool listen_on(struct http_server *s, const char *host, struct err *e)
     return ok;
 }
 
+static bool listen_claimed(struct http_server *s, const struct listen_claim *claim, struct err *e)
+{
+    for (unsigned i = 0; i < claim->n && s->n_listeners < LISTENERS_MAX; i++) {
+        evutil_make_socket_nonblocking(claim->fds[i]);
+        struct evconnlistener *l =
+            evconnlistener_new(loop_base(s->setup.loop), on_accept, s,
+                               LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, claim->fds[i]);
+        if (l == NULL) {
+            err_set(e, "out of memory");
+            return false;
+        }
+        evconnlistener_set_error_cb(l, on_accept_error);
+        s->listeners[s->n_listeners++] = l;
+    }
+    return true;
+}
+
 static bool listen_list(struct http_server *s, const char *addr, struct err *e)
 {
     char list[512], *rest = list, *host;
@@ -352,11 +370,13 @@ struct http_server *http_server_create(const struct http_setup *setup, struct er
     }
     s->setup = *setup;
     s->setup.addr = NULL; /* the caller's */
+    s->setup.claim = NULL;
     s->port = setup->port;
     TAILQ_INIT(&s->requests);
     timer_init(&s->sweep, setup->loop, on_sweep, s);
     timer_set_us(&s->sweep, SWEEP_US);
-    if (!listen_list(s, setup->addr, e))
+    bool claimed = setup->claim != NULL && setup->claim->n != 0;
+    if (!(claimed ? listen_claimed(s, setup->claim, e) : listen_list(s, setup->addr, e)))
         http_server_destroy(&s);
     return s;
 }

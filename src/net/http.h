@@ -48,10 +48,13 @@ struct http_answer {
 };
 void http_reply(struct http_request *r, struct http_answer *answer);
 
+struct listen_claim;
 struct http_setup {
     struct loop *loop;
     const char *addr; /* a list separated by commas; `*`: every address */
     uint16_t port;    /* 0: a free one */
+    const struct listen_claim
+        *claim; /* sockets that listen already, in place of addr; NULL: none */
     unsigned max_conns;
     uint64_t request_us; /* a request must be there by then */
     uint64_t answer_us;  /* and its answer be taken */

@@ -187,6 +187,21 @@ static bool set_take_handed(struct listen_set *s, const struct listen_spec *spec
     return true;
 }
 
+void listen_set_claim(struct listen_set *s, uint16_t port, struct listen_claim *out)
+{
+    out->n = 0;
+    for (int i = 0; i < s->handed && out->n < LISTEN_CLAIM_MAX; i++) {
+        int fd = SD_LISTEN_FDS_START + i;
+        uint64_t bit = UINT64_C(1) << i;
+        if ((s->taken & bit) || port == 0 || sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0 ||
+            bound_port(fd) != port)
+            continue;
+        s->taken |= bit;
+        out->fds[out->n++] = fd;
+        log_info("listener", "listening on descriptor %d from systemd", fd);
+    }
+}
+
 /* ---- TCP ------------------------------------------------------------------------------------- */
 
 /* A bound, listening socket, or -1 with errno. */

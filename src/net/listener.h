@@ -42,6 +42,15 @@ void listen_set_destroy(struct listen_set **s); /* closes, removes the Unix sock
 bool listen_set_add(struct listen_set *s, const struct listen_spec *spec, struct err *e)
     __attribute__((warn_unused_result));
 
+/* Sockets that systemd handed over for somebody who doesn't accept clients: the admin port. They
+ * are the claimer's, who may close them. */
+enum { LISTEN_CLAIM_MAX = 4 };
+struct listen_claim {
+    int fds[LISTEN_CLAIM_MAX];
+    unsigned n;
+};
+void listen_set_claim(struct listen_set *s, uint16_t port, struct listen_claim *out);
+
 /* Keepalive and user timeout of a TCP socket; 0: leave as it is. Nothing happens to a Unix one. */
 struct tcp_options {
     bool keepalive;

@@ -65,8 +65,7 @@ static void carry_out(struct control *c, struct core_plan *plan)
     }
     case CORE_ACT_LEND: {
         struct backend *b = container_of(plan->conn, struct backend, core);
-        b->to = plan->waiter;
-        b->fetch = false;
+        b->bring = plan->waiter;
         b->order.kind = MAIL_BRING;
         worker_post(c->world, b->core.worker, &b->order);
         break;

@@ -609,7 +609,7 @@ void loan_on_mail(struct worker *w, struct mail *m)
         break;
     case MAIL_BRING: {
         struct backend *b = container_of(m, struct backend, order);
-        backend_send_to(b, b->to->worker, b->to);
+        backend_send_to(b, b->bring->worker, b->bring);
         break;
     }
     case MAIL_CLOSE:

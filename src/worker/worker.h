@@ -14,6 +14,7 @@
 
 struct conf;
 struct conf_report;
+struct listen_claim;
 struct loop;
 struct mail;
 struct world;
@@ -26,6 +27,8 @@ struct world *world_create(struct conf *conf, struct conf_report *report, struct
 void world_destroy(struct world **w);
 /* The control plane's loop, to be run by the caller. */
 struct loop *world_loop(struct world *w);
+/* What systemd handed over for the admin port. */
+const struct listen_claim *world_admin_sockets(const struct world *w);
 
 /* Take another configuration; false: `report` says why and nothing has changed. Takes over the
  * reference of `conf` in any case. */

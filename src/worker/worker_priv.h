@@ -163,6 +163,8 @@ struct backend {
     struct client *client;
     struct function *function; /* whose loan it is or was last */
     struct core_waiter *to;    /* in transit: for whom; NULL: to be idle */
+    struct core_waiter
+        *bring; /* whom MAIL_BRING is about; not `to`: it may be on its way here yet */
     struct stream_export export;
     struct buf in, out;
     uint64_t id;

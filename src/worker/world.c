@@ -260,6 +260,8 @@ static bool open_listeners(struct world *w, struct err *e)
     for (unsigned door = 0; door < PROTOCOLS; door++)
         if (!open_door(w, door, e))
             return false;
+    listen_set_claim(w->listen, (uint16_t)conf_settings(w->settings->conf)->admin_port,
+                     &w->admin_sockets);
     listen_set_tcp_options(w->listen, &w->settings->tcp);
     return true;
 }
@@ -346,6 +348,11 @@ struct world *world_create(struct conf *conf, struct conf_report *report, struct
 struct loop *world_loop(struct world *w)
 {
     return w->control->loop;
+}
+
+const struct listen_claim *world_admin_sockets(const struct world *w)
+{
+    return &w->admin_sockets;
 }
 
 bool world_reload(struct world *w, struct conf *conf, struct conf_report *report)

@@ -9,6 +9,8 @@
 
 #include "worker/worker_priv.h"
 
+#include "net/listener.h"
+
 struct control;
 struct routes;
 struct functions;
@@ -24,6 +26,7 @@ struct world {
     struct functions *functions;
     struct jobs *jobs;
     struct listen_set *listen;
+    struct listen_claim admin_sockets;
     _Atomic uint32_t clients; /* sockets of clients, all workers */
     _Atomic uint64_t backend_ids;
     _Atomic uint32_t consoles; /* of these, the console's */

@@ -287,26 +287,38 @@ def test_sigterm_ends_with_0_and_sd_notify_says_ready(pg, tmp_path):
 
 
 def test_socket_activation(pg):
-    """LISTEN_FDS: weir serves on the descriptor that it was given."""
+    """LISTEN_FDS: weir serves on the descriptors that it was given: one for each door, and the admin port."""
     import socket
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    listener.listen(20)
-    port = listener.getsockname()[1]
+    sockets = [socket.socket() for _ in range(3)]
+    for s in sockets:
+        s.bind(("127.0.0.1", 0))
+        s.listen(20)
+    ports = [s.getsockname()[1] for s in sockets]
     # descriptors belong to the setting that names their address
-    proxy = Proxy(pg, {"listen_port": port}, start=False, which="weir")
+    proxy = Proxy(pg, {"listen_port": ports[0], "mysql_port": ports[1], "admin_port": ports[2]}, start=False, which="weir")
+    proxy.databases["orders"] = "mysql://app:secret@127.0.0.1:1/orders"
+    proxy.write()
     env = {k: v for k, v in os.environ.items() if not k.startswith("WEIR_")}
     log = open(proxy.log_path, "wb")
     # the shell puts the descriptor where it belongs and its own number into LISTEN_PID
-    proxy.proc = subprocess.Popen(["bash", "-c", f"exec 3<&{listener.fileno()}; export LISTEN_FDS=1 LISTEN_PID=$$;"
-                                   f" exec '{weir_binary()}' '{proxy.ini_path}'"], pass_fds=[listener.fileno()], env=env,
+    high = [os.dup2(s.fileno(), 200 + i) for i, s in enumerate(sockets)]
+    moves = " ".join(f"{3 + i}<&{fd} {fd}<&-" for i, fd in enumerate(high))
+    proxy.proc = subprocess.Popen(["bash", "-c", f"exec {moves}; export LISTEN_FDS=3 LISTEN_PID=$$;"
+                                   f" exec '{weir_binary()}' '{proxy.ini_path}'"], pass_fds=high, env=env,
                                   stdout=log, stderr=log, start_new_session=True)
     log.close()
-    listener.close()
+    for fd in high:
+        os.close(fd)
+    for s in sockets:
+        s.close()
     try:
-        proxy.port = port
-        with wait_until(lambda: try_login(proxy), 5, "a login") as c:
+        proxy.port, proxy.admin_port = ports[0], ports[2]
+        with wait_until(lambda: try_login(proxy), 30, "a login") as c:
             assert c.value("select 1") == "1"
+        with socket.create_connection(("127.0.0.1", ports[1]), timeout=10) as greeted:
+            assert greeted.recv(5)[4] == 10  # the protocol's version
+        assert proxy.http("/healthz").strip() == "ok"
+        assert "not used" not in proxy.log()
     finally:
         assert not proxy.destroy()
 

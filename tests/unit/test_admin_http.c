@@ -103,7 +103,7 @@ static int set_up(void **state)
     (void)state;
     struct err e = {{0}};
     world = fake_admin_create();
-    http = admin_http_create(world->loop, world->admin, "127.0.0.1", 0, &e);
+    http = admin_http_create(world->loop, world->admin, "127.0.0.1", 0, NULL, &e);
     return http == NULL;
 }
 

@@ -315,7 +315,8 @@ bool var_set_find(const struct var_set *set, const char *name, size_t name_len,
 void var_set_mark_proven(struct var_set *set)
 {
     for (uint32_t i = 0; i < set->count; i++)
-        set->values[i]->proven = true;
+        if (!set->values[i]->proven)
+            set->values[i]->proven = true;
 }
 
 void var_set_each_difference(const struct var_set *from, const struct var_set *to,

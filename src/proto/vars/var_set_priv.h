@@ -15,8 +15,8 @@ struct var_value {
     uint32_t refs;     /* sets that have it */
     uint32_t name_len;
     uint32_t value_len;
-    bool proven;
-    char key[]; /* form, name, NUL, value, NUL */
+    _Atomic bool proven; /* any worker may find it out */
+    char key[];          /* form, name, NUL, value, NUL */
 };
 
 struct var_set {
