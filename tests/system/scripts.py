@@ -248,6 +248,20 @@ script("long statement names", [P("n" * 200, "select 1"), S], [B("", "n" * 200),
 script("statement with a trailing semicolon and comments", [P("z", "select 1; -- end"), B("", "z"), E(), S],
        [P("zz", "/* first */ select 2 /* last */"), B("", "zz"), E(), S])
 
+script("what is wrong with a text comes before its name", [P("s", "select 1"), S], [P("s", "selec"), S],
+       [P("s", "select 1; select 2"), S], [P("s", "select * from nowhere"), S], [P("s", "select 1"), S], "begin", "select 1/0",
+       [P("s", "select 2"), S], [P("fresh", "select 1"), S], "rollback", [B("", "s"), E(), S], [CS("s"), S])
+script("a text that the connection has is judged anew", "set search_path = alpha", [P("j1", "select name from place"), S],
+       "set search_path = ''", [P("j2", "select name from place"), S], [DS("j2"), S], "reset search_path",
+       [Q("begin"), Q("select 1/0"), P("j3", "select name from place"), S, Q("rollback")], [CS("j1"), S])
+script("unnamed statement and segments that fail", [P("", "select 1"), S], [B("", "nope"), P("", "select 2"), S, P("", "select 3"), S],
+       [B(), E(), S], [B("", "nope"), P("", "select 4"), S, P("", "select 3"), B("", "nope"), S], [B(), E(), S],
+       [E("nope"), P("", "select 5"), S, Q("select 6")], [B(), E(), S], [P("", "select 7"), S], [B("", "nope"), CS(""), S],
+       [B(), E(), S], [B("", "nope"), P("", "select 8"), S, P("", "selec"), S], [B(), E(), S],
+       [P("", "select 9"), S], [B("", "nope"), P("", "select 10"), S, B("", "nope"), P("", "select 11"), S], [B(), E(), S])
+script("errors call a statement what the client calls it", [P("n1", "select $1::int"), P("n2", "select $1::int"), S],
+       [B("", "n2"), E(), S], [B("", "n1", 1, 2), S, CS("n1"), P("n1", "select 1"), S], [B("", "n1", 1), S], [CS("n1"), CS("n2"), S])
+
 # --- SQL's own statements -----------------------------------------------------------------------------------
 
 script("prepare and execute", "prepare q (int) as select $1 + 1", "execute q (1)", "select 1", "execute q (2)",

@@ -271,6 +271,27 @@ static void gone_running(struct relay *r)
     gone(r, true);
 }
 
+/* While weir asks what is set: the next client's connection is known to have it. */
+static void gone_while_asked(struct relay *r)
+{
+    struct model *m = &r->models[0];
+    say(r, "QBEGIN|QSET work_mem TO 4");
+    m->deaf = true;
+    say(r, "QCOMMIT");
+    static const uint8_t done[] = "C\0\0\0\013COMMIT\0Z\0\0\0\5I";
+    assert_true(buf_append(&m->out, done, sizeof done - 1));
+    m->status = 'I';
+    relay_pump(r, r->piece);
+    assert_int_equal(((struct pg_server *)r->servers[0])->phase, PG_PH_TRUTH);
+    m->deaf = false;
+    m->truth = "s work_mem 4";
+    model_truth(m);
+    model_ready(m);
+    model_flush(m);
+    gone(r, true);
+    assert_int_equal(var_set_count(((struct pg_server *)r->servers[0])->applied), 1);
+}
+
 /* Within a message too large to be kept whole. */
 static void gone_within_message(struct relay *r)
 {
@@ -489,6 +510,7 @@ CONVERSATION(gone_without_sync)
 CONVERSATION(gone_skipping)
 CONVERSATION(gone_pinned)
 CONVERSATION(gone_running)
+CONVERSATION(gone_while_asked)
 CONVERSATION(gone_within_message)
 CONVERSATION(taken_back)
 CONVERSATION(taken_back_extended)
@@ -527,6 +549,7 @@ int main(void)
         cmocka_unit_test(test_gone_skipping),
         cmocka_unit_test(test_gone_pinned),
         cmocka_unit_test(test_gone_running),
+        cmocka_unit_test(test_gone_while_asked),
         cmocka_unit_test(test_gone_within_message),
         cmocka_unit_test(test_taken_back),
         cmocka_unit_test(test_taken_back_extended),

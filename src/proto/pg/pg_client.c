@@ -176,6 +176,11 @@ static enum proto_verdict one_message(struct pg_client *c, struct pg_server *s,
         return PROTO_MORE;
     }
     if (type == 'H') {
+        /* With something in it the server refuses it: an answer after all. */
+        if (m->total != PG_HEAD_BYTES && s->copy != 'G' && s->copy != 'W' &&
+            pg_expect_push(s, PG_X_CLOSE, PG_A_PASS) == NULL)
+            return PROTO_BAD;
+        s->open |= m->total != PG_HEAD_BYTES;
         proto_lane_add(&out->server, m->p, m->have);
         return PROTO_MORE;
     }

@@ -61,10 +61,47 @@ void pg_expect_pop(struct pg_server *s)
     s->len--;
 }
 
-/* The server never did what this entry noted. */
-static void entry_undo(struct pg_expect *x, struct pg_server *s, struct pg_client *c)
+/* Of the entries behind the segment that ends at `end`, the first that decides what the client's
+ * unnamed statement is, whatever it was before; NULL: none does. */
+static struct pg_expect *next_unnamed(struct pg_server *s, uint32_t end)
 {
-    bool failed = x == pg_expect_head(s); /* itself; the others were skipped */
+    for (uint32_t i = end; i < s->len; i++) {
+        struct pg_expect *x = pg_expect_at(s, i);
+        if (pg_expect_is_own(x) || x->act == PG_A_SWALLOW)
+            continue;
+        if (x->kind == PG_X_QUERY || x->unnamed)
+            return x;
+    }
+    return NULL;
+}
+
+/* The client's unnamed statement is what it was before this entry. */
+static void undo_unnamed(struct pg_server *s, struct pg_client *c, struct pg_expect *x,
+                         uint32_t end)
+{
+    bool failed = x == pg_expect_head(s) && x->kind == PG_X_PARSE; /* itself; others were skipped */
+    pg_stmt_put(&s->unnamed);
+    if (!failed && !x->replaced)
+        return;
+    struct pg_stmt *before = failed ? NULL : x->stmt; /* one that fails has dropped the old one */
+    if (!failed)
+        x->stmt = NULL;
+    struct pg_expect *later = next_unnamed(s, end);
+    struct pg_stmt **to = &c->unnamed;
+    if (later != NULL && later->kind == PG_X_QUERY) {
+        to = &before; /* which drops it all the same */
+    } else if (later != NULL) {
+        to = &later->stmt;
+        later->replaced = true;
+    }
+    pg_stmt_put(to);
+    if (to != &before)
+        *to = before;
+}
+
+/* The server never did what this entry noted. */
+static void entry_undo(struct pg_expect *x, struct pg_server *s, struct pg_client *c, uint32_t end)
+{
     if (x->kind == PG_X_PARSE) {
         if (x->cached)
             pg_cache_remove(&s->cache, x->stmt->name);
@@ -73,23 +110,14 @@ static void entry_undo(struct pg_expect *x, struct pg_server *s, struct pg_clien
                 pg_stmt_put(&s->unnamed);
             return;
         }
-        if (c == NULL) {
-            if (x->name == NULL)
-                pg_stmt_put(&s->unnamed);
-            return;
-        }
-        if (x->name != NULL) {
-            struct pg_stmt *gone = pg_names_remove(&c->names, x->name, strlen(x->name));
-            pg_stmt_put(&gone);
-        } else {
-            pg_stmt_put(&s->unnamed);
-            if (failed || x->replaced)
-                pg_stmt_put(&c->unnamed); /* PostgreSQL drops the old one first */
-            if (!failed && x->replaced) {
-                c->unnamed = x->stmt;
-                x->stmt = NULL;
-            }
-        }
+    }
+    if (x->unnamed && c != NULL) {
+        undo_unnamed(s, c, x, end);
+    } else if (x->kind == PG_X_PARSE && x->name == NULL) {
+        pg_stmt_put(&s->unnamed);
+    } else if (x->kind == PG_X_PARSE && c != NULL) {
+        struct pg_stmt *gone = pg_names_remove(&c->names, x->name, strlen(x->name));
+        pg_stmt_put(&gone);
     } else if (x->kind == PG_X_CLOSE && x->name != NULL) {
         if (x->cached)
             pg_cache_put_back(&s->cache, x->name);
@@ -104,7 +132,7 @@ void pg_expect_fail(struct pg_server *s, struct pg_client *c)
     while (end < s->len && pg_expect_at(s, end)->kind != PG_X_SYNC)
         end++;
     for (uint32_t i = end; i-- > 0;) {
-        entry_undo(pg_expect_at(s, i), s, c);
+        entry_undo(pg_expect_at(s, i), s, c, end);
         entry_fini(s, pg_expect_at(s, i));
     }
     if (s->cap != 0)

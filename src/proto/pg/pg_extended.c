@@ -143,13 +143,12 @@ static enum proto_verdict parse_unnamed(struct pg_client *c, struct pg_server *s
                                         struct proto_out *out)
 {
     struct pg_stmt *stmt = c->unnamed, *old = NULL;
-    bool replaced = false;
-    if (stmt == NULL || stmt->body_len != n || memcmp(stmt->body, body, n) != 0) {
+    bool replaced = stmt == NULL || stmt->body_len != n || memcmp(stmt->body, body, n) != 0;
+    if (replaced) {
         stmt = pg_stmt_intern(body, n, pg_scan_flags);
         if (stmt == NULL)
             return out_of_memory(out);
         old = c->unnamed;
-        replaced = true;
         c->unnamed = stmt;
     }
     bool own = (stmt->flags & PG_STMT_OWN) != 0;
@@ -163,8 +162,9 @@ static enum proto_verdict parse_unnamed(struct pg_client *c, struct pg_server *s
         pg_stmt_put(&old);
         return out_of_memory(out);
     }
-    x->stmt = old;
+    x->unnamed = true;
     x->replaced = replaced;
+    x->stmt = old;
     pg_expect_set_unsure(s, x);
     if (own) {
         (void)pg_expect_fakes(s, c, out);
@@ -185,8 +185,7 @@ static bool is_unsure(struct pg_server *s, const char *name, size_t n, const str
     for (uint32_t i = s->len; i-- > 0;) {
         const struct pg_expect *x = pg_expect_at(s, i);
         synced |= x->kind == PG_X_SYNC || x->kind == PG_X_QUERY;
-        bool unnamed = x->kind == PG_X_PARSE && x->name == NULL && x->act == PG_A_PASS;
-        if (unnamed && n == 0)
+        if (x->unnamed && n == 0)
             return synced; /* the last one decides */
         if (!synced || !x->unsure)
             continue;
@@ -200,6 +199,21 @@ static bool is_unsure(struct pg_server *s, const char *name, size_t n, const str
     return false;
 }
 
+/* The name is in use. PostgreSQL looks at the name last: what else is wrong with the text comes
+ * first. It is judged in the unnamed slot. */
+static enum proto_verdict parse_in_use(struct pg_server *s, const char *name, const uint8_t *body,
+                                       size_t n, struct proto_out *out)
+{
+    if (!pg_own_is((const char *)body, strlen((const char *)body))) {
+        struct pg_expect *x = pg_expect_push(s, PG_X_PARSE, PG_A_SWALLOW);
+        if (x == NULL || (x->stmt = pg_stmt_intern(body, n, pg_scan_flags)) == NULL)
+            return out_of_memory(out);
+        pg_stmt_put(&s->unnamed);
+        put_parse(s, out, "", x->stmt);
+    }
+    return fail_here(s, out, "42P05", "prepared statement \"%s\" already exists", name);
+}
+
 static enum proto_verdict parse_named(struct pg_client *c, struct pg_server *s, const char *name,
                                       size_t name_len, const uint8_t *body, size_t n,
                                       struct proto_out *out)
@@ -207,7 +221,7 @@ static enum proto_verdict parse_named(struct pg_client *c, struct pg_server *s, 
     if (is_unsure(s, name, name_len, NULL))
         return PROTO_WAIT;
     if (pg_names_find(c->names, name, name_len) != NULL)
-        return fail_here(s, out, "42P05", "prepared statement \"%s\" already exists", name);
+        return parse_in_use(s, name, body, n, out);
     struct pg_stmt *stmt = pg_stmt_intern(body, n, pg_scan_flags);
     if (stmt == NULL)
         return out_of_memory(out);
@@ -216,31 +230,30 @@ static enum proto_verdict parse_named(struct pg_client *c, struct pg_server *s, 
         v = PROTO_WAIT;
         goto out;
     }
-    /* In a failed transaction the server must judge the text itself; there it gets the unnamed
-     * slot, so that the cache stays true. */
-    bool failed = s->status == 'E';
+    /* The server judges the text each time, for what it means changes: search_path, a table that is
+     * gone, a failed transaction. Where it has the statement, or might refuse it without fault of
+     * the text, it gets the text in the unnamed slot, so that the cache stays true. */
     bool own = (stmt->flags & PG_STMT_OWN) != 0;
-    bool there = own || (!failed && pg_cache_touch(&s->cache, stmt));
-    failed = failed && !own;
-    if ((!there && !failed && !cache_note(c, s, stmt, out)) ||
+    bool judged = !own && (s->status == 'E' || pg_cache_touch(&s->cache, stmt));
+    if ((!own && !judged && !cache_note(c, s, stmt, out)) ||
         !pg_names_add(&c->names, name, name_len, stmt)) {
         v = out_of_memory(out);
         goto out;
     }
-    struct pg_expect *x = pg_expect_push(s, PG_X_PARSE, there ? PG_A_FAKE : PG_A_PASS);
+    struct pg_expect *x = pg_expect_push(s, PG_X_PARSE, own ? PG_A_FAKE : PG_A_PASS);
     if (x == NULL || (x->name = strdup(name)) == NULL) {
         v = out_of_memory(out);
         goto out;
     }
     x->stmt = pg_stmt_get(stmt);
-    x->cached = !there && !failed;
+    x->cached = !own && !judged;
     pg_expect_set_unsure(s, x);
-    if (failed)
+    if (judged)
         pg_stmt_put(&s->unnamed);
-    if (there)
+    if (own)
         (void)pg_expect_fakes(s, c, out);
     else
-        put_parse(s, out, failed ? "" : stmt->name, stmt);
+        put_parse(s, out, judged ? "" : stmt->name, stmt);
 out:
     pg_stmt_put(&stmt);
     return v;
@@ -360,6 +373,7 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
     if (x == NULL)
         return out_of_memory(out);
     x->first = first;
+    x->mark = pg_names_mark(name, name_len);
     s->open = true;
     put_renamed(out, m, at, name_len, stmt->name);
     return PROTO_MORE;
@@ -374,9 +388,16 @@ static enum proto_verdict on_close_statement(struct pg_client *c, struct pg_serv
     if (name_len == (size_t)-1 || at + name_len + 1 != m->total)
         return pass(s, PG_X_CLOSE, m, out);
     if (name_len == 0) {
-        pg_stmt_put(&c->unnamed);
+        struct pg_expect *x = pg_expect_push(s, PG_X_CLOSE, PG_A_PASS);
+        if (x == NULL)
+            return out_of_memory(out);
+        x->unnamed = x->replaced = true;
+        x->stmt = c->unnamed;
+        c->unnamed = NULL;
         pg_stmt_put(&s->unnamed);
-        return pass(s, PG_X_CLOSE, m, out);
+        s->open = true;
+        proto_lane_add(&out->server, m->p, m->have);
+        return PROTO_MORE;
     }
     if (is_unsure(s, name, name_len, NULL))
         return PROTO_WAIT;

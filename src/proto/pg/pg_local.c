@@ -272,17 +272,20 @@ static bool whole_text(struct pg_client *c, const struct pg_in *m, struct proto_
 
 enum proto_verdict pg_local(struct pg_client *c, const struct pg_in *m, struct proto_out *out)
 {
+    bool malformed = m->total != PG_HEAD_BYTES && !c->skip_to_sync && c->lost == PG_LOST_NO;
     switch (m->p[0]) {
     case 'X':
         return PROTO_BYE;
     case 'S':
+        if (malformed)
+            return PROTO_LOAN; /* for the server to refuse */
         c->skip_to_sync = false;
         if (c->lost_open && c->lost == PG_LOST_TELL)
             (void)lost_statement(c, "", 0, out);
         put_lost_ready(c, out);
         return PROTO_MORE;
     case 'H':
-        return PROTO_MORE;
+        return malformed ? PROTO_LOAN : PROTO_MORE;
     case 'd':
     case 'c':
     case 'f':

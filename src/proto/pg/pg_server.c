@@ -141,17 +141,33 @@ static bool is_fatal(const uint8_t *body, size_t n)
     return strcmp(v.p, "FATAL") == 0 || strcmp(v.p, "PANIC") == 0;
 }
 
+/* What the client called the statement of the message at the head. It may have closed it since, in
+ * the same pipeline. */
+static const char *name_used(struct pg_client *c, struct pg_server *s, const char *server_name)
+{
+    uint32_t mark = pg_expect_head(s)->mark;
+    for (uint32_t i = 1; mark != 0 && i < s->len; i++) {
+        const struct pg_expect *x = pg_expect_at(s, i);
+        if (x->kind == PG_X_CLOSE && x->act == PG_A_FAKE && x->stmt != NULL &&
+            memcmp(x->stmt->name, server_name, PG_STMT_NAME_BYTES - 1) == 0 &&
+            pg_names_mark(x->name, strlen(x->name)) == mark)
+            return x->name;
+    }
+    return pg_names_of(c->names, server_name, mark);
+}
+
 /* An error that names a statement names it as the server knows it: the client is told its own name.
  * true: the error was sent, renamed. */
-static bool send_renamed(struct pg_client *c, const uint8_t *body, size_t n, struct proto_out *out)
+static bool send_renamed(struct pg_client *c, struct pg_server *s, const uint8_t *body, size_t n,
+                         struct proto_out *out)
 {
-    if (c->names == NULL || n > PROTO_ARENA_SLACK / 2)
+    if (n > PROTO_ARENA_SLACK / 2)
         return false;
     const uint8_t *at = memmem(body, n, "\"" PG_STMT_PREFIX, PG_STMT_PREFIX_LEN + 1);
     size_t len = PG_STMT_NAME_BYTES - 1;
     if (at == NULL || (size_t)(body + n - at) < len + 2 || at[len + 1] != '"')
         return false;
-    const char *name = pg_names_of(c->names, (const char *)at + 1);
+    const char *name = name_used(c, s, (const char *)at + 1);
     if (name == NULL || strlen(name) > PROTO_ARENA_SLACK / 4)
         return false;
     size_t before = (size_t)(at + 1 - body), after = n - before - len;
@@ -210,7 +226,7 @@ static enum pass on_error(struct pg_client *c, struct pg_server *s, const uint8_
     case PG_A_PASS:
     case PG_A_SWALLOW:
     case PG_A_FAKE:
-        if (c != NULL && (send_overdue(s, body, n, out) || send_renamed(c, body, n, out)))
+        if (c != NULL && (send_overdue(s, body, n, out) || send_renamed(c, s, body, n, out)))
             verdict = DROP;
         else if (c != NULL)
             verdict = PASS; /* weir prepared the statement for the client: the failure is its own */

@@ -91,17 +91,19 @@ struct pg_expect {
     uint8_t act;
     bool maybe;             /* a Sync that a COPY may have eaten */
     bool unsure;            /* may be taken back; counted in the server's `unsure` */
-    bool replaced;          /* PARSE: the client's unnamed statement was `stmt` before */
+    bool unnamed;           /* PARSE, CLOSE of the client's unnamed statement */
+    bool replaced;          /* which was `stmt` before; else the same text */
     bool first;             /* BIND, DESCRIBE: the first one that pg_heal has kept */
     bool portal;            /* FAKE of DESCRIBE: of a portal, not of a statement */
     bool again;             /* SYNC: the client's, of a batch that is going to be run again */
+    bool cached;            /* PARSE: it was added to the server's cache under stmt->name;
+                               CLOSE with SWALLOW: it was taken out of it (name is the server's) */
+    uint32_t mark;          /* BIND, DESCRIBE: of the client's name of the statement, 0: unnamed */
     struct pg_stmt *stmt;   /* PARSE: what is being prepared; holds a reference. With `replaced`
                                what it took the place of. FAKE of DESCRIBE and EXECUTE: weir's
                                own statement */
     char *name;             /* PARSE, CLOSE of a named statement: the client's name (owned) */
     struct pg_fault *fault; /* REPLACE (owned) */
-    bool cached;            /* PARSE: it was added to the server's cache under stmt->name;
-                               CLOSE with SWALLOW: it was taken out of it (name is the server's) */
 };
 
 /* What a loan may have changed; decided when the server is quiet. */

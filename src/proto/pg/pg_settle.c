@@ -193,8 +193,6 @@ void pg_settle_row(struct pg_server *s, const uint8_t *body, size_t n)
  * RESET, which for the client leads to its startup value. */
 static void adopt_truth(struct pg_client *c, struct pg_server *s)
 {
-    vars_assign(&s->applied, s->truth);
-    vars_mark_proven(s->applied);
     vars_assign(&c->current, s->truth);
     for (uint32_t i = 0; i < var_set_count(c->startup); i++) {
         struct var_entry e = var_set_at(c->startup, i);
@@ -208,10 +206,14 @@ static void adopt_truth(struct pg_client *c, struct pg_server *s)
 static void after_truth(struct pg_client *c, struct pg_server *s)
 {
     uint32_t asked = s->truth_pins;
-    if (s->truth_failed)
+    if (s->truth_failed) {
         asked = PG_PIN_SETTINGS;
-    else if (c != NULL)
-        adopt_truth(c, s);
+    } else {
+        vars_assign(&s->applied, s->truth);
+        vars_mark_proven(s->applied);
+        if (c != NULL)
+            adopt_truth(c, s);
+    }
     uint32_t was = s->pins;
     s->pins = (s->pins & ~(uint32_t)(PG_PIN_ASKED | PG_PIN_SETTINGS)) | asked;
     if (was == 0 && s->pins != 0)

@@ -161,10 +161,11 @@ void pg_names_clear(struct pg_names **names)
     *names = NULL;
 }
 
-const char *pg_names_of(const struct pg_names *names, const char *server_name)
+const char *pg_names_of(const struct pg_names *names, const char *server_name, uint32_t mark)
 {
     for (const struct pg_names *item = names; item != NULL; item = item->hh.next)
-        if (memcmp(item->s->name, server_name, PG_STMT_NAME_BYTES - 1) == 0)
+        if (memcmp(item->s->name, server_name, PG_STMT_NAME_BYTES - 1) == 0 &&
+            (mark == 0 || mark == pg_names_mark(item->name, item->len)))
             return item->name;
     return NULL;
 }

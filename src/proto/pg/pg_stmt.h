@@ -46,8 +46,17 @@ bool pg_names_add(struct pg_names **names, const char *name, size_t n, struct pg
 /* Remove; the reference passes to the caller. NULL: there was none. */
 struct pg_stmt *pg_names_remove(struct pg_names **names, const char *name, size_t n);
 void pg_names_clear(struct pg_names **names);
-/* What the client calls the statement that servers know as `server_name`; NULL: nothing. */
-const char *pg_names_of(const struct pg_names *names, const char *server_name);
+/* A mark of a name, to be told from others of the same statement; never 0. */
+static inline uint32_t pg_names_mark(const char *name, size_t n)
+{
+    uint32_t mark = 2166136261u; /* FNV-1a */
+    for (size_t i = 0; i < n; i++)
+        mark = (mark ^ (uint8_t)name[i]) * 16777619u;
+    return mark | 1;
+}
+/* What the client calls the statement that servers know as `server_name`, by a name with this mark
+ * (0: any); NULL: nothing. */
+const char *pg_names_of(const struct pg_names *names, const char *server_name, uint32_t mark);
 uint32_t pg_names_count(const struct pg_names *names);
 
 struct pg_cache;
