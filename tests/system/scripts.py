@@ -122,6 +122,12 @@ script("reset to startup values", "set timezone = 'America/Lima'", "reset timezo
        "show search_path", [P("", "set timezone = 'UTC'"), B("", ""), E(), S], [P("", "reset all"), B("", ""), E(), S],
        "reset timezone", "reset no_such_setting", "select 1", TimeZone="Asia/Tokyo", search_path="beta, public",
        DateStyle="SQL, DMY")
+script("reset to startup options", "reset all", "set timezone = 'America/Lima'", "reset timezone", "set datestyle = 'ISO'; select 1;"
+       " reset datestyle", "show datestyle", "discard all", "select date '2024-02-03'", "begin", "reset timezone", "show timezone",
+       "set local datestyle = 'ISO'", "commit", "begin", "reset all", "select date '2024-02-03'", "rollback", ext("discard all"),
+       [P("", "reset all"), B(), E(), S, P("", "show datestyle"), B(), E(), S], [Q("select 1"), Q("reset all"), Q("show timezone")],
+       "reset application_name; select 1/0", "set application_name = 'y'; reset application_name", "show application_name",
+       TimeZone="Asia/Tokyo", DateStyle="German", application_name="x", extra_float_digits="2")
 script("nothing differs", "set work_mem = '4MB'", "show work_mem", "set application_name = ''", "select 1")
 script("temporary-looking names", "select 'set work_mem = 1'", "select $$create temp table x$$", "show work_mem",
        "select 'listen x'", "-- set work_mem = '1MB'\nselect 1", "/* set x */ select 2", "show work_mem")

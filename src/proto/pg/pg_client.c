@@ -95,7 +95,7 @@ static enum proto_verdict on_query(struct pg_client *c, struct pg_server *s, con
     }
     if (scan.flags != 0)
         pg_note(c, s, scan.flags, sql, n);
-    if ((scan.flags & (PG_SCAN_DISCARD_ALL | PG_SCAN_DEALLOCATE_ALL)) != 0)
+    if ((scan.flags & (PG_SCAN_DISCARD_ALL | PG_SCAN_DEALLOCATE_ALL)) != 0 || s->resets)
         s->alone = true;
     return push_query(c, s, m, out);
 }
@@ -127,6 +127,7 @@ static enum proto_verdict on_sync(struct pg_server *s, const struct pg_in *m, st
     s->maybes |= x->maybe;
     s->skipping = false;
     s->open = s->bound = false;
+    s->alone |= s->resets;
     pg_stmt_put(&s->own);
     proto_lane_add(&out->server, m->p, m->have);
     return PROTO_MORE;

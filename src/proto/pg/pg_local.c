@@ -358,6 +358,8 @@ static bool fail_owed(struct pg_client *c, struct pg_server *s, const char *code
     }
     if (c->skip != 0)
         c->drop = true;
+    if (s->kept_ready && !pg_msg_ready(out, 'I'))
+        return false;
     bool said = s->skipping; /* the error of the segment that is not ended yet */
     bool eaten = false;      /* its Sync may have been, by COPY */
     for (uint32_t i = 0; i < s->len; i++) {

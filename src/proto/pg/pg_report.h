@@ -19,11 +19,4 @@ bool pg_report_overlay(struct var_set **report, const struct var_set *defaults,
 /* Tell the client what its server reports differently. */
 void pg_report_sync(struct pg_client *c, struct pg_server *s, struct proto_out *out);
 
-/* Is this report the connection's answer to a RESET that leads the client elsewhere, to its startup
- * value? Then pg_report_reset() tells it. */
-bool pg_report_waits(const struct pg_client *c, const struct pg_server *s, const char *name,
-                     size_t n);
-/* What s->change and s->restore stand for has happened: a RESET's startup values are told now. */
-void pg_report_reset(struct pg_client *c, struct pg_server *s, struct proto_out *out);
-
 #endif

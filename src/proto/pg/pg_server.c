@@ -7,7 +7,6 @@
  */
 #include "config.h"
 
-#include "proto/pg/pg_report.h"
 #include "proto/pg/pg_session.h"
 
 #include <stdio.h>
@@ -105,17 +104,28 @@ static enum pass on_ready(struct pg_client *c, struct pg_server *s, const uint8_
         drop_maybes(s); /* sent while it was a COPY */
     if (s->len == 0)
         s->maybes = false;
-    if (act == PG_A_SET)
-        return pg_set_ready(c, s, out) ? DROP : BROKEN;
-    if (act == PG_A_SETTLE) {
+    switch (act) {
+    case PG_A_SET:
+        if (!pg_set_ready(c, s, out))
+            return BROKEN;
+        if (s->kept_ready && s->len == 0 && !out->close_client)
+            pg_kept_end(c, s, out);
+        return DROP;
+    case PG_A_SETTLE: {
+        bool last = s->phase == PG_PH_BARRIER;
         pg_settle_ready(c, s);
+        if (s->kept_ready && last)
+            pg_kept_end(c, s, out);
         return DROP;
     }
-    if (act == PG_A_PASS) {
+    case PG_A_PASS:
         out->queries++;
-        pg_change_end(c, s, out);
-        if (c != NULL && s->restore != NULL && s->status == 'T')
-            pg_report_reset(c, s, out);
+        pg_change_end(c, s);
+        return s->resets && pg_keep_ready(c, s) ? DROP : verdict;
+    case PG_A_SWALLOW:
+    case PG_A_FAKE:
+    case PG_A_REPLACE:
+        break;
     }
     return verdict;
 }
@@ -251,8 +261,11 @@ static enum pass on_parameter(struct pg_client *c, struct pg_server *s, const ui
         return BROKEN;
     (void)vars_take(&s->report, vars_with(s->report, (const char *)body, name, VAR_REPORT,
                                           (const char *)body + name + 1, value));
-    if (verdict == PASS && pg_report_waits(c, s, (const char *)body, name))
+    struct var_entry e;
+    if (verdict == PASS && s->resets && var_set_find(c->startup, (const char *)body, name, &e)) {
+        s->misreport = true;
         return DROP;
+    }
     if (verdict == PASS) {
         (void)vars_take(&c->report, vars_with(c->report, (const char *)body, name, VAR_REPORT,
                                               (const char *)body + name + 1, value));

@@ -186,13 +186,16 @@ struct pg_server {
     bool hold;       /* the client gets no turn until weir's own batch is answered */
     bool set_failed; /* the batch of SET failed */
     bool truth_failed;
-    bool dying;     /* it said FATAL */
-    bool open;      /* messages of the extended protocol without their Sync yet */
-    bool maybes;    /* Syncs are in the queue that a failed COPY may or may not have eaten */
-    bool raw;       /* replication: bytes pass, nothing is tracked */
-    bool drops_all; /* bound: DISCARD ALL or DEALLOCATE ALL */
-    bool bound;     /* of the batch that is open a Bind, Describe or Execute was sent */
-    bool alone;     /* the client's next message waits until all before it is answered */
+    bool dying;      /* it said FATAL */
+    bool open;       /* messages of the extended protocol without their Sync yet */
+    bool maybes;     /* Syncs are in the queue that a failed COPY may or may not have eaten */
+    bool raw;        /* replication: bytes pass, nothing is tracked */
+    bool drops_all;  /* bound: DISCARD ALL or DEALLOCATE ALL */
+    bool bound;      /* of the batch that is open a Bind, Describe or Execute was sent */
+    bool alone;      /* the client's next message waits until all before it is answered */
+    bool resets;     /* something that RESETs, by a client with startup settings, is under way */
+    bool misreport;  /* it made the server report its own value of one of these */
+    bool kept_ready; /* so the ReadyForQuery is kept back until the startup values are in force */
     char pin_statement[128];
     char set_error[160];
     char set_code[6];
@@ -281,7 +284,7 @@ void pg_restore_startup(struct pg_server *s, struct proto_out *out);
 /* A CommandComplete of the client's. */
 void pg_on_tag(struct pg_client *c, struct pg_server *s, const char *tag, size_t n);
 /* A ReadyForQuery of the client's: what its statements said of the settings holds, or doesn't. */
-void pg_change_end(struct pg_client *c, struct pg_server *s, struct proto_out *out);
+void pg_change_end(struct pg_client *c, struct pg_server *s);
 void pg_change_free(struct pg_change **ch);
 
 enum proto_loan pg_begin(void *ps, void *pc, struct proto_out *out);
@@ -297,6 +300,14 @@ void pg_settle_ready(struct pg_client *c, struct pg_server *s);
  */
 bool pg_set_ready(struct pg_client *c, struct pg_server *s, struct proto_out *out);
 const char *pg_pin_name(uint32_t pins);
+/* RESET leads to what the client gave at startup; the server, to whom it was a SET, goes to its own
+ * value and says so. Where it does, the client isn't told and its ReadyForQuery is kept back, until
+ * the startup values are set again. May it be? */
+bool pg_keep_ready(struct pg_client *c, struct pg_server *s);
+/* A step towards that; LOAN_BUSY. */
+enum proto_loan pg_kept_go_on(struct pg_client *c, struct pg_server *s, struct proto_out *out);
+/* They are in force: what the client is told now. */
+void pg_kept_end(struct pg_client *c, struct pg_server *s, struct proto_out *out);
 
 /* ---- without a server (pg_local.c)
  * ------------------------------------------------------------------ */

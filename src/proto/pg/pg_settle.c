@@ -7,6 +7,7 @@
 #include "config.h"
 
 #include "base/clock.h"
+#include "proto/pg/pg_report.h"
 #include "proto/pg/pg_scan.h"
 #include "proto/pg/pg_session.h"
 
@@ -133,6 +134,39 @@ enum proto_loan pg_settle_start(struct pg_client *c, struct pg_server *s, enum p
     pg_put(out, &out->server, head, sizeof head);
     proto_lane_add(&out->server, sql, n);
     return LOAN_SETTLE;
+}
+
+bool pg_keep_ready(struct pg_client *c, struct pg_server *s)
+{
+    if (s->len != 0)
+        return false; /* of a segment before the one that resets: nothing is sent behind that */
+    bool keep = s->misreport && c != NULL;
+    s->resets = s->misreport = false;
+    s->kept_ready = s->hold = keep;
+    return keep;
+}
+
+enum proto_loan pg_kept_go_on(struct pg_client *c, struct pg_server *s, struct proto_out *out)
+{
+    if (s->status == 'I' && (s->dirt & PG_D_SETTINGS) != 0)
+        return pg_settle_start(c, s, PG_PH_TRUTH, out) == LOAN_BROKEN ? LOAN_BROKEN : LOAN_BUSY;
+    if (s->status == 'I' && s->applied != c->current)
+        (void)pg_sync_settings(c, s, out);
+    else if (s->restore != NULL)
+        pg_restore_startup(s, out);
+    s->hold = true;
+    if (s->len == 0 && pg_settle_start(c, s, PG_PH_BARRIER, out) == LOAN_BROKEN)
+        return LOAN_BROKEN;
+    return s->dying ? LOAN_BROKEN : LOAN_BUSY;
+}
+
+void pg_kept_end(struct pg_client *c, struct pg_server *s, struct proto_out *out)
+{
+    s->kept_ready = s->hold = false;
+    if (c == NULL)
+        return;
+    pg_report_sync(c, s, out);
+    pg_put_msg(out, &out->client, 'Z', &s->status, 1);
 }
 
 /* A column of a DataRow in text form; false when the row is not what was asked for. */

@@ -35,6 +35,8 @@
     (PG_SCAN_SET_SIMPLE | PG_SCAN_RESET_ONE | PG_SCAN_RESET_ALL | PG_SCAN_DISCARD_ALL |            \
      PG_SCAN_SET_OPAQUE | PG_SCAN_SET_UNNAMED | PG_SCAN_MAY_ANY)
 
+#define RESETS (PG_SCAN_RESET_ONE | PG_SCAN_RESET_ALL | PG_SCAN_DISCARD_ALL | PG_SCAN_SET_OPAQUE)
+
 /* ---- noting ---------------------------------------------------------------------------------- */
 
 /* The statement as it may be shown: literals replaced, white space folded, cut. */
@@ -213,6 +215,7 @@ void pg_note(struct pg_client *c, struct pg_server *s, uint64_t flags, const cha
             s->pin_since_us = clock_now_us();
         s->pins |= (flags & PG_SCAN_SEQUENCE) != 0 ? PG_PIN_SEQUENCE : PG_PIN_SEED;
     }
+    s->resets |= (flags & RESETS) != 0 && var_set_count(c->startup) != 0;
     if ((flags & SETS) != 0 && !(change_is_simple(s, flags) && change_make(s, sql, n))) {
         s->dirt |= PG_D_SETTINGS;
         note_custom(s, flags, sql, n);
@@ -260,7 +263,7 @@ static bool reset_one(struct pg_client *c, struct pg_server *s, const struct pg_
     return vars_take(&c->current, vars_without(c->current, ch->name, len)) && ok;
 }
 
-void pg_change_end(struct pg_client *c, struct pg_server *s, struct proto_out *out)
+void pg_change_end(struct pg_client *c, struct pg_server *s)
 {
     struct pg_change *ch = s->change;
     if (ch == NULL)
@@ -293,8 +296,6 @@ void pg_change_end(struct pg_client *c, struct pg_server *s, struct proto_out *o
     }
     if (!ok)
         s->dirt |= PG_D_SETTINGS;
-    else if (c != NULL)
-        pg_report_reset(c, s, out);
     pg_change_free(&s->change);
 }
 
@@ -390,6 +391,7 @@ enum proto_loan pg_begin(void *ps, void *pc, struct proto_out *out)
     s->pins = 0;
     s->pin_statement[0] = '\0';
     s->drops_all = s->alone = s->bound = false;
+    s->resets = s->misreport = s->kept_ready = false;
     s->heal.state = PG_HEAL_OFF;
     vars_put(&s->restore);
     s->raw = c->replication;
@@ -467,7 +469,9 @@ enum proto_loan pg_state(void *ps, void *pc, bool may_end, uint64_t now_us, stru
     if (s->raw)
         return c == NULL ? LOAN_BROKEN : LOAN_BUSY;
     if (s->phase != PG_PH_NONE)
-        return LOAN_SETTLE;
+        return s->kept_ready ? LOAN_BUSY : LOAN_SETTLE;
+    if (s->kept_ready && s->len == 0)
+        return pg_kept_go_on(c, s, out);
     if (c == NULL && (s->copy == 'G' || s->copy == 'W')) {
         static const char why[] = "weir: the client is gone";
         pg_put_msg(out, &out->server, 'f', why, sizeof why);
@@ -532,6 +536,8 @@ static void tell_lost(struct pg_client *c, struct pg_server *s, struct proto_out
         out->close_client = true; /* half a row is out: nothing can be said any more */
         return;
     }
+    if (s->kept_ready)
+        pg_put_msg(out, &out->client, 'Z', &s->status, 1);
     bool in_block = s->status != 'I'; /* a statement alone takes nothing with it */
     bool said = s->skipping;          /* the error of the segment that is not ended yet */
     bool eaten = false;               /* its Sync may have been, by COPY */
@@ -604,7 +610,7 @@ bool pg_abandon(void *ps, void *pc, struct proto_out *out)
             s->dying = true;
         pg_put_msg(out, &out->server, 'S', NULL, 0);
     }
-    s->hold = false;
+    s->hold = s->kept_ready = false;
     s->heal.state = PG_HEAL_OFF;
     return running;
 }

@@ -307,8 +307,8 @@ class Maker:
 
     def login(self):
         return self.rnd.choice([{}, {}, {"application_name": "named"}, {"options": "-c work_mem=3MB --search_path=beta"},
-                                {"TimeZone": "UTC", "DateStyle": "iso"}, {"options": "-c my.var=start"},
-                                {"client_encoding": "UTF8"}, {"options": "-c role=reader"}])
+                                {"TimeZone": "Asia/Tokyo", "DateStyle": "German"}, {"options": "-c my.var=start"},
+                                {"client_encoding": "LATIN1"}, {"options": "-c role=reader"}])
 
     def steps(self, count):
         out, client = [], 0
