@@ -6,8 +6,10 @@ they hold one while it works, use it in between, and have settings and statement
 same names and other contents. They check theirs, too.
 """
 
+import asyncio
 import time
 
+import asyncpg
 import pytest
 
 from harness import wire
@@ -260,6 +262,30 @@ def test_cached_plan_after_ddl_is_healed_outside_a_transaction(start, pg):
             a.simple("rollback")
             assert wire.rows(a.ask(B("", "ev"), E(), S)) == [["1", "2", "3"]]
         s.rows("drop table evolving")
+
+
+def test_no_rows_of_columns_that_the_client_does_not_know(start, pg):
+    """Who goes by a description of before the change is told, as PostgreSQL does: such drivers prepare anew."""
+    proxy = start(max_server_connections=1)
+    with pg.superuser() as s:
+        s.rows("drop table if exists shifting; create table shifting (a int); insert into shifting values (1);"
+               " grant all on shifting to public")
+
+        async def go():
+            c = await asyncpg.connect(host=proxy.host, port=proxy.port, user="app", password="secret", database="shop")
+            seen = [[tuple(r) for r in await c.fetch("select * from shifting")]]
+            for change in ("add b int default 5", "alter a type text"):
+                s.rows("alter table shifting " + change)
+                seen.append([tuple(r) for r in await c.fetch("select * from shifting")])
+            await c.close()
+            return seen
+        assert asyncio.run(go()) == [[(1,)], [(1, 5)], [("1", 5)]]
+        with proxy.client() as c:
+            c.ask(P("sh", "select * from shifting"), DS("sh"), S)
+            s.rows("alter table shifting add c int default 6")
+            assert wire.error_code(c.ask(B("", "sh"), E(), S)) == "0A000"
+            assert wire.rows(c.ask(B("", "sh"), DP(), E(), S)) == [["1", "5", "6"]]
+        s.rows("drop table shifting")
 
 
 def test_server_side_statements_are_shared_and_bounded(start, pg):

@@ -245,13 +245,13 @@ static void heals(struct relay *r)
     say(r, "Pb:select *|B:b|E|B:b|E|S");
     sees(r, "1 2 D:select * C:SELECT 1 2 D:select * C:SELECT 1 Z:I ");
     r->models[0].version++;
-    say(r, "B:a|H");
+    say(r, "Pc:select *|B:c|H");
     say(r, "E|S");
-    sees(r, "2 D:select * C:SELECT 1 Z:I ");
+    sees(r, "1 2 D:select * C:SELECT 1 Z:I ");
     assert_int_equal(r->lent, -1);
 }
 
-/* Not in a transaction, nor when something was shown. */
+/* Not in a transaction, nor when something was shown, or the client has a description. */
 static void heals_not(struct relay *r)
 {
     say(r, "Pa:select *|Pb:select 1|S|QBEGIN");
@@ -263,6 +263,13 @@ static void heals_not(struct relay *r)
     sees(r, "2 D:select 1 C:SELECT 1 E:0A000 Z:I ");
     say(r, "B:a|E|S");
     sees(r, "2 D:select * C:SELECT 1 Z:I ");
+    say(r, "D:a|S");
+    forget(r);
+    r->models[0].version++;
+    say(r, "B:a|E|S"); /* it would take the rows for what they were */
+    sees(r, "E:0A000 Z:I ");
+    say(r, "D:a|B:a|E|S");
+    sees(r, "t T 2 D:select * C:SELECT 1 Z:I ");
 }
 
 #define CONVERSATION(name)                                                                         \

@@ -332,7 +332,7 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
     if (name_len == (size_t)-1)
         return pass(s, kind, m, out);
     struct pg_stmt *stmt = c->unnamed;
-    bool there = false;
+    bool there = false, fresh = false;
     if (name_len == 0 && is_unsure(s, name, 0, NULL))
         return PROTO_WAIT;
     if (name_len == 0) {
@@ -347,6 +347,7 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
         stmt = pg_names_find(c->names, name, name_len);
         if (is_unsure(s, name, name_len, stmt))
             return PROTO_WAIT;
+        stmt = pg_names_use(c->names, name, name_len, &fresh);
         if (stmt == NULL && (s->pins & PG_PIN_PREPARE) != 0)
             return pass(s, kind, m, out);
         if (stmt == NULL)
@@ -367,8 +368,9 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
     }
     if (name_len == 0)
         return pass(s, kind, m, out);
-    bool first =
-        s->heal.state == PG_HEAL_OFF ? there && pg_heal_start(s, stmt->name) : pg_heal_is_first(s);
+    bool first = s->heal.state == PG_HEAL_OFF
+                     ? there && pg_heal_start(s, stmt->name, fresh || !c->describes)
+                     : pg_heal_is_first(s);
     struct pg_expect *x = pg_expect_push(s, kind, PG_A_PASS);
     if (x == NULL)
         return out_of_memory(out);
@@ -445,6 +447,7 @@ enum proto_verdict pg_extended(struct pg_client *c, struct pg_server *s, const s
         return use_statement(c, s, PG_X_BIND, m, PG_HEAD_BYTES + portal + 1, out);
     }
     case 'D':
+        c->describes |= statement;
         if (statement)
             return use_statement(c, s, PG_X_DESCRIBE, m, PG_HEAD_BYTES + 1, out);
         if (is_own_portal(s, m, PG_HEAD_BYTES + 1))

@@ -21,7 +21,7 @@ static bool nothing_bound(struct pg_server *s)
     return true;
 }
 
-bool pg_heal_start(struct pg_server *s, const char *stmt)
+bool pg_heal_start(struct pg_server *s, const char *stmt, bool fresh)
 {
     struct pg_heal *h = &s->heal;
     if (s->status != 'I' || s->bound || !nothing_bound(s))
@@ -31,6 +31,7 @@ bool pg_heal_start(struct pg_server *s, const char *stmt)
     h->len = 0;
     h->names = 0;
     h->partial = h->described = false;
+    h->describes = fresh;
     memcpy(h->stmt, stmt, sizeof h->stmt);
     h->state = PG_HEAL_KEEP;
     return true;
@@ -47,10 +48,13 @@ void pg_heal_keep(struct pg_server *s, const struct pg_in *m)
 {
     struct pg_heal *h = &s->heal;
     switch (m->p[0]) {
+    case 'D':
+        h->describes = true;
+        h->names++;
+        break;
     case 'P':
     case 'B':
     case 'C':
-    case 'D':
         h->names++;
         break;
     case 'E':
@@ -89,7 +93,7 @@ static bool is_stale_plan(const uint8_t *body, size_t n)
 bool pg_heal_takes(struct pg_server *s, struct pg_client *c, const uint8_t *body, size_t n)
 {
     struct pg_heal *h = &s->heal;
-    if (c == NULL || (h->state != PG_HEAL_KEEP && h->state != PG_HEAL_WATCH) ||
+    if (c == NULL || (h->state != PG_HEAL_KEEP && h->state != PG_HEAL_WATCH) || !h->describes ||
         !is_stale_plan(body, n))
         return false;
     pg_change_free(&s->change);

@@ -10,6 +10,10 @@
  * OFF KEEP  --error--> CUT   --weir's Sync is sent--> WAIT --ReadyForQuery--> DUE --run again-->
  * SPENT WATCH --error--> WAIT SPENT --answered--> OFF
  *
+ * Not where the client may go by a description that it was given before: it asks for statements'
+ * (not just for portals', each time), has used this one, and doesn't ask in this batch. Rows of
+ * other columns would be worse to it than the error, which such drivers know what to do with.
+ *
  * What stands in front of that Bind in its batch (Parse, Close) was done and is not repeated. A
  * batch that is larger than PG_HEAL_BYTES, or followed by another before its end is known, gets the
  * error. Part of a server connection; its worker's thread. Who waits for WAIT has s->hold.
@@ -43,6 +47,7 @@ struct pg_heal {
     uint32_t len;
     uint8_t state; /* enum pg_heal_state */
     uint8_t names;
+    bool describes;                /* the client has no old description, or asks for a new one */
     bool partial;                  /* the client has not sent its Sync */
     bool rerun;                    /* SPENT: its first message comes next */
     bool described;                /* its first answer, ParameterDescription, was shown */
@@ -54,8 +59,9 @@ struct pg_server;
 struct pg_in;
 struct pg_expect;
 
-/* A cached statement is about to be used. true: the message is the first that is kept. */
-bool pg_heal_start(struct pg_server *s, const char *stmt);
+/* A cached statement is about to be used, by somebody who may go by an old description or, `fresh`,
+ * has none. true: the message is the first that is kept. */
+bool pg_heal_start(struct pg_server *s, const char *stmt, bool fresh);
 /* The batch is run again: is this its first message? Says so once. */
 bool pg_heal_is_first(struct pg_server *s);
 /* A message of the batch went out. */

@@ -62,6 +62,7 @@ struct pg_client {
     bool lost_implicit; /* and over with that Sync: it was no transaction block */
     bool sequence_reader; /* has asked for currval() or lastval() */
     bool replication;     /* gets a connection of its own, bytes pass untouched */
+    bool describes;       /* has asked for a statement's description: see pg_heal.h */
 };
 
 enum pg_pool_mode { PG_MODE_TRANSACTION, PG_MODE_SESSION, PG_MODE_STATEMENT };

@@ -108,7 +108,7 @@ void pg_stmt_put(struct pg_stmt **sp)
 struct pg_names {
     struct pg_stmt *s;
     UT_hash_handle hh;
-    uint32_t len;
+    uint32_t len : 31, used : 1;
     char name[];
 };
 
@@ -120,10 +120,16 @@ static struct pg_names *names_item(const struct pg_names *names, const char *nam
     return item;
 }
 
-struct pg_stmt *pg_names_find(const struct pg_names *names, const char *name, size_t n)
+struct pg_stmt *pg_names_use(struct pg_names *names, const char *name, size_t n, bool *first)
 {
     struct pg_names *item = names_item(names, name, n);
-    return item != NULL ? item->s : NULL;
+    if (item == NULL)
+        return NULL;
+    if (first != NULL) {
+        *first = !item->used;
+        item->used = true;
+    }
+    return item->s;
 }
 
 bool pg_names_add(struct pg_names **names, const char *name, size_t n, struct pg_stmt *s)
@@ -132,7 +138,7 @@ bool pg_names_add(struct pg_names **names, const char *name, size_t n, struct pg
     if (item == NULL)
         return false;
     item->s = pg_stmt_get(s);
-    item->len = (uint32_t)n;
+    item->len = (uint32_t)n & INT32_MAX;
     memcpy(item->name, name, n);
     HASH_ADD_KEYPTR(hh, *names, item->name, n, item);
     return true;

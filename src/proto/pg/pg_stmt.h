@@ -38,8 +38,13 @@ struct pg_stmt *pg_stmt_get(struct pg_stmt *s);
 void pg_stmt_put(struct pg_stmt **s); /* NULL is fine */
 
 struct pg_names;
-/* The statement of this name, borrowed; NULL: none. `n` without the NUL. */
-struct pg_stmt *pg_names_find(const struct pg_names *names, const char *name, size_t n);
+/* The statement of this name, borrowed; NULL: none. `n` without the NUL. *first, unless it is NULL:
+ * it was not asked for in this way before. */
+struct pg_stmt *pg_names_use(struct pg_names *names, const char *name, size_t n, bool *first);
+static inline struct pg_stmt *pg_names_find(struct pg_names *names, const char *name, size_t n)
+{
+    return pg_names_use(names, name, n, NULL);
+}
 /* Add; the name must be free. Takes its own reference. false: out of memory. */
 bool pg_names_add(struct pg_names **names, const char *name, size_t n, struct pg_stmt *s)
     __attribute__((warn_unused_result));
