@@ -364,6 +364,19 @@ def test_a_pin_lasts_as_long_as_its_client_wants(start):
         c.terminate()
 
 
+def test_a_pin_lasts(start):
+    """Longer than what weir gives itself to ask what pins, also with a statement sent meanwhile."""
+    proxy = start(max_server_connections=2, client_gone_timeout=1)
+    with proxy.client() as idle, proxy.client() as busy:
+        idle.rows("create temp table p (i int)")
+        busy.send(wire.query("select set_config('work_mem', '5MB', false)"), wire.query("select pg_sleep(3)"))
+        busy.until("Z", 2)
+        time.sleep(0.5)
+        assert idle.value("select count(*) from p") == "0"
+        assert busy.value("show work_mem") == "5MB"
+        assert len(proxy.show("PINS")) == 1
+
+
 def test_a_pin_ends_with_its_client(start):
     proxy = start(max_server_connections=2)
     c = proxy.client()
