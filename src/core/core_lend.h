@@ -58,6 +58,10 @@ bool core_conn_break_idle(struct core_conn *c, uint64_t now_us);
 /* After close(): the slot is free, the core forgets `c`. */
 void core_conn_closed(struct core_conn *c, uint64_t now_us, bool *nudge);
 
+/* A connection that had been idle since then got no answer from its server: those of this server
+ * that have been idle for as long are closed. true: nudge the control plane. */
+bool core_server_doubt(struct core_server *s, uint64_t since_us, uint64_t now_us);
+
 /* A connection changed its home worker (the socket has arrived there). */
 void core_conn_moved(struct core_conn *c, uint16_t worker);
 

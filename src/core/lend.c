@@ -236,6 +236,18 @@ void core_conn_closed(struct core_conn *c, uint64_t now_us, bool *nudge)
     core_exit(s);
 }
 
+bool core_server_doubt(struct core_server *s, uint64_t since_us, uint64_t now_us)
+{
+    struct core_conn *c;
+
+    core_enter(s, now_us);
+    while ((c = TAILQ_FIRST(&s->idle)) != NULL && c->since_us <= since_us)
+        core_conn_retire(c, now_us);
+    bool nudge = core_plan_nudge(s, now_us);
+    core_exit(s);
+    return nudge;
+}
+
 void core_conn_moved(struct core_conn *c, uint16_t worker)
 {
     struct core_pool *p = c->pool;

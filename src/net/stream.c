@@ -491,6 +491,13 @@ int stream_peek(const struct stream *s)
     return recv(s->fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) == 1 ? first : -1;
 }
 
+bool stream_pending(const struct stream *s)
+{
+    uint8_t first;
+    return recv(s->fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
+           (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
 static void print_addr(const struct sockaddr_storage *a, char *to, size_t room, uint16_t *port)
 {
     const struct sockaddr_in *in4 = (const void *)a;

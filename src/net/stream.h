@@ -91,6 +91,8 @@ enum io_result stream_read(struct stream *s, void *to, size_t room, size_t *got)
     __attribute__((warn_unused_result));
 /* The next byte of a plain socket, left where it is; -1: none. To tell a TLS ClientHello. */
 int stream_peek(const struct stream *s);
+/* Is there anything to be read, an end or an error included? */
+bool stream_pending(const struct stream *s);
 /* Write what the socket takes; *put is valid for IO_OK and IO_AGAIN (may be 0). IO_OK: all written.
  * The caller keeps the rest and calls stream_want_write(true). TLS: bytes that were offered once
  * are half under way already; the next call must begin with the same bytes and offer no fewer. */

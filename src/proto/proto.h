@@ -138,6 +138,7 @@ struct proto_facts {
     uint64_t pin_since_us;
     uint32_t prepared;
     bool busy;           /* the server owes an answer */
+    bool own;            /* ... to something of weir's own: what it is told to stop now is that */
     bool open;           /* a message without its end (Sync, COPY data) was sent */
     uint64_t owed_bytes; /* of a message that the client was sent a part of */
     char tx;             /* 'I' idle, 'T' in a transaction, 'E' failed */
@@ -163,6 +164,10 @@ struct proto_ops {
      * waiting to be fed. pc may be NULL (abandoned). */
     enum proto_loan (*state)(void *ps, void *pc, bool may_end, uint64_t now_us,
                              struct proto_out *out);
+    /* The connection is nobody's and clean: out->server gets the question whether its server is
+     * there (`query`; "<empty>": the least that the protocol has). state() with pc NULL is SETTLE
+     * until that is answered; then CLEAN, or BROKEN when it could not be. false: out of memory. */
+    bool (*check)(void *ps, const char *query, struct proto_out *out);
     /* The client is gone, or late and its loan is taken back: out->server gets what ends its
      * statement and transaction. true: a statement runs, have it cancelled. With `pc` the session
      * stays and is told at its next message that its transaction is lost. */

@@ -92,6 +92,7 @@ void backend_bury(struct backend *b)
     if (b->state != BACKEND_TRANSIT)
         backend_set_state(b, BACKEND_TRANSIT);
     stream_fini(&b->stream, true);
+    cancel_forget(b);
     r->proto->server_fini(b->proto);
     core_conn_closed(&b->core, clock_now_us(), &nudge);
     if (nudge)

@@ -99,6 +99,7 @@ static void dial_done(struct dial *d)
     const struct conf_settings *cs = conf_settings(d->settings->conf);
     r->server_ops->configure(b->proto, cs->server_reset_query, cs->server_reset_query_always);
     b->fd = b->export.fd;
+    b->active_us = clock_now_us();
     b->id = atomic_fetch_add(&c->world->backend_ids, 1) + 1;
     route_learn(c->world->routes, r, r->server_ops->report(b->proto));
     atomic_store(&r->server->reachable, true);

@@ -65,7 +65,7 @@ static void carry_out(struct worker *w, struct kill_mail *m)
     m->done = true;
     m->found = c != NULL;
     if (c != NULL && m->kill == PROTO_KILL_QUERY)
-        loan_cancel_client(c, -1);
+        cancel_client(c, -1);
     else if (c != NULL)
         client_say(c, PROTO_EV_KILLED, NULL, "weir: the session was killed");
     worker_post(w->world, (uint16_t)(m->asker >> 24), &m->mail);

@@ -84,7 +84,8 @@ void loan_note_deadline(struct backend *b, uint32_t ms)
         b->until_us = until;
 }
 
-enum loan_answer loan_borrow(struct client *c)
+/* false: the connection that was lent was no good and is closed. */
+static bool borrow_once(struct client *c, enum loan_answer *result)
 {
     struct worker *w = c->worker;
     struct core_conn *conn = NULL;
@@ -94,7 +95,8 @@ enum loan_answer loan_borrow(struct client *c)
         c->wait = slab_get(&w->waits);
     if (c->wait == NULL) {
         c->refusal = CORE_FULL;
-        return LOAN_ANSWER_NO;
+        *result = LOAN_ANSWER_NO;
+        return true;
     }
     struct core_waiter *waiter = &c->wait->waiter;
     c->wait->client = c;
@@ -111,26 +113,40 @@ enum loan_answer loan_borrow(struct client *c)
     case CORE_LENT: {
         struct backend *b = container_of(conn, struct backend, core);
         if (b->core.worker == w->index && b->worker != NULL) {
-            loan_attach(c, b);
-            return LOAN_ANSWER_NOW;
+            enum server_fit fit = server_check(b, c);
+            if (fit == SERVER_FIT)
+                loan_attach(c, b);
+            *result = fit == SERVER_FIT ? LOAN_ANSWER_NOW : LOAN_ANSWER_LATER;
+            return fit != SERVER_GONE;
         }
         client_set_state(c, CLIENT_WAITING);
         c->coming = b;
         c->wait->mail.kind = MAIL_FETCH;
         worker_post(w->world, b->core.worker, &c->wait->mail);
-        return LOAN_ANSWER_LATER;
+        *result = LOAN_ANSWER_LATER;
+        break;
     }
     case CORE_QUEUED:
         client_set_state(c, CLIENT_WAITING);
         worker_tick_need(w);
-        return LOAN_ANSWER_LATER;
+        *result = LOAN_ANSWER_LATER;
+        break;
     case CORE_FULL:
     case CORE_DISABLED:
     case CORE_DOWN:
         c->refusal = (uint8_t)answer;
+        *result = LOAN_ANSWER_NO;
         break;
     }
-    return LOAN_ANSWER_NO;
+    return true;
+}
+
+enum loan_answer loan_borrow(struct client *c)
+{
+    enum loan_answer answer = LOAN_ANSWER_NO;
+    while (!borrow_once(c, &answer))
+        ; /* each turn has closed one */
+    return answer;
 }
 
 /* Who waited for what: the sentence that the client and the log get. */
@@ -256,6 +272,7 @@ static void give_back(struct backend *b)
     bool nudge = false;
     b->client = NULL;
     b->query_us = b->until_us = 0;
+    b->active_us = w->now_us;
     backend_set_state(b, BACKEND_IDLE);
     stream_resume(&b->stream, PAUSE_BACKPRESSURE);
     enum core_next what = core_give_back(&b->core, w->now_us, &next, &nudge);
@@ -348,6 +365,12 @@ void loan_check(struct backend *b)
     struct client *c = b->client;
     if (b->magic != BACKEND_MAGIC || b->state == BACKEND_IDLE || b->state >= BACKEND_CLOSING)
         return;
+    if (b->checking) {
+        server_check_go_on(b, false);
+        return;
+    }
+    if (b->cancel_later)
+        cancel_go_on(b);
     for (int turn = 0; turn < 4; turn++) {
         proto_out_reset(w);
         enum proto_loan loan =
@@ -418,7 +441,7 @@ void loan_abandon(struct client *c, bool keep_session, const char *reason, const
         stream_resume(&c->stream, PAUSE_BACKPRESSURE | PAUSE_LEASE);
     }
     if (cancel)
-        loan_cancel(b, -1);
+        cancel_statement(b, -1);
     loan_check(b);
     worker_tick_need(w);
     if (closing)
@@ -438,6 +461,11 @@ void loan_lost(struct backend *b)
             return;
         log_debug(core_pool_name(b->core.pool), "idle server connection was closed by the server");
         backend_close(b);
+        return;
+    }
+    cancel_forget(b);
+    if (b->checking) {
+        server_check_go_on(b, true);
         return;
     }
     route_last_words(b, text, sizeof text, code);
@@ -469,54 +497,37 @@ void loan_lost(struct backend *b)
     backend_close(b);
 }
 
-/* ---- cancelling
- * -------------------------------------------------------------------------------------------- */
+/* ---- arriving
+ * ----------------------------------------------------------------------------------------- */
 
-void loan_cancel(struct backend *b, int ack_fd)
+void loan_tell_cancelled(struct client *c)
 {
-    struct job *j = b->cancels == 0 ? job_cancel(b, ack_fd) : NULL;
-    if (j == NULL) {
-        if (ack_fd >= 0)
-            close(ack_fd);
-        return;
-    }
-    b->cancels++;
-    control_post(b->worker->world->control, &j->mail);
+    if (tell(c, PROTO_EV_CANCELLED, "cancelled", NULL, "canceling statement due to user request"))
+        relay_resume(c);
 }
 
-void loan_cancel_client(struct client *c, int ack_fd)
+void loan_deliver(struct backend *b, struct client *c, bool ok)
 {
-    route_count(c->route, c->worker, STAT_CANCELS, 1);
-    if (c->state == CLIENT_WAITING && c->coming == NULL && core_leave(&c->wait->waiter)) {
-        if (ack_fd >= 0)
-            close(ack_fd);
-        if (tell(c, PROTO_EV_CANCELLED, "cancelled", NULL,
-                 "canceling statement due to user request"))
-            relay_resume(c);
+    struct worker *w = c->worker;
+    c->coming = NULL;
+    if (c->state == CLIENT_GONE) {
+        TAILQ_INSERT_TAIL(&w->dead_clients, c, link);
+        if (ok)
+            give_back(b);
         return;
     }
-    if (c->state == CLIENT_WAITING)
-        c->cancelled = true;
-    if (c->loan != NULL && c->loan->query_us != 0) {
-        loan_cancel(c->loan, ack_fd);
+    if (c->cancelled) {
+        if (ok)
+            give_back(b);
+        loan_tell_cancelled(c);
         return;
     }
-    if (ack_fd >= 0)
-        close(ack_fd);
-}
-
-static void on_cancelled(struct worker *w, struct job *j)
-{
-    struct backend *b = j->backend;
-    (void)w;
-    b->cancels--;
-    job_free(&j);
-    if (b->dead && b->cancels == 0) {
-        (void)core_conn_break(&b->core, w->now_us);
-        backend_close(b);
-        return;
-    }
-    loan_check(b);
+    if (ok)
+        loan_attach(c, b);
+    else
+        client_set_state(c, CLIENT_IDLE); /* the next one, then */
+    c->ready = true;
+    TAILQ_INSERT_TAIL(&w->ready, c, ready_link);
 }
 
 /* ---- messages
@@ -526,9 +537,9 @@ static void on_cancelled(struct worker *w, struct job *j)
 static void on_arrive(struct worker *w, struct backend *b)
 {
     struct core_waiter *to = b->to;
-    bool fetched = b->fetch;
+    bool fetched = b->fetch, was_idle = b->was_idle;
     b->to = NULL;
-    b->fetch = false;
+    b->fetch = b->was_idle = false;
     bool ok = backend_arrive(b, w) && !b->dead;
     if (to == NULL) {
         backend_set_state(b, BACKEND_IDLE);
@@ -538,6 +549,7 @@ static void on_arrive(struct worker *w, struct backend *b)
     }
     if (ok && to->worker != w->index) { /* lent elsewhere while it was on its way here */
         b->fetch = fetched;
+        b->was_idle = was_idle;
         backend_set_state(b, BACKEND_IDLE);
         backend_send_to(b, to->worker, to);
         return;
@@ -545,33 +557,16 @@ static void on_arrive(struct worker *w, struct backend *b)
     struct client *c = client_of_waiter(to);
     if (!fetched)
         (void)!core_waiter_take(to);
-    c->coming = NULL;
     if (!ok) {
         (void)core_conn_break(&b->core, w->now_us);
         backend_close(b);
+    } else if (was_idle && c->state != CLIENT_GONE && !c->cancelled) {
+        enum server_fit fit = server_check(b, c);
+        if (fit == SERVER_LATER)
+            return;
+        ok = fit == SERVER_FIT;
     }
-    if (c->state == CLIENT_GONE) {
-        TAILQ_INSERT_TAIL(&w->dead_clients, c, link);
-        if (ok)
-            give_back(b);
-        return;
-    }
-    if (!ok) { /* the next one, then */
-        client_set_state(c, CLIENT_IDLE);
-        relay_resume(c);
-        return;
-    }
-    if (c->cancelled) {
-        give_back(b);
-        if (tell(c, PROTO_EV_CANCELLED, "cancelled", NULL,
-                 "canceling statement due to user request"))
-            relay_resume(c);
-        return;
-    }
-    loan_attach(c, b);
-    relay_resume(c);
-    if (b->magic == BACKEND_MAGIC && b->client == c)
-        loan_check(b);
+    loan_deliver(b, c, ok);
 }
 
 /* The client's order may be here before its connection is: then that finds the order when it
@@ -579,7 +574,7 @@ static void on_arrive(struct worker *w, struct backend *b)
 static void on_fetch(struct client *c)
 {
     struct backend *b = c->coming;
-    b->fetch = true;
+    b->fetch = b->was_idle = true;
     if (b->worker == NULL)
         b->to = &c->wait->waiter;
     else
@@ -609,6 +604,7 @@ void loan_on_mail(struct worker *w, struct mail *m)
         break;
     case MAIL_BRING: {
         struct backend *b = container_of(m, struct backend, order);
+        b->was_idle = true;
         backend_send_to(b, b->bring->worker, b->bring);
         break;
     }
@@ -619,7 +615,7 @@ void loan_on_mail(struct worker *w, struct mail *m)
         on_failed(w, container_of(m, struct client_wait, mail)->client);
         break;
     case MAIL_CANCELLED:
-        on_cancelled(w, container_of(m, struct job, mail));
+        cancel_done(w, container_of(m, struct job, mail));
         break;
     case MAIL_KILL:
     case MAIL_CANCEL:

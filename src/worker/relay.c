@@ -407,6 +407,15 @@ static void backend_farewell(struct backend *b)
         backend_bury(b);
 }
 
+/* Nobody asked: was it a farewell? Then it isn't waited for the hang-up. */
+static void check_idle(struct backend *b)
+{
+    struct worker *w = b->worker;
+    out_reset(w);
+    if (!b->dead && b->route->proto->state(b->proto, NULL, true, w->now_us, &w->out) == LOAN_BROKEN)
+        loan_lost(b);
+}
+
 static void backend_readable(struct backend *b)
 {
     if (b->state == BACKEND_CLOSING) {
@@ -417,8 +426,10 @@ static void backend_readable(struct backend *b)
         size_t got = 0;
         if (!backend_read(b, &got))
             break;
-        if (b->state == BACKEND_IDLE)
+        if (b->state == BACKEND_IDLE) {
+            check_idle(b);
             return;
+        }
         if (got == 0 || b->stream.pause != 0)
             break;
     }

@@ -78,7 +78,7 @@ static void cancel_late(struct backend *b, const char *what)
     snprintf(text, sizeof text, "weir: canceling statement: %s is over", what);
     (void)b->route->proto->say(b->client->proto, b->proto, PROTO_EV_OVERDUE, text, NULL, NULL, 0,
                                &used, &b->client->out);
-    loan_cancel(b, -1);
+    cancel_statement(b, -1);
 }
 
 static void check_lent(struct worker *w, struct backend *b)
@@ -126,7 +126,9 @@ static void check_backends(struct worker *w)
         backend_bury(b);
     TAILQ_FOREACH_SAFE(b, &w->backends[BACKEND_CLEANING], link, tmp)
     {
-        if (b->deadline_us != 0 && w->now_us >= b->deadline_us && b->cancels == 0) {
+        if (b->deadline_us != 0 && w->now_us >= b->deadline_us && b->checking) {
+            loan_lost(b);
+        } else if (b->deadline_us != 0 && w->now_us >= b->deadline_us && b->cancels == 0) {
             log_warn(core_pool_name(b->core.pool),
                      "server connection closed: not clean within client_gone_timeout");
             loan_lost(b);
@@ -210,7 +212,7 @@ static void on_cancel(struct worker *w, struct cancel_mail *m)
     /* In constant time: which bits of a key were right must not show. */
     if (c != NULL && c->state != CLIENT_LOGIN && c->state != CLIENT_GONE && !c->is_console &&
         (c->key ^ m->key) == 0) {
-        loan_cancel_client(c, m->ack_fd);
+        cancel_client(c, m->ack_fd);
     } else if (m->ack_fd >= 0) {
         close(m->ack_fd);
     }

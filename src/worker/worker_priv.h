@@ -170,7 +170,8 @@ struct backend {
     uint64_t id;
     uint64_t opened_wall_us;
     uint64_t lent_us;     /* the loan began */
-    uint64_t active_us;   /* its client last sent or took a byte: think time counts from here */
+    uint64_t active_us;   /* its client last sent or took a byte: think time counts from here;
+                             while it is idle: since when */
     uint64_t query_us;    /* the statement under way began; 0: none */
     uint64_t until_us;    /* its client wants no answer later than this; 0: at any time */
     uint64_t waited_us;   /* for the loan, until the first message was sent in it */
@@ -180,8 +181,12 @@ struct backend {
     const char *late_reason; /* goes with: */
     char *late;          /* to be taken back, for this reason, when the row under way is whole */
     uint32_t cancels;    /* under way; it is not given back before they are done */
+    int cancel_ack;      /* see job.h; goes with: */
+    bool cancel_later;   /* when weir's own words in front of the statement are answered */
+    bool checking;       /* CLEANING: lent to `to` if its server answers */
     uint8_t state;       /* enum backend_state */
     bool fetch;          /* in transit after MAIL_FETCH: the waiter was never queued */
+    bool was_idle;       /* in transit to its borrower, from where it was idle */
     bool dead;           /* found broken while idle */
     bool eof;            /* the server has hung up */
     bool pinned;         /* counted as a pin in this loan */
@@ -237,6 +242,7 @@ struct settings {
     uint64_t login_us, gone_us;
     uint64_t spool_bytes;
     uint64_t dead_us;       /* lease_dead_after */
+    uint64_t check_us;      /* server_check_delay; UINT64_MAX: no check */
     struct tcp_options tcp; /* of clients */
     bool log_errors, log_connections, log_disconnections, any_idle_limit;
     uint64_t slow_loan_us;                   /* log_slow_loans; 0: no lines for loans */
@@ -373,10 +379,35 @@ bool loan_leave_queue(struct client *c); /* true when c may be freed at once */
 void loan_expire(struct worker *w);
 /* A waiting client is not there any more: out of the queue, with an answer for when it is. */
 void loan_give_up(struct client *c, const char *text);
-/* CancelRequest or KILL for a client of this worker. */
-void loan_cancel_client(struct client *c, int ack_fd);
-void loan_cancel(struct backend *b, int ack_fd);
+/* A connection has come for a client that waits for it (WAITING, `coming`): lend it. `ok` false: it
+ * was no good and is closed; the client asks for another. */
+void loan_deliver(struct backend *b, struct client *c, bool ok);
+/* The waiting message is answered: the client had it cancelled. */
+void loan_tell_cancelled(struct client *c);
 void loan_on_mail(struct worker *w, struct mail *m);
+
+/* ---- cancel.c ---- */
+/* CancelRequest or KILL for a client of this worker. */
+void cancel_client(struct client *c, int ack_fd);
+/* Stop the statement that runs for the client: at once, or as soon as what weir itself had to say
+ * before it is answered. */
+void cancel_statement(struct backend *b, int ack_fd);
+/* What had to wait may go, or is not wanted any more. */
+void cancel_go_on(struct backend *b);
+void cancel_forget(struct backend *b);
+struct job;
+void cancel_done(struct worker *w, struct job *j);
+
+/* ---- server_check.c ---- */
+enum server_fit {
+    SERVER_FIT,  /* lend it */
+    SERVER_GONE, /* closed: take another */
+    SERVER_LATER /* its server is being asked; loan_deliver() follows */
+};
+/* `b` was idle and is to be lent to `c`. */
+enum server_fit server_check(struct backend *b, struct client *c);
+/* It is being asked: something came, or (`lost`) nothing that is an answer. */
+void server_check_go_on(struct backend *b, bool lost);
 
 /* ---- loan_log.c ---- */
 /* The loan of this client is over: a line, if it is one of those that get one. `reason` NULL: in

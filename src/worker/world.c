@@ -158,6 +158,7 @@ static struct settings *settings_create(struct conf *conf, struct conf_report *r
     }
     atomic_init(&s->refs, 1);
     s->conf = conf;
+    s->check_us = cs->server_check_query[0] != '\0' ? cs->server_check_delay_us : UINT64_MAX;
     s->policy.auth_type = auth_type(cs->auth_type);
     s->policy.scram_iterations = (uint32_t)cs->scram_iterations;
     s->login_us = cs->client_login_timeout_us != 0 ? cs->client_login_timeout_us : UINT64_MAX / 2;

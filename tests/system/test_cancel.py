@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """CancelRequest: it reaches what the client is doing now, and never anybody else."""
 
+import signal
 import threading
 import time
 
@@ -8,7 +9,7 @@ import psycopg2
 import pytest
 
 from harness import wire
-from harness.proxy import Sampler, crowd
+from harness.proxy import Sampler, crowd, wait_until
 
 weir_only = pytest.mark.weir_only
 
@@ -150,6 +151,42 @@ def test_cancel_with_a_bound_of_one(start, pg):
         a.cancel(proxy.host, proxy.port)
         assert wire.error_code(a.until()) == "57014"
     assert seen.highest <= 1
+
+
+@weir_only
+def test_a_cancel_waits_for_weirs_own_settings(start, pg):
+    """They stand in front of the statement in the same write: it is the statement that is to be hit."""
+    proxy = start(max_server_connections=1)
+    a, b = proxy.clients(2, user="app2")
+    a.simple("set work_mem = '17MB'")
+    assert b.value("show work_mem") == "4MB"
+    wait_until(lambda: pg.count("usename = 'app2'") == 1, 10, "what other tests left to end")
+    pids = [int(row["pid"]) for row in pg.activity("usename = 'app2'")]
+    pg.signal_backends(signal.SIGSTOP, pids)
+    try:
+        a.send(wire.query("select pg_sleep(60)"))
+        time.sleep(0.2)
+        a.cancel(proxy.host, proxy.port)
+        time.sleep(0.3)
+    finally:
+        pg.signal_backends(signal.SIGCONT, pids)
+    assert wire.error_code(a.until(timeout=20)) == "57014"
+    assert a.value("show work_mem") == "17MB"
+    a.terminate(), b.terminate()
+
+
+@weir_only
+def test_cancels_at_any_moment_leave_the_session_as_it_is(start):
+    proxy = start(max_server_connections=1)
+    a, b = proxy.clients(2, user="app2")
+    a.simple("set search_path = pg_catalog, public")
+    for i in range(150):
+        assert b.value("show search_path") == '"$user", public'
+        a.send(wire.query(f"select {i}"))
+        a.cancel(proxy.host, proxy.port)
+        assert wire.error_code(a.until()) in (None, "57014")
+        assert a.value("show search_path") == "pg_catalog, public"
+    a.terminate(), b.terminate()
 
 
 @pytest.mark.parametrize("seconds", [3])

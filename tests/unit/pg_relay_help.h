@@ -52,7 +52,7 @@ struct model {
     int queries;
     char status;
     char copy; /* 'Q' simple, 'E' extended, 0 */
-    bool copy_fails, skip, refuse_sets;
+    bool copy_fails, skip, refuse_sets, cancel_sets;
     bool deaf; /* takes everything and says nothing */
 };
 
@@ -161,8 +161,8 @@ static inline bool model_run(struct model *m, const char *sql, bool simple)
     } else if (model_is(sql, "SET ") || model_is(sql, "RESET ") ||
                model_is(sql, "SELECT pg_catalog.set_config")) {
         RELAY_REQUIRE(buf_printf(&m->sets, "%s\n", sql));
-        if (m->refuse_sets) {
-            model_error(m, "22023", "invalid value");
+        if (m->refuse_sets || (m->cancel_sets && !model_is(sql, "RESET "))) {
+            model_error(m, m->refuse_sets ? "22023" : "57014", "refused or cancelled");
             return false;
         }
         if (strstr(sql, "reported") != NULL)

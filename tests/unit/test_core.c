@@ -253,6 +253,29 @@ static void test_break_and_close(void **state)
     assert_int_equal(conn[0].state, CONN_NONE);
 }
 
+static void test_doubt_closes_who_was_idle_for_as_long(void **state)
+{
+    struct core_plan plan;
+    struct core_conn *c;
+
+    (void)state;
+    lend_new(0, p, 0, 10);
+    lend_new(1, q, 0, 11);
+    lend_new(2, p, 0, 12);
+    make_idle(1, 20);
+    make_idle(0, 21);
+    assert_int_equal(borrow(3, p, 0, 30, &c), CORE_LENT);
+    assert_ptr_equal(c, &conn[0]);
+    make_idle(2, 40);
+    assert_true(core_server_doubt(s, 21, 50)); /* what conn[0] was idle since */
+    assert_int_equal(counts(50).closing, 1);
+    core_plan(s, 51, &plan);
+    assert_int_equal(plan.action, CORE_ACT_CLOSE);
+    assert_ptr_equal(plan.conn, &conn[1]);
+    assert_int_equal(conn[0].state, CONN_LENT);
+    assert_int_equal(conn[2].state, CONN_IDLE);
+}
+
 static void test_break_while_idle_only(void **state)
 {
     struct core_conn *c;
@@ -664,6 +687,7 @@ int main(void)
         CASE(test_expiry),
         CASE(test_break_and_close),
         CASE(test_break_while_idle_only),
+        CASE(test_doubt_closes_who_was_idle_for_as_long),
         CASE(test_bound_shrinks),
         CASE(test_pause_and_resume),
         CASE(test_reconnect),

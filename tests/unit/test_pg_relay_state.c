@@ -185,6 +185,88 @@ static void sequences(struct relay *r)
     assert_int_equal(r->lent, -1);
 }
 
+/* ---- idle, and asked whether it is there
+ */
+
+static enum proto_loan checked(struct relay *r, const char *query)
+{
+    assert_int_equal(r->lent, -1);
+    assert_true(pg_proto_ops.check(r->servers[0], query, &r->out));
+    relay_take(r, 0);
+    if (!r->models[0].deaf)
+        relay_pump(r, r->piece);
+    enum proto_loan loan = pg_proto_ops.state(r->servers[0], NULL, true, 1, &r->out);
+    relay_take(r, 0);
+    return loan;
+}
+
+/* Whoever borrows it next notices nothing. */
+static void check_answers(struct relay *r)
+{
+    say(r, "QSET work_mem TO 7|P:select 1|B:|E|S");
+    sees(r, "C:SET Z:I 1 2 D:select 1 C:SELECT 1 Z:I ");
+    (void)ran(r, 0);
+    assert_int_equal(checked(r, "<empty>"), LOAN_CLEAN);
+    assert_int_equal(checked(r, "select 'there'"), LOAN_CLEAN);
+    say(r, "B:|E|S");
+    sees(r, "2 D:select 1 C:SELECT 1 Z:I ");
+    assert_string_equal(ran(r, 0), "");
+}
+
+static void check_fails(struct relay *r)
+{
+    assert_int_equal(checked(r, "FAIL"), LOAN_BROKEN);
+    sees(r, "");
+}
+
+static void check_is_not_answered(struct relay *r)
+{
+    r->models[0].deaf = true;
+    assert_int_equal(checked(r, "<empty>"), LOAN_SETTLE);
+    sees(r, "");
+}
+
+/* What a cancel would hit now: on another connection weir's settings, on its own the statement. */
+static void own_words_come_first(struct relay *r)
+{
+    struct proto_facts facts;
+    say(r, "QSET work_mem TO 7");
+    sees(r, "C:SET Z:I ");
+    r->next = 1;
+    r->models[1].deaf = true;
+    say(r, "Qselect 1");
+    pg_proto_ops.facts(r->c, r->servers[1], &facts);
+    assert_true(facts.busy && facts.own);
+}
+
+static void no_own_words(struct relay *r)
+{
+    struct proto_facts facts;
+    say(r, "QSET work_mem TO 7");
+    sees(r, "C:SET Z:I ");
+    r->models[0].deaf = true;
+    say(r, "Qselect 1");
+    pg_proto_ops.facts(r->c, r->servers[0], &facts);
+    assert_true(facts.busy && !facts.own);
+}
+
+/* A late cancel hits the restoring of a startup value inside a transaction. */
+static void restoring_is_cancelled(struct relay *r)
+{
+    startup(r, "work_mem", "7");
+    say(r, "QBEGIN");
+    say(r, "QRESET work_mem");
+    sees(r, "C:BEGIN Z:T C:RESET Z:T ");
+    r->models[0].cancel_sets = true;
+    say(r, "Qselect 1");
+    sees(r, "E:57014 Z:E ");
+    assert_false(r->closed);
+    r->models[0].cancel_sets = false;
+    say(r, "QROLLBACK");
+    sees(r, "C:ROLLBACK Z:I ");
+    assert_int_equal(r->lent, -1);
+}
+
 /* ---- the end in disorder
  * ---------------------------------------------------------------------------- */
 
@@ -526,6 +608,12 @@ CONVERSATION(lost_in_copy)
 CONVERSATION(lost_in_transaction)
 CONVERSATION(lost_behind_settings)
 CONVERSATION(refused)
+CONVERSATION(check_answers)
+CONVERSATION(check_fails)
+CONVERSATION(check_is_not_answered)
+CONVERSATION(own_words_come_first)
+CONVERSATION(no_own_words)
+CONVERSATION(restoring_is_cancelled)
 
 int main(void)
 {
@@ -565,6 +653,12 @@ int main(void)
         cmocka_unit_test(test_lost_in_transaction),
         cmocka_unit_test(test_lost_behind_settings),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_check_answers),
+        cmocka_unit_test(test_check_fails),
+        cmocka_unit_test(test_check_is_not_answered),
+        cmocka_unit_test(test_own_words_come_first),
+        cmocka_unit_test(test_no_own_words),
+        cmocka_unit_test(test_restoring_is_cancelled),
     };
     relay_set_up();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -100,6 +100,8 @@ static void facts(const void *pc, const void *ps, struct proto_facts *out)
         out->prepared = my_cache_count(s->cache);
     out->tx = (s->status & MY_ST_IN_TRANS) != 0 ? 'T' : 'I';
     out->busy = s->len != 0 && s->phase != MY_PH_INFILE;
+    out->own =
+        s->len != 0 && (s->queue[s->head].act == MY_A_SET || s->queue[s->head].act == MY_A_SETTLE);
     out->owed_bytes = s->skip_drop ? 0 : s->skip;
     out->open = s->phase == MY_PH_INFILE;
     out->pin_reason = my_pin_name(s->pins);
@@ -153,6 +155,7 @@ const struct proto_ops my_proto_ops = {
     .from_server = my_server_feed,
     .begin = my_begin,
     .state = my_state,
+    .check = my_check,
     .abandon = my_abandon,
     .say = my_say,
     .facts = facts,

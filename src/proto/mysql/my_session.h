@@ -116,6 +116,7 @@ enum my_settle {
     MY_S_RESET,    /* COM_RESET_CONNECTION and what a new connection gets */
     MY_S_WARNINGS, /* SHOW WARNINGS: its rows are kept, its end says how the transaction stands */
     MY_S_ASK,      /* what only the server knows: locks, FOUND_ROWS(), LAST_INSERT_ID() */
+    MY_S_CHECK,    /* idle for long: is the server there? */
 };
 
 enum my_pin {
@@ -321,6 +322,7 @@ void my_client_meet(struct my_client *c, struct my_server *s);
 enum proto_loan my_begin(void *ps, void *pc, struct proto_out *out);
 enum proto_loan my_state(void *ps, void *pc, bool may_end, uint64_t now_us, struct proto_out *out);
 bool my_abandon(void *ps, void *pc, struct proto_out *out);
+bool my_check(void *ps, const char *query, struct proto_out *out);
 /* Send weir's own question or clean-up. */
 enum proto_loan my_settle_start(struct my_server *s, enum my_settle what, struct proto_out *out);
 bool my_is_error_row(const uint8_t *row, size_t n);

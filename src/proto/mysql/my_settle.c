@@ -67,10 +67,25 @@ enum proto_loan my_settle_start(struct my_server *s, enum my_settle what, struct
         ok = compose_question(s) &&
              send_settle(s, (const char *)buf_head(&s->sql), buf_len(&s->sql), out);
         break;
+    case MY_S_CHECK:
     case MY_S_NONE:
         break;
     }
     return ok ? LOAN_SETTLE : LOAN_BROKEN;
+}
+
+bool my_check(void *ps, const char *query, struct proto_out *out)
+{
+    struct my_server *s = ps;
+    buf_release(&s->notes);
+    s->settle = MY_S_CHECK;
+    s->settle_left = 0;
+    s->owner = s->diagnosed = 0;
+    if (strcmp(query, "<empty>") != 0)
+        return send_settle(s, query, strlen(query), out);
+    my_put_command(out, MY_COM_PING, NULL, 0);
+    s->settle_left++;
+    return my_expect_push(s, MY_R_OK, MY_A_SETTLE, MY_COM_PING);
 }
 
 void my_settle_packet(struct my_server *s, const uint8_t *packet, size_t n)
@@ -204,6 +219,7 @@ void my_settle_end(struct my_client *c, struct my_server *s, bool ok)
     case MY_S_ROLLBACK:
         s->late_cancel = false;
         break;
+    case MY_S_CHECK:
     case MY_S_NONE:
         break;
     }

@@ -34,6 +34,8 @@ static void facts(const void *pc, const void *ps, struct proto_facts *out)
     }
     out->tx = s->status;
     out->busy = s->len != 0 && s->copy != 'G' && s->copy != 'W';
+    out->own =
+        s->len != 0 && (s->ring[s->head].act == PG_A_SET || s->ring[s->head].act == PG_A_SETTLE);
     out->open = s->open || s->copy != 0;
     out->owed_bytes = s->skip_drop ? 0 : s->skip;
     out->pin_reason = pg_pin_name(s->pins);
@@ -87,6 +89,7 @@ const struct proto_ops pg_proto_ops = {
     .from_server = pg_server_feed,
     .begin = pg_begin,
     .state = pg_state,
+    .check = pg_check,
     .abandon = pg_abandon,
     .say = pg_say,
     .facts = facts,

@@ -134,6 +134,7 @@ enum pg_phase {
     PG_PH_TRUTH,    /* asking what is set and what pins */
     PG_PH_RESET,    /* DISCARD ALL or server_reset_query */
     PG_PH_BARRIER,  /* an empty round trip, so that a late cancel hits nobody else */
+    PG_PH_CHECK,    /* idle for long: is the server there? */
 };
 
 enum pg_change_kind { PG_CH_SET, PG_CH_RESET, PG_CH_RESET_ALL, PG_CH_DISCARD_ALL };
@@ -291,6 +292,7 @@ void pg_change_free(struct pg_change **ch);
 enum proto_loan pg_begin(void *ps, void *pc, struct proto_out *out);
 enum proto_loan pg_state(void *ps, void *pc, bool may_end, uint64_t now_us, struct proto_out *out);
 bool pg_abandon(void *ps, void *pc, struct proto_out *out);
+bool pg_check(void *ps, const char *query, struct proto_out *out);
 /* ---- weir's own questions (pg_settle.c) ---- */
 
 enum proto_loan pg_settle_start(struct pg_client *c, struct pg_server *s, enum pg_phase phase,

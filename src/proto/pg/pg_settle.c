@@ -95,6 +95,22 @@ static const char *compose_truth(struct pg_client *c, struct pg_server *s)
     return (const char *)buf_head(&s->sql);
 }
 
+static bool ask(struct pg_server *s, enum pg_phase phase, const char *sql, struct proto_out *out)
+{
+    if (pg_expect_push(s, PG_X_QUERY, PG_A_SETTLE) == NULL)
+        return false;
+    s->truth_failed = false;
+    s->phase = (uint8_t)phase;
+    if (s->unnamed != NULL)
+        pg_stmt_put(&s->unnamed);
+    uint8_t head[PG_HEAD_BYTES] = {'Q'};
+    size_t n = strlen(sql) + 1;
+    pg_put32(head + 1, (uint32_t)n + 4);
+    pg_put(out, &out->server, head, sizeof head);
+    proto_lane_add(&out->server, sql, n);
+    return true;
+}
+
 enum proto_loan pg_settle_start(struct pg_client *c, struct pg_server *s, enum pg_phase phase,
                                 struct proto_out *out)
 {
@@ -119,21 +135,16 @@ enum proto_loan pg_settle_start(struct pg_client *c, struct pg_server *s, enum p
             sql = s->reset_query;
         break;
     case PG_PH_BARRIER:
+    case PG_PH_CHECK:
     case PG_PH_NONE:
         break;
     }
-    if (pg_expect_push(s, PG_X_QUERY, PG_A_SETTLE) == NULL)
-        return LOAN_BROKEN;
-    s->truth_failed = false;
-    s->phase = (uint8_t)phase;
-    if (s->unnamed != NULL)
-        pg_stmt_put(&s->unnamed);
-    uint8_t head[PG_HEAD_BYTES] = {'Q'};
-    size_t n = strlen(sql) + 1;
-    pg_put32(head + 1, (uint32_t)n + 4);
-    pg_put(out, &out->server, head, sizeof head);
-    proto_lane_add(&out->server, sql, n);
-    return LOAN_SETTLE;
+    return ask(s, phase, sql, out) ? LOAN_SETTLE : LOAN_BROKEN;
+}
+
+bool pg_check(void *ps, const char *query, struct proto_out *out)
+{
+    return ask(ps, PG_PH_CHECK, strcmp(query, "<empty>") == 0 ? "" : query, out);
 }
 
 bool pg_keep_ready(struct pg_client *c, struct pg_server *s)
@@ -299,6 +310,10 @@ void pg_settle_ready(struct pg_client *c, struct pg_server *s)
         break;
     case PG_PH_BARRIER:
         s->maybes = false;
+        break;
+    case PG_PH_CHECK: /* what it was asked it should be able to do, outside of a transaction */
+        if (s->truth_failed || s->status != 'I')
+            s->dying = true;
         break;
     case PG_PH_NONE:
         break;

@@ -22,6 +22,7 @@
 #include "proto/pg/pg_session.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -357,6 +358,22 @@ void pg_restore_startup(struct pg_server *s, struct proto_out *out)
     vars_put(&s->restore);
 }
 
+/* A late cancel has hit the batch in an open transaction: that has failed, and what the client sent
+ * behind it fails with 25P02, of which the client is told the reason. false: it was not so. */
+static bool set_cancelled(struct pg_server *s)
+{
+    struct pg_expect *x = pg_expect_head(s);
+    if (s->status != 'E' || x == NULL || x->act != PG_A_PASS)
+        return false;
+    x->fault = calloc(1, sizeof *x->fault);
+    if (x->fault == NULL)
+        return false;
+    memcpy(x->fault->sqlstate, "57014", 6);
+    (void)snprintf(x->fault->message, sizeof x->fault->message, "%s", s->set_error);
+    x->act = PG_A_REPLACE;
+    return true;
+}
+
 bool pg_set_ready(struct pg_client *c, struct pg_server *s, struct proto_out *out)
 {
     struct pg_expect *x = pg_expect_head(s);
@@ -376,7 +393,7 @@ bool pg_set_ready(struct pg_client *c, struct pg_server *s, struct proto_out *ou
     /* The batch was one transaction: nothing of it is in force. */
     vars_assign(&s->applied, s->before);
     vars_put(&s->before);
-    if (c == NULL)
+    if (c == NULL || (strcmp(s->set_code, "57014") == 0 && set_cancelled(s)))
         return true;
     pg_put_error(out, "FATAL", s->set_code[0] != '\0' ? s->set_code : "22023", "%s", s->set_error);
     out->close_client = true;

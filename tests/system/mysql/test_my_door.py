@@ -14,6 +14,7 @@ import pymysql
 import pytest
 from pymysql.constants import CLIENT
 
+from harness.line import Line
 from harness.myproxy import code, one, rows
 from harness.postgres import free_port, make_certificates
 from harness.proxy import ADMIN, STATS, weir_binary
@@ -168,6 +169,30 @@ def test_kill_query(my, start, workers):
             assert one(victim, "select 5") == 5
     for victim in victims:
         victim.close()
+
+
+def test_kill_query_waits_for_weirs_own_settings(my, start):
+    """They stand in front of the statement in the same write: it is the statement that is to be hit."""
+    line = Line(my.host, my.port)
+    proxy = start(max_server_connections=1, databases={"shop": f"mysql://127.0.0.1:{line.port}/shop"})
+    victim, other = proxy.connect(autocommit=True), proxy.connect(autocommit=True)
+    try:
+        rows(victim, "set sql_mode = 'ANSI'")
+        other.begin()
+        assert "ANSI" not in one(other, "select @@sql_mode")
+        other.commit()
+        line.hold()
+        slow = Slow(victim)
+        time.sleep(0.3)
+        with proxy.connect() as killer:
+            rows(killer, f"kill query {victim.thread_id()}")
+            time.sleep(0.5)
+            line.release()
+            slow.join(10)
+        assert slow.error == 1317 or slow.rows == [(1,)]
+        assert "ANSI" in one(victim, "select @@sql_mode")
+    finally:
+        line.close()
 
 
 @pytest.mark.parametrize("workers", [1, 2])
