@@ -85,6 +85,8 @@ struct login_welcome {
     uint32_t prepared_limit, statement_max_bytes;
     int pool_mode; /* enum conf_pool_mode's order: transaction, session, statement */
     bool console;
+    const char *ignore_startup; /* ignore_startup_parameters */
+    const char *add_host;       /* application_name_add_host: its address and port; or NULL */
 };
 
 /* What a login revealed that server logins can use where the password isn't known: PostgreSQL 32

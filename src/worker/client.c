@@ -165,6 +165,17 @@ void client_on_accept(int fd, unsigned door, const struct sockaddr_storage *peer
     worker_drain(w);
 }
 
+void client_address(const struct client *c, char to[CLIENT_ADDRESS_BYTES])
+{
+    char ip[INET6_ADDRSTRLEN] = "";
+    if (c->family != 0)
+        inet_ntop(c->family == 4 ? AF_INET : AF_INET6, c->addr, ip, sizeof ip);
+    if (c->family == 0)
+        snprintf(to, CLIENT_ADDRESS_BYTES, "unix");
+    else
+        snprintf(to, CLIENT_ADDRESS_BYTES, c->family == 4 ? "%s:%u" : "[%s]:%u", ip, c->port);
+}
+
 void client_name(const struct client *c, char *to, size_t room)
 {
     char ip[INET6_ADDRSTRLEN] = "unix";

@@ -408,7 +408,12 @@ static void logged_in(struct client *c)
         .prepared_limit = (uint32_t)cs->max_prepared_statements,
         .statement_max_bytes = (uint32_t)cs->max_statement_size_bytes,
         .pool_mode = c->route->pool_mode,
+        .ignore_startup = cs->ignore_startup_parameters,
     };
+    char address[CLIENT_ADDRESS_BYTES];
+    client_address(c, address);
+    if (cs->application_name_add_host)
+        welcome.add_host = address;
     welcome.report = route_report(w->world->routes, c->route, &welcome.own_report);
     bool ok = name_function(c) && ops->finish(l->login, c->proto, &welcome, &c->out);
     if (welcome.report != NULL)

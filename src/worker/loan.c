@@ -303,14 +303,22 @@ static void give_back(struct backend *b)
     }
 }
 
-/* It goes by another name since its last statement. */
+/* It goes by another name since its last statement. application_name_add_host made none of it: with
+ * that each container would be a function. */
 static void rename_function(struct client *c)
 {
     struct proto_facts facts;
+    char name[FUNCTION_NAME_BYTES], address[CLIENT_ADDRESS_BYTES], added[64];
     c->route->proto->facts(c->proto, NULL, &facts);
     c->renamed = false;
-    (void)client_set_function(c, facts.application_name[0] != '\0' ? facts.application_name
-                                                                   : c->route->user);
+    snprintf(name, sizeof name, "%s", facts.application_name);
+    client_address(c, address);
+    snprintf(added, sizeof added, " - %s", address);
+    size_t n = strlen(name), tail = strlen(added);
+    if (conf_settings(c->worker->settings->conf)->application_name_add_host && n > tail &&
+        strcmp(name + n - tail, added) == 0)
+        name[n - tail] = '\0';
+    (void)client_set_function(c, name[0] != '\0' ? name : c->route->user);
 }
 
 static void end_loan(struct backend *b)

@@ -424,12 +424,15 @@ void *route_report(struct routes *rs, struct route *r, bool *own)
 {
     void *ref = own_report(r);
     *own = ref != NULL;
-    /* Nobody has been there as this user: what others were told holds but for who they are. */
+    /* Nobody has been there as this user: what others were told holds but for who they are. A
+     * walsender for physical replication is in no database, so none's settings are in force. */
+    bool nowhere = r->replication == 1;
     for (struct route *o = routes_first(rs); ref == NULL && o != NULL; o = o->next)
-        if (o->server == r->server && strcmp(o->database, r->database) == 0)
+        if (o->server == r->server && strcmp(o->database, r->database) == 0 &&
+            (o->replication == 1) == nowhere)
             ref = own_report(o);
     for (struct route *o = routes_first(rs); ref == NULL && o != NULL; o = o->next)
-        if (o->server == r->server)
+        if (o->server == r->server && (o->replication == 1) == nowhere)
             ref = own_report(o);
     return ref;
 }

@@ -306,9 +306,12 @@ void client_destroy(struct client *c);
 void client_finish(struct client *c);
 /* Tell it why and, unless the session goes on, finish. `text` for the client and the log. */
 void client_say(struct client *c, enum proto_event ev, const char *code, const char *text);
+#define CLIENT_ADDRESS_BYTES 56
 void client_name(const struct client *c, char *to, size_t room);
 /* What tls_describe() said of it at login; "" for plain. Static storage. */
 const char *client_tls_text(const struct client *c);
+/* Address and port; "unix" for a Unix socket. */
+void client_address(const struct client *c, char to[CLIENT_ADDRESS_BYTES]);
 bool client_flush(struct client *c); /* false: the client is gone */
 void client_logged_in(struct client *c);
 /* From now on it borrows as this function; NULL: as none. false: out of memory. It has no loan and

@@ -641,6 +641,49 @@ def test_startup_packet_in_single_bytes(shared):
     conn.terminate()
 
 
+# --- what is made of startup settings --------------------------------------------------------------------
+
+
+@weir_only
+def test_application_name_add_host(start, pg):
+    proxy = start(application_name_add_host=1)
+    for given, name in (("getUsers", "getUsers"), ("", "app"), ("n" * 60, "n" * 63)):
+        with proxy.client("app2", application_name=given) as c:
+            address = "%s:%d" % c.sock.getsockname()
+            told = c.parameters["application_name"]
+            assert told == name[:63 - len(" - " + address)] + " - " + address
+            assert c.value("show application_name") == told
+            assert pg.count(f"application_name = '{told}'") == 1
+            c.simple("set application_name = 'mine'")
+            assert c.value("show application_name") == "mine"
+            c.simple("reset application_name")
+            assert c.value("show application_name") == told
+            assert c.value("select 1") == "1"
+    names = {row["name"] for row in proxy.show("FUNCTIONS")}
+    assert "getUsers" in names and not [n for n in names if "127.0.0.1" in n], names
+
+
+@weir_only
+def test_ignore_startup_parameters(start):
+    proxy = start(ignore_startup_parameters="extra_float_digits, Work_Mem,datestyle")
+    with proxy.client(extra_float_digits="3", work_mem="9MB", datestyle="German", statement_timeout="7s",
+                      options="-c work_mem=8MB -c enable_sort=off") as c:
+        assert c.value("show extra_float_digits") == "1"
+        assert c.value("show work_mem") == "4MB"
+        assert c.value("show datestyle") == "German, DMY", "PgBouncer follows that one itself"
+        assert c.value("show statement_timeout") == "7s"
+        assert c.value("show enable_sort") == "off"
+
+
+@weir_only
+def test_ignore_startup_options(start):
+    proxy = start(ignore_startup_parameters="options")
+    with proxy.client(statement_timeout="7s", options="-c work_mem=8MB -c weir.function=saveUser") as c:
+        assert c.value("show work_mem") == "4MB"
+        assert c.value("show statement_timeout") == "7s"
+        assert "saveUser" in {row["name"] for row in proxy.show("FUNCTIONS")}
+
+
 # --- replication -----------------------------------------------------------------------------------------
 
 
@@ -660,29 +703,75 @@ def test_pg_receivewal_streams(start, pg, tmp_path):
         proc.stderr.close()
 
 
-@weir_only
-def test_logical_replication_delivers_changes(start, pg):
-    proxy = start(max_server_connections=2)
-    conn = psycopg2.connect(proxy.dsn("repl"), connection_factory=psycopg2.extras.LogicalReplicationConnection)
+def replicate(proxy, pg, kind, leave):
+    """A slot is made and streamed from, what was seen is confirmed, and the slot is free when the client has left."""
+    factory = {"physical": psycopg2.extras.PhysicalReplicationConnection,
+               "logical": psycopg2.extras.LogicalReplicationConnection}[kind]
+    slot = f"weir_{kind}"
+    conn = psycopg2.connect(proxy.dsn("repl"), connection_factory=factory)
     cur = conn.cursor()
-    cur.create_replication_slot("weir_slot", output_plugin="test_decoding")
     try:
-        cur.start_replication(slot_name="weir_slot", decode=True)
+        cur.execute("IDENTIFY_SYSTEM")
+        begin = cur.fetchone()[2]
+        if kind == "physical":
+            cur.create_replication_slot(slot)
+            cur.start_replication(slot_name=slot, start_lsn=begin)
+        else:
+            cur.create_replication_slot(slot, output_plugin="test_decoding")
+            cur.start_replication(slot_name=slot, decode=True)
         with pg.superuser() as c:
             c.rows("insert into scratch (who, note) values ('repl', 'seen')")
-        got = []
+        got, last = [], [0]
 
         def look():
-            msg = cur.read_message()
-            if msg:
-                got.append(msg.payload)
+            while msg := cur.read_message():
+                got.append(msg.payload if kind == "logical" else bytes(msg.payload).decode("latin-1"))
+                last[0] = msg.data_start + (0 if kind == "logical" else msg.data_size)
             return any("seen" in g for g in got)
-        wait_until(look, 10, "the change in the stream")
-    finally:
-        conn.close()
+        wait_until(look, 20, "the change in the stream")
+        cur.send_feedback(write_lsn=last[0], flush_lsn=last[0], apply_lsn=last[0], force=True)
+        column = "restart_lsn" if kind == "physical" else "confirmed_flush_lsn"
         with pg.superuser() as c:
-            wait_until(lambda: c.value("select count(*) from pg_replication_slots where active") == "0", 10, "the slot's end")
-            c.rows("select pg_drop_replication_slot('weir_slot')")
-            c.rows("delete from scratch")
+            wait_until(lambda: c.value(f"select {column} >= '{last[0] >> 32:X}/{last[0] & 0xffffffff:X}'"
+                                       f" from pg_replication_slots where slot_name = '{slot}'") == "t",
+                       20, "the confirmation to arrive")
+        assert pg.count("usename = 'repl'") == 1
+    finally:
+        leave(conn)
+        with pg.superuser() as c:
+            wait_until(lambda: c.value("select count(*) from pg_replication_slots where active") == "0", 20, "the slot's end")
+            c.rows(f"select pg_drop_replication_slot('{slot}')")
+    wait_until(lambda: pg.count("usename = 'repl'") == 0, 20, "the connection's end: no one else can have it")
 
 
+def vanish(conn):
+    """As a killed process: its kernel resets."""
+    with socket.socket(fileno=os.dup(conn.fileno())) as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, conn.fileno())
+        os.close(null)
+
+
+@weir_only
+@pytest.mark.parametrize("leave", [lambda conn: conn.close(), vanish], ids=["closes", "vanishes"])
+@pytest.mark.parametrize("kind", ["physical", "logical"])
+def test_replication_by_psycopg2(start, pg, kind, leave):
+    proxy = start(max_server_connections=2)
+    for _ in range(2):  # before and after the server was met
+        replicate(proxy, pg, kind, leave)
+
+
+@weir_only
+def test_a_database_of_other_customs_says_nothing_of_physical_replication(start, pg):
+    """psycopg2 wants ISO dates and would say SET, which a walsender that is in no database doesn't know."""
+    proxy = start(max_server_connections=2)
+    with pg.superuser() as c:
+        c.rows("alter database shop set datestyle = 'German'")
+    try:
+        with proxy.client() as c:
+            assert c.value("show datestyle") == "German, DMY"
+        replicate(proxy, pg, "physical", lambda conn: conn.close())
+    finally:
+        with pg.superuser() as c:
+            c.rows("alter database shop reset datestyle")

@@ -29,6 +29,7 @@ struct pg_login {
     struct login_asked asked;
     struct pg_auth *auth;
     struct var_set *settings; /* the startup settings */
+    struct var_set *options;  /* those of them that came by `options`, or NULL */
     char *secret;             /* copy, wiped */
     char *refuse;
     char refuse_code[6];
@@ -67,6 +68,7 @@ static void login_destroy(void **lp)
     *lp = NULL;
     pg_auth_destroy(&l->auth);
     vars_put(&l->settings);
+    vars_put(&l->options);
     if (l->secret != NULL)
         pg_crypto_wipe(l->secret, strlen(l->secret));
     free(l->secret);
@@ -156,6 +158,8 @@ static enum login_step on_startup(struct pg_login *l, const uint8_t *in, size_t 
     if (st.options.p != NULL && !pg_startup_options(st.options, take_setting, l, &fault))
         return fault.message[0] != '\0' ? refuse_fault(l, &fault, out)
                                         : refuse(l, "53200", "weir: too many settings", out);
+    if (st.options.p != NULL)
+        l->options = vars_get(l->settings);
     while (ok && pg_startup_next(&st, &at, &one))
         ok = take_setting(l, &one);
     if (!ok)
@@ -358,12 +362,58 @@ static bool greet(struct pg_client *c, const struct login_welcome *w, struct buf
     return ok && pg_msg_backend_key(out, w->id, key, sizeof key) && pg_msg_ready(out, 'I');
 }
 
+static bool list_has(const char *list, const char *item)
+{
+    size_t want = strlen(item);
+    while (*list != '\0') {
+        list += strspn(list, ", \t");
+        size_t len = strcspn(list, ", \t");
+        if (len == want && strncasecmp(list, item, len) == 0)
+            return true;
+        list += len;
+    }
+    return false;
+}
+
+/* ignore_startup_parameters, as PgBouncer means it: of what it follows itself nothing is dropped,
+ * and "options" stands for whatever else came by these. */
+static bool drop_ignored(struct pg_login *l, const char *list)
+{
+    static const char always[] =
+        "client_encoding,datestyle,timezone,standard_conforming_strings,application_name";
+    struct var_set *all = vars_get(l->settings);
+    bool ok = true;
+    bool options = list_has(list, "options") && l->options != NULL;
+    for (uint32_t i = 0; ok && list[0] != '\0' && i < var_set_count(all); i++) {
+        struct var_entry e = var_set_at(all, i), had;
+        bool by_options = options && var_set_find(l->options, e.name, e.name_len, &had) &&
+                          strcmp(had.value, e.value) == 0;
+        if (!list_has(always, e.name) && (by_options || list_has(list, e.name)))
+            ok = vars_take(&l->settings, vars_without(l->settings, e.name, e.name_len));
+    }
+    vars_put(&all);
+    return ok;
+}
+
+/* "getUsers - 10.0.0.7:51234": the name is cut before the address is. */
+static bool add_host(struct pg_login *l, const char *host)
+{
+    char name[64];
+    const char *app = l->asked.application_name;
+    size_t room = sizeof name - 1 - strlen(" - ") - strlen(host);
+    int n = snprintf(name, sizeof name, "%.*s - %s", (int)room, app[0] != '\0' ? app : "app", host);
+    return vars_take(&l->settings,
+                     vars_with(l->settings, "application_name", 16, VAR_PLAIN, name, (size_t)n));
+}
+
 static bool login_finish(void *login, void *pc, const struct login_welcome *w, struct buf *out)
 {
     struct pg_login *l = login;
     struct pg_client *c = pc;
     if (w->console)
         return true;
+    if (!drop_ignored(l, w->ignore_startup) || (w->add_host != NULL && !add_host(l, w->add_host)))
+        return false;
     c->magic = PG_CLIENT_MAGIC;
     c->prepared_limit = w->prepared_limit;
     c->statement_max_bytes = w->statement_max_bytes;
