@@ -37,7 +37,7 @@
  *
  * What always holds (core_check walks it in debug builds):
  *   opening + idle + lent + closing + cancelling + control <= bound      [two exceptions: a
- *   cancel that finds the bound full of lent connections, at most one at a time per server, see
+ *   cancel that has waited while every connection stayed lent, one at a time per server, see
  *   core_cancel_begin; and after the bound was lowered the number only falls until it fits]
  *   and each count equals the length of its list; a waiter is in exactly one queue or none.
  */

@@ -54,10 +54,11 @@ bool core_pool_failure(struct core_pool *p, char sqlstate[6], char *text, size_t
 /* A cancel or the control plane's own connection takes a slot before connect() and gives it back
  * after close(). core_control_begin: false when the bound is full; the next connection that comes
  * free is then closed for it and its slot kept for a second: try again when nudged. At most one
- * such slot is kept for control connections and one for cancels. core_cancel_begin: false when it
- * must wait in the same way; when every slot is lent out (so that waiting could be for ever) one
- * cancel per server may go beyond the bound: databases take a CancelRequest without a connection
- * slot. `strict` forbids that. */
+ * such slot is kept for control connections and one for cancels, which hand it on.
+ * core_cancel_begin: false when it must wait in the same way; when every slot is lent out (so that
+ * waiting could be for ever) one cancel per server may go beyond the bound. `strict`, for as long
+ * as waiting may help, forbids that; with a bound of one it can't: no other connection could come
+ * back. */
 bool core_control_begin(struct core_server *s);
 void core_control_end(struct core_server *s);
 bool core_cancel_begin(struct core_server *s, bool strict);

@@ -120,6 +120,7 @@ struct core_server {
     uint32_t waiting;
     uint32_t cancelling, control;
     bool excess;      /* one cancel is beyond the bound */
+    bool cancel_next; /* another waits for the slot of the one under way */
     uint32_t allowed; /* the bound, or what was in use when it was lowered below that */
     uint64_t want_control_us, want_cancel_us; /* until then one slot is kept for each; 0: none */
 

@@ -71,12 +71,24 @@ void core_control_end(struct core_server *s)
     core_exit(s);
 }
 
+/* Cancels come in crowds, when a fleet is scaled down. One slot serves them all, one after the
+ * other: if each claimed its own, as many connections would be closed, to be opened anew. */
+static bool cancel_take(struct core_server *s)
+{
+    if (core_used(s) < s->lim.bound || s->cancelling == 0) {
+        s->cancel_next = false;
+        return slot_take(s, &s->cancelling, &s->want_cancel_us);
+    }
+    s->cancel_next = true;
+    return false;
+}
+
 bool core_cancel_begin(struct core_server *s, bool strict)
 {
     core_enter(s, 0);
-    bool ok = slot_take(s, &s->cancelling, &s->want_cancel_us);
+    bool ok = cancel_take(s);
     bool comes = s->n[CONN_IDLE] + s->n[CONN_CLOSING] > 0; /* a slot, and soon */
-    if (!ok && !strict && !comes && !s->excess) {
+    if (!ok && !comes && !s->excess && (!strict || s->lim.bound == 1)) {
         s->excess = true;
         s->cancelling++;
         s->want_cancel_us = 0;
@@ -91,6 +103,9 @@ void core_cancel_end(struct core_server *s)
     core_enter(s, 0);
     assert(s->cancelling > 0);
     s->cancelling--;
+    if (s->cancel_next && core_used(s) <= s->lim.bound)
+        s->want_cancel_us = s->now_us + SLOT_KEPT_US;
+    s->cancel_next = false;
     core_slots_settle(s);
     core_exit(s);
 }

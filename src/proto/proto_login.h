@@ -187,6 +187,8 @@ struct server_ops {
 
     /* A thing with which the statement running on `ps` can be cancelled from any thread, while `ps`
      * goes on living on its own. run() blocks for a round trip. */
+    /* So long a cancel waits for a slot of the bound while all are lent; then it goes beyond. */
+    uint32_t cancel_patience_ms;
     void *(*cancel_make)(void *ps);
     bool (*cancel_run)(void *cancel, struct err *e);
     void (*cancel_free)(void **cancel);

@@ -119,9 +119,11 @@ void control_plan(struct control *c, struct bound_server *s)
  * ------------------------------------------------------------------------------------------------
  */
 
-static bool job_slot(struct job *j)
+static bool job_slot(struct job *j, uint64_t now)
 {
-    return j->kind == JOB_CANCEL ? core_cancel_begin(j->core, false) : core_control_begin(j->core);
+    if (j->kind != JOB_CANCEL)
+        return core_control_begin(j->core);
+    return core_cancel_begin(j->core, now - j->made_us < j->ops->cancel_patience_ms * US_PER_MS);
 }
 
 static void job_go_home(struct control *c, struct job *j)
@@ -149,7 +151,7 @@ static void try_waiting(struct control *c)
     STAILQ_FOREACH_SAFE(j, &c->waiting, link, tmp)
     {
         bool late = limit != 0 && now - j->made_us > limit;
-        if (!late && !job_slot(j))
+        if (!late && !job_slot(j, now))
             continue;
         STAILQ_REMOVE(&c->waiting, j, job, link);
         if (late) {

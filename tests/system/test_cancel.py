@@ -9,7 +9,7 @@ import psycopg2
 import pytest
 
 from harness import wire
-from harness.proxy import Sampler, crowd, wait_until
+from harness.proxy import Crowd, Sampler, crowd, wait_until
 
 weir_only = pytest.mark.weir_only
 
@@ -140,6 +140,45 @@ def test_cancel_works_while_every_connection_is_lent(start, pg):
     assert seen.highest <= 2
     for c in [a, b] + others:
         c.terminate()
+
+
+def sockets_to(port):
+    """Connections to this port of the loopback, requests to cancel included."""
+    with open("/proc/net/tcp") as f:
+        rows = [line.split() for line in f][1:]
+    return sum(row[2].endswith(f":{port:04X}") and row[3] == "01" for row in rows)
+
+
+@weir_only
+def test_a_cancel_stays_inside_the_bound_while_connections_come_back(start, pg):
+    """Not even its socket is beyond: the first connection that comes back gives up its slot."""
+    proxy = start(max_server_connections=3)
+    done, peak = [], [0]
+
+    def look():
+        while not done:
+            peak[0] = max(peak[0], sockets_to(pg.port))
+            time.sleep(0.001)
+
+    def work(_):
+        with proxy.client() as c:
+            while not done:
+                assert wire.error_code(c.simple("select pg_sleep(0.002)")) is None
+    hogs = Crowd(6, work).start()
+    eye = threading.Thread(target=look)
+    eye.start()
+    try:
+        with proxy.client("app2") as a:
+            for _ in range(10):
+                a.send(wire.query("select pg_sleep(60)"))
+                wait_until(lambda: pg.count("usename = 'app2' and query like '%60%' and state = 'active'") == 1, 20)
+                a.cancel(proxy.host, proxy.port)
+                assert wire.error_code(a.until(timeout=20)) == "57014"
+    finally:
+        done.append(True)
+        hogs.join(30)
+        eye.join(30)
+    assert peak[0] <= 3
 
 
 @weir_only

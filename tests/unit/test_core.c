@@ -253,6 +253,50 @@ static void test_break_and_close(void **state)
     assert_int_equal(conn[0].state, CONN_NONE);
 }
 
+static void test_a_bound_of_one_can_be_cancelled(void **state)
+{
+    const struct core_server_limits one = {
+        .bound = 1, .login_concurrency = 1, .login_retry_us = SECOND, .workers = 1};
+
+    (void)tear_down(state);
+    (void)open_with(&one, &(struct core_pool_limits){0});
+    lend_new(0, p, 0, 10);
+    assert_true(core_cancel_begin(s, true)); /* no other could come back */
+    assert_false(core_cancel_begin(s, true));
+    core_cancel_end(s);
+    assert_int_equal(counts(20).cancelling, 0);
+}
+
+/* A crowd of cancels costs one connection. */
+static void test_cancels_hand_their_slot_on(void **state)
+{
+    struct core_plan plan;
+    unsigned closed = 0;
+
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        lend_new(i, p, 0, 10);
+    for (int i = 0; i < 3; i++)
+        make_idle(i, 20);
+    uint64_t now = 21;
+    for (int waiting = 8; waiting > 0; now++) {
+        bool began = core_cancel_begin(s, true);
+        bool other = core_cancel_begin(s, true);
+        assert_false(other); /* it waits for this one */
+        for (core_plan(s, now, &plan); plan.action == CORE_ACT_CLOSE; core_plan(s, now, &plan)) {
+            closed++;
+            core_conn_closed(plan.conn, now, &nudge);
+        }
+        if (began) {
+            core_cancel_end(s);
+            waiting--;
+        }
+        assert_true(now < 60);
+    }
+    assert_int_equal(closed, 1);
+    assert_int_equal(counts(now).idle, 2);
+}
+
 static void test_doubt_closes_who_was_idle_for_as_long(void **state)
 {
     struct core_plan plan;
@@ -688,6 +732,8 @@ int main(void)
         CASE(test_break_and_close),
         CASE(test_break_while_idle_only),
         CASE(test_doubt_closes_who_was_idle_for_as_long),
+        CASE(test_a_bound_of_one_can_be_cancelled),
+        CASE(test_cancels_hand_their_slot_on),
         CASE(test_bound_shrinks),
         CASE(test_pause_and_resume),
         CASE(test_reconnect),

@@ -596,6 +596,7 @@ const struct server_ops my_server_ops = {
     .failure = op_failure,
     .adopt = op_adopt,
     .hang_up = op_hang_up,
+    .cancel_patience_ms = 2000, /* KILL takes a session, which the server counts */
     .cancel_make = op_cancel_make,
     .cancel_run = op_cancel_run,
     .cancel_free = op_cancel_free,

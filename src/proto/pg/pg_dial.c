@@ -357,6 +357,7 @@ const struct server_ops pg_server_ops = {
     .failure = dial_failure,
     .adopt = adopt,
     .hang_up = hang_up,
+    .cancel_patience_ms = 500, /* a CancelRequest is no session: the server doesn't count it */
     .cancel_make = cancel_make,
     .cancel_run = cancel_run,
     .cancel_free = cancel_free,
