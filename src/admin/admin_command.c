@@ -490,9 +490,11 @@ static bool parse_client_id(struct lexer *l, struct admin_command *cmd)
     enum token k = lex(l, t, sizeof t);
     if ((k != TOKEN_WORD && k != TOKEN_STRING) || !isdigit((unsigned char)t[0]))
         return false;
+    /* PgBouncer's clients are known by an address, 0x..., as SHOW CLIENTS has it in `ptr`. */
+    bool hex = t[0] == '0' && (t[1] == 'x' || t[1] == 'X') && isxdigit((unsigned char)t[2]);
     char *end;
     errno = 0;
-    cmd->client_id = strtoull(t, &end, 10);
+    cmd->client_id = strtoull(t, &end, hex ? 16 : 10);
     return errno == 0 && *end == '\0' && at_end(l);
 }
 

@@ -205,15 +205,23 @@ static void set_one(struct admin_world *a, struct admin_order *o)
 
 static void database_order(struct admin_world *a, struct admin_order *o, enum world_verb verb)
 {
-    if (!world_order(a->world, verb, o->database)) {
-        char text[160];
+    char text[160] = "pooler is not paused";
+    switch (world_order(a->world, verb, o->database)) {
+    case WORLD_DONE:
+        break;
+    case WORLD_NO_DATABASE:
         (void)snprintf(text, sizeof text, "no such database: %s", o->database);
         admin_order_done(o, "3D000", text);
+        return;
+    case WORLD_NOT_PAUSED:
+        if (o->database != NULL)
+            (void)snprintf(text, sizeof text, "database %s is not paused", o->database);
+        admin_order_done(o, "55000", text);
         return;
     }
     if (verb == WORLD_RECONNECT)
         a->reconnect_wall_us = clock_wall_us();
-    if (verb == WORLD_PAUSE)
+    if (verb == WORLD_PAUSE || verb == WORLD_WAIT_CLOSE)
         wait_for(a, o);
     else
         admin_order_done(o, NULL, NULL);
@@ -258,7 +266,7 @@ static void order(void *ctx, struct admin_order *o)
         database_order(a, o, WORLD_RECONNECT);
         return;
     case ADMIN_WAIT_CLOSE:
-        wait_for(a, o);
+        database_order(a, o, WORLD_WAIT_CLOSE);
         return;
     case ADMIN_KILL_CLIENT:
         if (!world_kill_client(a->world, o->client_id, killed, o))

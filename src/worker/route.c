@@ -24,13 +24,21 @@ struct item {
     struct route *route;
 };
 
+struct route_switch {
+    struct route_switch *next;
+    struct route_standing at;
+    char database[];
+};
+
 struct routes {
     pthread_mutex_t lock;
     struct world *world;
     struct item *by_key;
     struct route *first;
     struct bound_server *first_server;
-    struct { /* by protocol, under the lock */
+    struct route_switch *switches; /* under the lock */
+    bool all_paused;               /* and whoever has no switch of its own */
+    struct {                       /* by protocol, under the lock */
         const struct bound_server *server;
         void *report;
     } greeting[PROTOCOLS];
@@ -284,6 +292,68 @@ struct bound_server *routes_server(struct routes *rs, struct settings *set,
     return s;
 }
 
+/* ---- the console's switches ---- */
+
+static struct route_standing standing(const struct routes *rs, const char *database)
+{
+    for (const struct route_switch *s = rs->switches; s != NULL; s = s->next)
+        if (strcmp(s->database, database) == 0)
+            return s->at;
+    return (struct route_standing){.paused = rs->all_paused};
+}
+
+struct route_standing routes_standing(struct routes *rs, const char *database)
+{
+    pthread_mutex_lock(&rs->lock);
+    struct route_standing s = standing(rs, database);
+    pthread_mutex_unlock(&rs->lock);
+    return s;
+}
+
+/* The console names only what is configured; with "*" that may be anything, by an administrator. */
+static struct route_switch *switch_get(struct routes *rs, const char *database)
+{
+    struct route_switch *s = rs->switches;
+    while (s != NULL && strcmp(s->database, database) != 0)
+        s = s->next;
+    if (s != NULL || (s = calloc(1, sizeof *s + strlen(database) + 1)) == NULL)
+        return s;
+    memcpy(s->database, database, strlen(database) + 1);
+    s->at.paused = rs->all_paused;
+    s->next = rs->switches;
+    rs->switches = s;
+    return s;
+}
+
+bool routes_pause(struct routes *rs, const char *database, bool on)
+{
+    pthread_mutex_lock(&rs->lock);
+    bool was = database == NULL && rs->all_paused;
+    if (database != NULL)
+        (void)switch_get(rs, database);
+    else
+        rs->all_paused = on;
+    for (struct route_switch *s = rs->switches; s != NULL; s = s->next) {
+        if (database != NULL && strcmp(s->database, database) != 0)
+            continue;
+        was = was || s->at.paused;
+        s->at.paused = on;
+    }
+    pthread_mutex_unlock(&rs->lock);
+    return was;
+}
+
+bool routes_disable(struct routes *rs, const char *database, bool on)
+{
+    pthread_mutex_lock(&rs->lock);
+    struct route_switch *s = switch_get(rs, database);
+    bool was = s != NULL && s->at.disabled;
+    if (s != NULL)
+        s->at.disabled = on;
+    pthread_mutex_unlock(&rs->lock);
+    return was;
+}
+
 static struct route *route_create(struct routes *rs, struct settings *set,
                                   const struct conf_database *db, const struct route_ask *ask,
                                   const char *key)
@@ -337,13 +407,10 @@ struct route *routes_get(struct routes *rs, struct settings *set, const struct c
             fresh = true;
             it->route = r;
             HASH_ADD_KEYPTR(hh, rs->by_key, r->key, (size_t)len, it);
-            for (struct route *o = rs->first; o != NULL; o = o->next) {
-                if (strcmp(o->database, r->database) != 0)
-                    continue;
-                atomic_store(&r->disabled, atomic_load(&o->disabled));
-                atomic_store(&r->paused, atomic_load(&o->paused));
-            }
-            core_pool_pause(r->pool, atomic_load(&r->paused));
+            struct route_standing s = standing(rs, r->database);
+            atomic_store(&r->disabled, s.disabled);
+            atomic_store(&r->paused, s.paused);
+            core_pool_pause(r->pool, s.paused);
             r->next = rs->first;
             __atomic_store_n(&rs->first, r, __ATOMIC_RELEASE);
         } else {

@@ -88,6 +88,17 @@ void route_set_password(struct route *r, const char *password);
 struct bound_server *routes_server(struct routes *rs, struct settings *set,
                                    const struct conf_database *db);
 
+/* What the console has said of a database holds for its routes that are still to come, too. */
+struct route_standing {
+    bool paused, disabled;
+};
+/* Set or take back: of one database, or (NULL, to pause) of all. Returns whether it was set: for
+ * any, if for all. Out of memory only the routes that are there are switched, by the caller. */
+bool routes_pause(struct routes *rs, const char *database, bool on);
+bool routes_disable(struct routes *rs, const char *database, bool on);
+/* How a database stands. */
+struct route_standing routes_standing(struct routes *rs, const char *database);
+
 /* Walk: the first route, then route->next; the first server, then bound_server_next(). */
 struct route *routes_first(struct routes *rs);
 

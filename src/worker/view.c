@@ -173,6 +173,9 @@ size_t world_databases(struct world *w, struct view_database **rows)
         v->pool_size = (uint32_t)p.pool_size;
         v->min_pool_size = (uint32_t)p.min_pool_size;
         v->max_connections = (uint32_t)p.max_db_connections;
+        struct route_standing said = routes_standing(w->routes, db->name);
+        v->paused = said.paused;
+        v->disabled = said.disabled;
         for (struct route *r = routes_first(w->routes); r != NULL; r = r->next) {
             struct core_counts c;
             if (strcmp(r->database, db->name) != 0)
@@ -180,8 +183,6 @@ size_t world_databases(struct world *w, struct view_database **rows)
             core_pool_counts(r->pool, clock_now_us(), &c);
             v->current_connections += c.opening + c.idle + c.lent + c.closing;
             v->current_client_connections += atomic_load(&r->clients);
-            v->paused = v->paused || atomic_load(&r->paused);
-            v->disabled = v->disabled || atomic_load(&r->disabled);
         }
     }
     settings_put(&set);
@@ -561,18 +562,30 @@ static void order_route(struct route *r, enum world_verb verb)
     case WORLD_RECONNECT:
         core_pool_reconnect(r->pool, clock_now_us());
         break;
+    case WORLD_WAIT_CLOSE:
+        break;
     }
 }
 
-bool world_order(struct world *w, enum world_verb verb, const char *database)
+static bool has_database(struct world *w, const char *database)
 {
-    if (database != NULL) {
-        struct settings *set = world_settings(w);
-        bool known = conf_database_find(set->conf, database) != NULL;
-        settings_put(&set);
-        if (!known)
-            return false;
-    }
+    struct settings *set = world_settings(w);
+    bool known = conf_database_find(set->conf, database) != NULL;
+    settings_put(&set);
+    return known;
+}
+
+enum world_answer world_order(struct world *w, enum world_verb verb, const char *database)
+{
+    bool was = true;
+    if (database != NULL && !has_database(w, database))
+        return WORLD_NO_DATABASE;
+    if (verb == WORLD_PAUSE || verb == WORLD_KILL || verb == WORLD_RESUME)
+        was = routes_pause(w->routes, database, verb != WORLD_RESUME);
+    else if (verb == WORLD_DISABLE || verb == WORLD_ENABLE)
+        (void)routes_disable(w->routes, database, verb == WORLD_DISABLE);
+    if (verb == WORLD_RESUME && !was)
+        return WORLD_NOT_PAUSED;
     for (struct route *r = routes_first(w->routes); r != NULL; r = r->next)
         if (database == NULL || strcmp(r->database, database) == 0)
             order_route(r, verb);
@@ -580,7 +593,7 @@ bool world_order(struct world *w, enum world_verb verb, const char *database)
         send_order(w, database);
     for (struct bound_server *s = routes_first_server(w->routes); s != NULL; s = s->next)
         control_plan(w->control, s);
-    return true;
+    return WORLD_DONE;
 }
 
 uint32_t world_lent(struct world *w, const char *database)

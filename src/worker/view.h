@@ -41,10 +41,16 @@ enum world_verb {
     WORLD_DISABLE,
     WORLD_ENABLE,
     WORLD_KILL,
-    WORLD_RECONNECT
+    WORLD_RECONNECT,
+    WORLD_WAIT_CLOSE /* only looks whether there is such a database */
 };
-/* For one database, or (NULL) all; false: there is no such database. */
-bool world_order(struct world *w, enum world_verb verb, const char *database);
+enum world_answer {
+    WORLD_DONE,
+    WORLD_NO_DATABASE, /* there is none of this name */
+    WORLD_NOT_PAUSED   /* RESUME: nothing to be done */
+};
+/* For one database, or (NULL) all. */
+enum world_answer world_order(struct world *w, enum world_verb verb, const char *database);
 /* Server connections of a database that are lent, and whether it is paused. */
 uint32_t world_lent(struct world *w, const char *database);
 /* Log in until this database has so many connections, for the user (NULL: its own, or the only one

@@ -247,6 +247,47 @@ def test_disable_refuses_new_clients_only(start):
             assert new.value("select 1") == "1"
 
 
+@pytest.mark.parametrize("order", ["PAUSE", "PAUSE shop"])
+def test_a_pause_holds_for_whoever_comes_first(start, order):
+    """Nobody has been there yet."""
+    proxy = start()
+    assert wire.tags(proxy.admin(order)) == ["PAUSE"]
+    assert next(r for r in proxy.show("DATABASES") if r["name"] == "shop")["paused"] == "1"
+    with proxy.client() as c:
+        c.send(wire.query("select 1"))
+        assert not c.readable(0.3)
+        proxy.admin(order.replace("PAUSE", "RESUME"))
+        assert wire.rows(c.until()) == [["1"]]
+
+
+def test_a_disabled_database_refuses_its_very_first_client(start):
+    proxy = start()
+    assert wire.tags(proxy.admin("DISABLE shop")) == ["DISABLE"]
+    with pytest.raises(PgError) as err:
+        proxy.client()
+    assert "disabled" in err.value.fields["M"]
+    proxy.admin("ENABLE shop")
+    with proxy.client() as c:
+        assert c.value("select 1") == "1"
+
+
+def test_orders_that_come_to_nothing_are_errors_as_pgbouncers(start):
+    proxy = start()
+    with proxy.console() as c:
+        for order, text in (("RESUME", "pooler is not paused"), ("RESUME shop", "database shop is not paused"),
+                            ("WAIT_CLOSE nowhere", "no such database: nowhere"),
+                            ("RECONNECT nowhere", "no such database: nowhere"),
+                            ("KILL_CLIENT 4711", "client not found"), ("KILL_CLIENT 0x4711", "client not found")):
+            assert [m.fields["M"] for m in c.simple(order) if m.type == "E"] == [text], order
+        c.simple("PAUSE"), c.simple("RESUME")
+        assert [m.fields["M"] for m in c.simple("RESUME") if m.type == "E"] == ["pooler is not paused"]
+    with proxy.client() as c:
+        c.value("select 1")
+        ptr = next(r["ptr"] for r in proxy.show("CLIENTS") if r["database"] == "shop")
+        assert wire.tags(proxy.admin(f"KILL_CLIENT {ptr}")) == ["KILL_CLIENT"]
+        c.until_closed(5)
+
+
 def test_kill_drops_clients_and_servers(start, pg):
     proxy = start()
     a, b = proxy.clients(2, user="app3")

@@ -93,7 +93,9 @@ static void test_orders(void **state)
     is_bad("PAUSE \"open", "42601");
     is_bad("RELOAD now", "42601");
     is_bad("KILL_CLIENT", "42601");
+    is("KILL_CLIENT 0x1000001", ADMIN_KILL_CLIENT, "KILL_CLIENT");
     is_bad("KILL_CLIENT x", "42601");
+    is_bad("KILL_CLIENT 0x", "42601");
     is_bad("KILL_CLIENT 18446744073709551616", "42601");
     is_bad("KILL_CLIENT 1 2", "42601");
     is_bad("SUSPEND", "0A000");
