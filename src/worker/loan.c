@@ -534,8 +534,7 @@ void loan_deliver(struct backend *b, struct client *c, bool ok)
         loan_attach(c, b);
     else
         client_set_state(c, CLIENT_IDLE); /* the next one, then */
-    c->ready = true;
-    TAILQ_INSERT_TAIL(&w->ready, c, ready_link);
+    client_make_ready(c);
 }
 
 /* ---- messages
