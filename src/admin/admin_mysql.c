@@ -494,6 +494,8 @@ static enum console_state on_packet(struct admin_mysql *p, struct my_reader *r, 
         kill_client(p, r, out);
         break;
     case MY_COM_SLEEP:
+    case MY_COM_REFRESH:
+    case MY_COM_SHUTDOWN:
     case MY_COM_CHANGE_USER:
     case MY_COM_BINLOG_DUMP:
     case MY_COM_TABLE_DUMP:

@@ -67,6 +67,8 @@ enum my_command {
     MY_COM_INIT_DB = 0x02,
     MY_COM_QUERY = 0x03,
     MY_COM_FIELD_LIST = 0x04,
+    MY_COM_REFRESH = 0x07,
+    MY_COM_SHUTDOWN = 0x08,
     MY_COM_STATISTICS = 0x09,
     MY_COM_PROCESS_INFO = 0x0a,
     MY_COM_PROCESS_KILL = 0x0c,
@@ -101,6 +103,7 @@ enum my_command {
 #define MY_ER_PACKET_TOO_LARGE     1153 /* 08S01 */
 #define MY_ER_MALFORMED            1835 /* HY000 */
 #define MY_ER_LOCK_DEADLOCK        1213 /* 40001 */
+#define MY_ER_WRONG_ARGUMENTS      1210 /* HY000 */
 #define MY_ER_UNKNOWN_STMT         1243 /* HY000 */
 #define MY_ER_UNSUPPORTED_PS       1295 /* HY000 */
 #define MY_ER_QUERY_INTERRUPTED    1317 /* 70100 */

@@ -134,6 +134,9 @@ static enum proto_verdict command(struct my_client *c, struct my_server *s, cons
         return pass(c, s, m, MY_R_TEXT, out);
     case MY_COM_PROCESS_INFO:
         return pass(c, s, m, MY_R_RESULT, out);
+    case MY_COM_REFRESH: /* of one byte: there is no bit for a lock in it */
+        return pass(c, s, m, MY_R_OK, out);
+    case MY_COM_SHUTDOWN: /* for whom the server allows it */
     case MY_COM_DEBUG:
         return pass(c, s, m, MY_R_EOF, out);
     case MY_COM_CHANGE_USER:
@@ -151,7 +154,8 @@ static enum proto_verdict command(struct my_client *c, struct my_server *s, cons
     return PROTO_MORE;
 }
 
-/* The client's file, packet by packet, up to an empty one. false: the header isn't there yet. */
+/* The client's file, packet by packet, up to an empty one that doesn't end one of 16 MB. false: the
+ * header isn't there yet. */
 static bool feed_file(struct my_client *c, struct my_server *s, const uint8_t *in, size_t n,
                       size_t *pos, struct proto_out *out)
 {
@@ -162,10 +166,11 @@ static bool feed_file(struct my_client *c, struct my_server *s, const uint8_t *i
     s->seq = in[*pos + 3];
     s->file_begun = true;
     *pos += MY_HEAD_BYTES;
-    c->skip = len;
-    c->drop = false;
-    if (len == 0)
+    if (len == 0 && !c->more)
         s->phase = MY_PH_FIRST;
+    c->skip = len;
+    c->more = len == MY_PACKET_FULL;
+    c->drop = false;
     return true;
 }
 
@@ -222,7 +227,7 @@ static enum proto_verdict one_packet(struct my_client *c, struct my_server *s,
     if (c->lost != MY_LOST_NO && has_answer(m->p[MY_HEAD_BYTES]))
         return tell_lost(c, m, out);
     note_said(c, m, out);
-    my_pass_rest(c, m, false);
+    my_pass_rest(c, m, true); /* unless it goes to a server: no byte of another's answer may */
     return command(c, s, m, out);
 }
 

@@ -61,7 +61,7 @@ struct my_view {
 
 static inline struct my_reader my_reader_of(const void *p, size_t n)
 {
-    return (struct my_reader){.p = p, .end = (const uint8_t *)p + n};
+    return (struct my_reader){.p = p, .end = n != 0 ? (const uint8_t *)p + n : p};
 }
 
 static inline size_t my_left(const struct my_reader *r)

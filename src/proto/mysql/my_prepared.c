@@ -50,7 +50,6 @@ enum proto_verdict my_on_prepare(struct my_client *c, struct my_server *s, const
     if (m->have < m->total) {
         my_put_error(out, 1, MY_ER_PACKET_TOO_LARGE, "08S01",
                      "weir: a statement to be prepared may have at most 1 MB");
-        my_pass_rest(c, m, true);
         return PROTO_MORE;
     }
     uint64_t flags = text_flags(c, text, n);
@@ -82,6 +81,14 @@ static void put_close(struct my_server *s, uint32_t id)
     packet[MY_HEAD_BYTES] = MY_COM_STMT_CLOSE;
     my_put32(packet + MY_HEAD_BYTES + 1, id);
     (void)!buf_append(&s->closing, packet, sizeof packet); /* a number more stays at the server */
+}
+
+void my_execute_failed(struct my_server *s)
+{
+    my_cache_spoil(s->cache, s->executing, s->executing_longs);
+    if (s->executing_longs)
+        put_close(s, s->executing);
+    s->executing_longs = false;
 }
 
 bool my_prepared(struct my_client *c, struct my_server *s, const struct my_expect *x,
@@ -134,10 +141,28 @@ static struct my_text *past_text(const struct my_client *c, const struct my_serv
 /* ---- EXECUTE ------------------------------------------------------------------------------------
  */
 
-static enum proto_verdict unknown(struct proto_out *out, uint32_t id, const char *who)
+static enum proto_verdict malformed(struct proto_out *out)
 {
+    my_put_error(out, 1, MY_ER_MALFORMED, "HY000", "Malformed communication packet");
+    return PROTO_MORE;
+}
+
+static enum proto_verdict wrong_arguments(const struct my_client *c, struct proto_out *out)
+{
+    if (c->report != NULL && !c->report->mariadb)
+        return malformed(out);
+    my_put_error(out, 1, MY_ER_WRONG_ARGUMENTS, "HY000",
+                 "Incorrect arguments to mysqld_stmt_execute");
+    return PROTO_MORE;
+}
+
+static enum proto_verdict unknown(const struct my_client *c, struct proto_out *out, uint32_t id,
+                                  const char *who)
+{
+    bool mysql = c->report != NULL && !c->report->mariadb;
     my_put_error(out, 1, MY_ER_UNKNOWN_STMT, "HY000",
-                 "Unknown prepared statement handler (%u) given to %s", id, who);
+                 "Unknown prepared statement handler (%u) given to %s", id,
+                 mysql ? "mysql_stmt_precheck" : who);
     return PROTO_MORE;
 }
 
@@ -158,6 +183,7 @@ static enum proto_verdict prepare_first(struct my_server *s, struct my_text *tex
 struct execute {
     size_t bound;   /* of new_params_bound */
     size_t types_n; /* bytes of types that follow it */
+    bool torn;      /* they are not all there */
 };
 
 static bool look(const struct my_stmt *stmt, const struct my_in *m, struct execute *e)
@@ -165,21 +191,31 @@ static bool look(const struct my_stmt *stmt, const struct my_in *m, struct execu
     size_t bitmap = (stmt->params + 7u) / 8u;
     e->bound = MY_HEAD_BYTES + PARAM_HEAD + bitmap;
     e->types_n = 0;
+    e->torn = false;
     if (stmt->params == 0)
         return m->have >= MY_HEAD_BYTES + PARAM_HEAD;
     if (m->have < e->bound + 1)
         return false;
     if (m->p[e->bound] == 1)
         e->types_n = 2u * stmt->params;
-    return m->have >= e->bound + 1 + e->types_n;
+    e->torn = m->have < e->bound + 1 + e->types_n;
+    return !e->torn;
+}
+
+static void drop_longs(struct my_client *c, struct my_stmt *stmt)
+{
+    c->stmts->long_bytes -= buf_len(&stmt->longs);
+    buf_release(&stmt->longs);
+    stmt->longs_lost = false;
 }
 
 /* Long data was collected under the client's number. */
-static void send_longs(struct my_stmt *stmt, uint32_t server_id, struct my_server *s,
-                       struct proto_out *out)
+static void send_longs(struct my_client *c, struct my_stmt *stmt, uint32_t server_id,
+                       struct my_server *s, struct proto_out *out)
 {
     uint8_t *p = buf_head(&stmt->longs);
     size_t n = buf_len(&stmt->longs);
+    c->stmts->long_bytes -= n;
     for (size_t at = 0; at < n; at += MY_HEAD_BYTES + my_get24(p + at))
         my_put32(p + at + MY_HEAD_BYTES + 1, server_id);
     /* Sent before the next command is looked at; the memory stays as long as that. */
@@ -189,9 +225,10 @@ static void send_longs(struct my_stmt *stmt, uint32_t server_id, struct my_serve
     proto_lane_add(&out->server, buf_head(&s->longs), n);
 }
 
-static enum proto_verdict send_execute(struct my_server *s, struct my_stmt *stmt,
-                                       struct my_cached *there, const struct my_in *m,
-                                       const struct execute *e, struct proto_out *out)
+static enum proto_verdict send_execute(struct my_client *c, struct my_server *s,
+                                       struct my_stmt *stmt, struct my_cached *there,
+                                       const struct my_in *m, const struct execute *e,
+                                       struct proto_out *out)
 {
     if (e->types_n != 0 && !my_stmt_set_types(stmt, m->p + e->bound + 1))
         return PROTO_BAD;
@@ -203,8 +240,10 @@ static enum proto_verdict send_execute(struct my_server *s, struct my_stmt *stmt
                      "weir: an execution of 16 MB needs its parameter types");
         return PROTO_MORE;
     }
-    if (buf_len(&stmt->longs) != 0)
-        send_longs(stmt, there->server_id, s, out);
+    s->executing = there->server_id;
+    s->executing_longs = buf_len(&stmt->longs) != 0;
+    if (s->executing_longs)
+        send_longs(c, stmt, there->server_id, s, out);
     size_t head = insert ? e->bound + 1 : MY_HEAD_BYTES + PARAM_HEAD;
     uint8_t *copy = my_put(out, &out->server, m->p, MY_HEAD_BYTES + PARAM_HEAD);
     my_put32(copy + MY_HEAD_BYTES + 1, there->server_id);
@@ -219,6 +258,7 @@ static enum proto_verdict send_execute(struct my_server *s, struct my_stmt *stmt
     proto_lane_add(&out->server, m->p + head, m->have - head);
     if (stmt->params != 0 && stmt->types != NULL)
         there->types_id = stmt->types_id;
+    my_pass_rest(c, m, false);
     return PROTO_MORE;
 }
 
@@ -262,18 +302,23 @@ static enum proto_verdict on_execute(struct my_client *c, struct my_server *s,
     uint32_t id;
     struct execute e;
     struct my_stmt *stmt = find(c, m, &id);
+    if (m->total < MY_HEAD_BYTES + PARAM_HEAD)
+        return malformed(out);
     if (stmt == NULL)
-        return unknown(out, id, "mysqld_stmt_execute");
-    if (!look(stmt, m, &e)) {
-        my_put_error(out, 1, MY_ER_MALFORMED, "HY000", "Malformed communication packet");
+        return unknown(c, out, id, "mysqld_stmt_execute");
+    if (!look(stmt, m, &e))
+        return e.torn ? malformed(out) : wrong_arguments(c, out);
+    if (stmt->longs_lost) {
+        drop_longs(c, stmt);
+        my_put_error(out, 1, MY_ER_UNKNOWN, "HY000",
+                     "weir: long data of more than %u MB, or of 16 MB in one packet",
+                     MY_LONG_DATA_MAX >> 20);
         return PROTO_MORE;
     }
     if (s == NULL)
         return PROTO_LOAN;
-    if (prepare_failed(s, out)) {
-        my_pass_rest(c, m, true);
+    if (prepare_failed(s, out))
         return PROTO_MORE;
-    }
     if ((stmt->text->flags & MY_DO_SHOW_WARNINGS) != 0 && s->diagnosed != c->diagnosis &&
         my_put_warnings(c, stmt->text, out))
         return PROTO_MORE;
@@ -297,11 +342,9 @@ static enum proto_verdict on_execute(struct my_client *c, struct my_server *s,
     if (!my_effect_note(c, s, &scan, my_text_sql(stmt->text), stmt->text->text_len))
         return PROTO_BAD;
     size_t before = out->server.bytes;
-    v = send_execute(s, stmt, there, m, &e, out);
-    if (v != PROTO_MORE || out->server.bytes == before) {
-        my_pass_rest(c, m, true);
+    v = send_execute(c, s, stmt, there, m, &e, out);
+    if (v != PROTO_MORE || out->server.bytes == before)
         return v;
-    }
     s->owner = c->turn = my_stamp(c, c->turn);
     s->long_id = stmt->id;
     return my_expect_push(s, MY_R_RESULT, MY_A_PASS, MY_COM_STMT_EXECUTE) ? PROTO_MORE : PROTO_BAD;
@@ -319,7 +362,7 @@ static enum proto_verdict on_fetch(struct my_client *c, struct my_server *s, con
     struct my_cached *there =
         stmt != NULL && s != NULL ? my_cache_find(&s->cache, stmt->text) : NULL;
     if (stmt == NULL)
-        return unknown(out, id, "mysqld_stmt_fetch");
+        return unknown(c, out, id, "mysqld_stmt_fetch");
     if (!stmt->cursor || there == NULL || m->total != MY_HEAD_BYTES + 9) {
         my_put_error(out, 1, 1421, "HY000", "The statement (%u) has no open cursor.", id);
         return PROTO_MORE;
@@ -353,8 +396,8 @@ static enum proto_verdict on_reset(struct my_client *c, struct my_server *s, con
     uint32_t id;
     struct my_stmt *stmt = find(c, m, &id);
     if (stmt == NULL)
-        return unknown(out, id, "mysql_stmt_reset");
-    buf_release(&stmt->longs);
+        return unknown(c, out, id, "mysqld_stmt_reset");
+    drop_longs(c, stmt);
     if (stmt->cursor && s != NULL) {
         s->flags = 0;
         return close_cursor(s, stmt, MY_A_PASS, out) ? PROTO_MORE : PROTO_BAD;
@@ -381,9 +424,16 @@ static enum proto_verdict on_long_data(struct my_client *c, const struct my_in *
     struct my_stmt *stmt = find(c, m, &id);
     if (stmt == NULL || m->have < MY_HEAD_BYTES + 7)
         return PROTO_MORE;
-    if (m->have < m->total || buf_len(&stmt->longs) + m->have > MY_LONG_DATA_MAX)
-        return PROTO_BAD; /* answered by nothing in this protocol: the session can't go on */
-    return buf_append(&stmt->longs, m->p, m->have) ? PROTO_MORE : PROTO_BAD;
+    /* Answered by nothing in this protocol: the execution is. */
+    if (stmt->longs_lost || my_get24(m->p) == MY_PACKET_FULL ||
+        c->stmts->long_bytes + m->have > MY_LONG_DATA_MAX ||
+        !buf_append(&stmt->longs, m->p, m->have)) {
+        drop_longs(c, stmt);
+        stmt->longs_lost = true;
+        return PROTO_MORE;
+    }
+    c->stmts->long_bytes += m->have;
+    return PROTO_MORE;
 }
 
 enum proto_verdict my_on_statement(struct my_client *c, struct my_server *s, const struct my_in *m,

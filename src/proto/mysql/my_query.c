@@ -323,6 +323,7 @@ enum proto_verdict my_on_query(struct my_client *c, struct my_server *s, const s
         !my_effect_note(c, s, &scan, text, n) || !send_text(c, s, m, &scan, out) ||
         !my_expect_push(s, MY_R_RESULT, MY_A_PASS, MY_COM_QUERY))
         return PROTO_BAD;
+    my_pass_rest(c, m, false);
     if (!my_leaves_counts(c, s))
         s->owner = c->turn = my_stamp(c, c->turn);
     else if (s->owner != c->turn) /* the last statement's are not there */

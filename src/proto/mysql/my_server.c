@@ -57,6 +57,7 @@ static void pop(struct my_client *c, struct my_server *s, bool ok, struct proto_
     case MY_A_PASS:
         free(s->overdue);
         s->overdue = NULL;
+        buf_release(&s->longs);
         s->failed = !ok;
         if (c != NULL)
             out->queries++;
@@ -159,6 +160,8 @@ static bool on_error(struct my_client *c, struct my_server *s, const struct pack
     }
     if (x->act == MY_A_PASS && x->kind == MY_R_PREPARE)
         my_text_put(&s->preparing);
+    if (x->command == MY_COM_STMT_EXECUTE)
+        my_execute_failed(s);
     if (x->act == MY_A_PASS || x->act == MY_A_PREPARE) {
         s->unknown = true;
         if (c != NULL) {
@@ -399,7 +402,9 @@ static bool may_stream(const struct my_server *s, const struct packet *k)
         return true;
     if (s->len == 0 || k->have < MY_HEAD_BYTES + 1)
         return false;
-    if (s->phase != MY_PH_ROWS || s->queue[s->head].act == MY_A_SETTLE)
+    bool rows =
+        s->phase == MY_PH_ROWS || (s->phase == MY_PH_FIRST && s->queue[s->head].kind == MY_R_FETCH);
+    if (!rows || s->queue[s->head].act == MY_A_SETTLE)
         return false;
     return body(k)[0] != 0xff && (body(k)[0] != 0xfe || k->len >= 9);
 }

@@ -171,10 +171,11 @@ struct my_server {
     uint64_t pin_since_us;
     uint32_t thread_id;
     uint32_t caps;
-    uint32_t pins;    /* enum my_pin */
-    uint32_t vague;   /* of these, what nobody could name */
-    uint32_t left;    /* definitions still to come */
-    uint32_t long_id; /* client's number of the statement under way; 0: none */
+    uint32_t pins;      /* enum my_pin */
+    uint32_t vague;     /* of these, what nobody could name */
+    uint32_t left;      /* definitions still to come */
+    uint32_t long_id;   /* client's number of the statement under way; 0: none */
+    uint32_t executing; /* and the server's */
     struct my_expect queue[MY_QUEUE_MAX];
     uint32_t head, len;
     uint32_t prepared_limit;
@@ -190,9 +191,10 @@ struct my_server {
     bool failed;   /* the client's statement ended with an error */
     bool changed;  /* the server said that something changed, in a packet that can't say what */
     bool reported; /* variables or schema changed in the statement under way */
-    bool state_changed; /* likewise, in a packet that says so much and no more */
-    bool several;       /* the text under way has several statements */
-    bool no_table;      /* it is of a kind that reads no table */
+    bool state_changed;   /* likewise, in a packet that says so much and no more */
+    bool executing_longs; /* long data went ahead of it */
+    bool several;         /* the text under way has several statements */
+    bool no_table;        /* it is of a kind that reads no table */
     bool ask, want_warnings;
     bool listed;      /* it has warnings in its list, of `diagnosed` */
     bool late_cancel; /* a cancel has come to an end: a late one must not hit the next borrower */
@@ -270,6 +272,8 @@ enum proto_verdict my_on_statement(struct my_client *c, struct my_server *s, con
 /* The answers to a PREPARE of the client's or weir's own; its first packet. */
 bool my_prepared(struct my_client *c, struct my_server *s, const struct my_expect *x,
                  const uint8_t *p, size_t n, struct proto_out *out);
+/* An EXECUTE ended with an error: what it left at the server is nobody else's to find. */
+void my_execute_failed(struct my_server *s);
 /* The text with the client's own values put in where this connection would give another's. */
 bool my_rewrite(const struct my_client *c, const struct my_server *s, const struct my_scan *scan,
                 const char *text, size_t n, struct buf *to);

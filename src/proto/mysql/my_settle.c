@@ -147,6 +147,8 @@ static uint64_t cell_number(struct my_reader *r)
 /* The locks that are held no more, in the order in which they were asked for. */
 static bool take_answer(struct my_client *c, struct my_server *s)
 {
+    if (buf_len(&s->notes) == 0)
+        return false;
     struct my_reader r = my_reader_of(buf_head(&s->notes), buf_len(&s->notes));
     struct my_held *h = LIST_FIRST(&s->held);
     bool some = (s->vague & MY_PIN_LOCK) != 0;

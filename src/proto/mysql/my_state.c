@@ -221,7 +221,7 @@ void my_track(struct my_client *c, struct my_server *s, struct my_view block)
             }
         } else if (type == TRACK_SCHEMA) {
             struct my_view name = my_read_lenenc_bytes(&d);
-            if (!d.bad)
+            if (!d.bad && name.p != NULL)
                 track_schema(c, s, name);
         } else if (type == TRACK_STATE) {
             s->state_changed = true;
@@ -399,6 +399,8 @@ void my_effect_drop(struct my_server *s)
 /* Names in the order of the text: what was created and dropped in one is gone. */
 static void apply_names(struct my_server *s)
 {
+    if (buf_len(&s->pending) == 0)
+        return;
     const uint8_t *p = buf_head(&s->pending), *end = p + buf_len(&s->pending);
     while (p < end) {
         uint64_t what;

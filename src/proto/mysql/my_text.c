@@ -84,19 +84,15 @@ void my_text_put(struct my_text **tp)
 
 /* ---- a client's statements ---- */
 
-struct stmt_node {
+struct my_stmt_node {
     UT_hash_handle hh;
     struct my_stmt stmt;
 };
 
-struct my_stmts {
-    struct stmt_node *by_id;
-    uint32_t last;
-};
-
-static void stmt_free(struct my_stmts *all, struct stmt_node *node)
+static void stmt_free(struct my_stmts *all, struct my_stmt_node *node)
 {
     HASH_DEL(all->by_id, node);
+    all->long_bytes -= buf_len(&node->stmt.longs);
     my_text_put(&node->stmt.text);
     free(node->stmt.types);
     buf_release(&node->stmt.longs);
@@ -109,7 +105,7 @@ struct my_stmt *my_stmts_add(struct my_stmts **allp, struct my_text *text, uint1
     struct my_stmts *all = *allp;
     if (all == NULL && (all = *allp = calloc(1, sizeof *all)) == NULL)
         return NULL;
-    struct stmt_node *node = calloc(1, sizeof *node);
+    struct my_stmt_node *node = calloc(1, sizeof *node);
     if (node == NULL)
         return NULL;
     do /* after four thousand millions of them */
@@ -130,7 +126,7 @@ struct my_stmt *my_stmts_add(struct my_stmts **allp, struct my_text *text, uint1
 
 struct my_stmt *my_stmts_find(const struct my_stmts *all, uint32_t id)
 {
-    struct stmt_node *node = NULL;
+    struct my_stmt_node *node = NULL;
     if (all != NULL)
         HASH_FIND(hh, all->by_id, &id, sizeof id, node);
     return node != NULL ? &node->stmt : NULL;
@@ -144,7 +140,7 @@ uint32_t my_stmts_last(const struct my_stmts *all)
 void my_stmts_remove(struct my_stmts **allp, uint32_t id)
 {
     struct my_stmts *all = *allp;
-    struct stmt_node *node = NULL;
+    struct my_stmt_node *node = NULL;
     if (all != NULL)
         HASH_FIND(hh, all->by_id, &id, sizeof id, node);
     if (node != NULL)
@@ -154,7 +150,7 @@ void my_stmts_remove(struct my_stmts **allp, uint32_t id)
 void my_stmts_clear(struct my_stmts **allp)
 {
     struct my_stmts *all = *allp;
-    struct stmt_node *node, *next;
+    struct my_stmt_node *node, *next;
     if (all == NULL)
         return;
     HASH_ITER(hh, all->by_id, node, next)
@@ -198,7 +194,7 @@ struct cache_node {
 
 struct my_cache {
     struct cache_node *by_text;
-    TAILQ_HEAD(, cache_node) used;
+    TAILQ_HEAD(cache_list, cache_node) used;
 };
 
 static struct cache_node *cache_node_of(struct my_cache *c, const struct my_text *text)
@@ -261,6 +257,20 @@ bool my_cache_add(struct my_cache **cp, struct my_text *text, uint32_t server_id
         cache_free(c, old);
     }
     return true;
+}
+
+void my_cache_spoil(struct my_cache *c, uint32_t server_id, bool forget)
+{
+    struct cache_node *node;
+    if (c == NULL)
+        return;
+    TAILQ_FOREACH_REVERSE(node, &c->used, cache_list, link) /* it was used just now */
+    if (node->cached.server_id == server_id) {
+        node->cached.types_id = 0;
+        if (forget)
+            cache_free(c, node);
+        return;
+    }
 }
 
 void my_cache_clear(struct my_cache **cp)

@@ -42,19 +42,24 @@ void my_text_put(struct my_text **t); /* NULL is fine */
 
 /* ---- a client's statements ---- */
 
-#define MY_LONG_DATA_MAX (64u * 1024u * 1024u) /* of one statement, until it is executed */
+#define MY_LONG_DATA_MAX (64u * 1024u * 1024u) /* of one client, until it is executed */
 
 struct my_stmt {
     uint32_t id;
     uint16_t params, columns;
-    bool cursor; /* open on the server connection that it holds */
+    bool cursor;     /* open on the server connection that it holds */
+    bool longs_lost; /* long data that there was no room for: it can't be executed */
     struct my_text *text;
     uint8_t *types;    /* 2 * params bytes as the client sent them last, or NULL */
     uint32_t types_id; /* names these types: equal ones have equal numbers, never 0 */
     struct buf longs;  /* whole COM_STMT_SEND_LONG_DATA packets */
 };
 
-struct my_stmts;
+struct my_stmts {
+    struct my_stmt_node *by_id;
+    size_t long_bytes; /* in all statements */
+    uint32_t last;
+};
 /* Add with the next free number. Takes its own reference on `text`. NULL: out of memory. */
 struct my_stmt *my_stmts_add(struct my_stmts **all, struct my_text *text, uint16_t params,
                              uint16_t columns);
@@ -81,6 +86,9 @@ struct my_cached *my_cache_find(struct my_cache **c, const struct my_text *text)
  * recently used one beyond `limit`) is put into `close`, at most two. false: out of memory. */
 bool my_cache_add(struct my_cache **c, struct my_text *text, uint32_t server_id, uint32_t limit,
                   uint32_t close[2], unsigned *n_close);
+/* An execution under this number failed: which types the server took is not known. `forget`: nor
+ * what else it remembers, so that it has to be closed. */
+void my_cache_spoil(struct my_cache *c, uint32_t server_id, bool forget);
 void my_cache_clear(struct my_cache **c);
 uint32_t my_cache_count(const struct my_cache *c);
 

@@ -69,6 +69,9 @@ class MySQL:
         self.certs = os.path.join(self.dir, "certs")
         self.log_path = os.path.join(self.dir, "log")
         os.mkdir(self.certs)
+        self.env = dict(os.environ, TMPDIR=os.path.join(self.dir, "tmp"))  # servers name their files by pid only
+        os.mkdir(self.env["TMPDIR"])
+        os.chmod(self.env["TMPDIR"], 0o777)
         make_certificates(self.certs)
         for name in os.listdir(self.certs):
             os.chmod(os.path.join(self.certs, name), 0o644)
@@ -105,7 +108,7 @@ class MySQL:
             self.settings.update({"mysqlx": "OFF", "authentication_policy": "caching_sha2_password"})
         if self.user:
             command.append(f"--user={self.user}")
-        out = subprocess.run(command, capture_output=True, text=True)
+        out = subprocess.run(command, capture_output=True, text=True, env=self.env)
         assert out.returncode == 0, (out.stdout + out.stderr)[-3000:]
         if self.user == "mysql":
             shutil.chown(self.dir, "mysql", "mysql")
@@ -143,7 +146,8 @@ class MySQL:
         assert self.proc is None
         args = [f"--{k}" if v is None else f"--{k}={v}" for k, v in self.settings.items()]
         with open(self.log_path, "ab") as out:
-            self.proc = subprocess.Popen(self.command + args, stdout=out, stderr=out, cwd="/", start_new_session=True)
+            self.proc = subprocess.Popen(self.command + args, stdout=out, stderr=out, cwd="/", env=self.env,
+                                         start_new_session=True)
         deadline = time.monotonic() + 90
         while True:
             assert self.proc.poll() is None, "the server ended: " + self.log()[-2000:]
