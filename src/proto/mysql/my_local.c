@@ -108,7 +108,7 @@ static bool say_killed(struct my_client *c, enum proto_event ev, struct buf *out
 static bool say_lost_server(struct my_client *c, struct my_server *s, const char *text,
                             struct buf *out)
 {
-    bool asked = s != NULL && (s->len != 0 || c->skip != 0 || c->more);
+    bool asked = s != NULL && (my_is_awaited(c, s) || c->skip != 0 || c->more);
     bool open = s != NULL && ((s->status & MY_ST_IN_TRANS) != 0 || s->pins != 0);
     bool torn = s != NULL && s->skip != 0 && !s->skip_drop;
     c->status &= (uint16_t)~MY_ST_IN_TRANS;

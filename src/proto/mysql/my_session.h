@@ -327,6 +327,8 @@ enum proto_loan my_begin(void *ps, void *pc, struct proto_out *out);
 enum proto_loan my_state(void *ps, void *pc, bool may_end, uint64_t now_us, struct proto_out *out);
 bool my_abandon(void *ps, void *pc, struct proto_out *out);
 bool my_check(void *ps, const char *query, struct proto_out *out);
+/* Is the client owed an answer? What weir asks for itself is nobody's. */
+bool my_is_awaited(const struct my_client *c, const struct my_server *s);
 /* Send weir's own question or clean-up. */
 enum proto_loan my_settle_start(struct my_server *s, enum my_settle what, struct proto_out *out);
 bool my_is_error_row(const uint8_t *row, size_t n);

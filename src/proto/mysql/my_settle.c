@@ -295,14 +295,20 @@ enum proto_loan my_state(void *ps, void *pc, bool may_end, uint64_t now_us, stru
     return LOAN_CLEAN;
 }
 
-/* The session stays: who waits for an answer has it now. */
-static void tell_taken(struct my_client *c, struct my_server *s, struct proto_out *out)
+bool my_is_awaited(const struct my_client *c, const struct my_server *s)
 {
     bool waits = c->deferred;
-    c->deferred = false;
     for (uint32_t i = 0; i < s->len; i++)
         waits |= s->queue[(s->head + i) % MY_QUEUE_MAX].act == MY_A_PASS ||
                  s->queue[(s->head + i) % MY_QUEUE_MAX].act == MY_A_PREPARE;
+    return waits;
+}
+
+/* The session stays: who waits for an answer has it now. */
+static void tell_taken(struct my_client *c, struct my_server *s, struct proto_out *out)
+{
+    bool waits = my_is_awaited(c, s);
+    c->deferred = false;
     c->status &= (uint16_t)~MY_ST_IN_TRANS;
     if (!waits)
         return;

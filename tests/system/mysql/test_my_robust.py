@@ -642,6 +642,21 @@ def test_an_answer_too_many_is_not_lent_on(lied_to):
         assert b.value("select 1") == "mine"
 
 
+def test_a_server_that_ends_while_weir_asks_for_itself(lied_to):
+    """Behind an error weir asks for the warnings: should that be its end, the client was answered already."""
+    def serve(sock, com, body):
+        sock.sendall(err(b"first") if b"fails" in body else one_row(b"mine"))
+        return b"fails" not in body
+    proxy, _ = lied_to(serve)
+    with wire(proxy) as c:
+        assert c.value("select 1") == "mine"
+        for _ in range(3):
+            with pytest.raises(MyError, match="first"):
+                c.query("fails")
+            assert not c.readable(0.3), "an answer that nobody asked for"
+            assert c.value("select 1") == "mine"
+
+
 def test_words_on_an_idle_connection_end_it(lied_to):
     """MySQL says why it hangs up (4031): that is no answer to anybody's statement."""
     sockets = []

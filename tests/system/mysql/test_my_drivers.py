@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: ISC
+"""What drivers and programs do beside statements: files, packets of 16 MB and more, cursors, dumps."""
+
+import json
+import os
+import re
+import struct
+import subprocess
+
+import pymysql
+import pytest
+
+from harness import mywire
+from harness.mysql import MySQL
+from harness.mywire import MyError, Wire, command
+from harness.myproxy import one, rows
+from harness.players import need, node_modules
+from harness.proxy import crowd
+
+LARGE = 20_000_000
+
+
+@pytest.fixture(scope="module")
+def roomy(engine):
+    """A server that takes packets of 64 MB."""
+    made = MySQL(engine, max_allowed_packet="64M")
+    made.rows("create table shop.big (id int primary key auto_increment, v longblob)")
+    yield made
+    made.destroy()
+
+
+# --- the programs of the distribution ------------------------------------------------------------
+
+def program(name, where, *args, user="app", password="secret", text=None):
+    command_line = [need(name), "--no-defaults", "-h", where.host, "-P", str(getattr(where, "mysql_port", where.port)), "-u", user,
+                    f"-p{password}", "--ssl=0", *args]
+    done = subprocess.run(command_line, input=text, capture_output=True, text=True, timeout=120)
+    return done.returncode, done.stdout, done.stderr
+
+
+SESSION = """use shop;
+show tables;
+select count(*) from items;
+set @a = 5; select @a;
+delimiter //
+create procedure of_the_client(out o int) begin select 1 as first; set o = 7; end//
+delimiter ;
+call of_the_client(@o); select @o;
+drop procedure of_the_client;
+select * from nowhere;
+"""
+
+
+def test_the_command_line_client(shared, my):
+    """Without -A: it asks for every column of every table (COM_FIELD_LIST) before the first statement."""
+    for args in (("-v", "shop"), ("--force", "-t", "--auto-rehash", "shop"), ("-A", "--show-warnings", "shop")):
+        assert program("mariadb", shared, *args, text=SESSION) == program("mariadb", my, *args, text=SESSION)
+
+
+def test_the_administrators_program(shared, my):
+    for args in (("ping",), ("refresh",), ("flush-tables",), ("variables",)):
+        direct, through = program("mysqladmin", my, *args), program("mysqladmin", shared, *args)
+        assert through[0] == direct[0], (args, direct, through)
+    code, out, err = program("mysqladmin", shared, "status")
+    assert code == 0 and re.match(r"Uptime: \d+ ", out), err
+    code, out, err = program("mysqladmin", shared, "processlist")
+    assert code == 0 and "app" in out, err
+
+
+@pytest.mark.parametrize("args", [("--single-transaction",), ("--lock-tables",), ("--skip-opt",), ("--add-locks",)])
+def test_dumps(shared, my, args):
+    """The same as directly, to the byte."""
+    args = ("--skip-comments", "--no-tablespaces", *args, "shop")
+    if my.engine == "mysql":
+        args = ("--skip-triggers", *args)
+    direct, through = program("mariadb-dump", my, *args), program("mariadb-dump", shared, *args)
+    assert through[0] == 0 and "INSERT INTO `items`" in through[1], through[2]
+    assert through[1] == direct[1]
+
+
+# --- LOAD DATA LOCAL -----------------------------------------------------------------------------
+
+LOAD = "load data local infile '%s' into table scratch fields terminated by ',' (who, note)"
+
+NODE = """
+const fs = require('fs'), sql = process.argv[1];
+require('mysql2').createConnection({host: process.env.DBHOST, port: +process.env.DBPORT, user: 'app', password: 'secret',
+    database: 'shop', infileStreamFactory: (p) => fs.createReadStream(p)}).query({sql, infileStreamFactory: (p) => fs.createReadStream(p)},
+    (e, r) => { console.log(JSON.stringify(e ? {errno: e.errno || e.code} : {affected: r.affectedRows})); process.exit(0); });
+"""
+PHP = """
+$o = [PDO::ATTR_ERRMODE => PDO::ERRMODE_EXCEPTION, PDO::MYSQL_ATTR_LOCAL_INFILE => (int) getenv('LOCAL')];
+$c = new PDO('mysql:host=' . getenv('DBHOST') . ';port=' . getenv('DBPORT') . ';dbname=shop', 'app', 'secret', $o);
+try { echo json_encode(['affected' => $c->exec($argv[1])]); } catch (PDOException $e) { echo json_encode(['errno' => $e->errorInfo[1]]); }
+"""
+
+
+def load_pymysql(where, path):
+    connect = where.connect if hasattr(where, "mysql_port") else where.direct
+    with connect(local_infile=True, autocommit=True) as c, c.cursor() as cur:
+        try:
+            cur.execute(LOAD % path)
+            return {"affected": cur.rowcount}
+        except pymysql.MySQLError as e:
+            return {"errno": e.args[0]}
+
+
+def load_by(command_line, **more):
+    def load(where, path):
+        env = dict(os.environ, DBHOST=where.host, DBPORT=str(getattr(where, "mysql_port", where.port)), **more)
+        done = subprocess.run([*command_line, LOAD % path], capture_output=True, text=True, timeout=120, env=env)
+        assert done.stdout.startswith("{"), done.stdout + done.stderr
+        return json.loads(done.stdout)
+    return load
+
+
+def loaders():
+    return {"pymysql": load_pymysql,
+            "mysql2": load_by([need("node"), "-e", NODE, "--"], NODE_PATH=node_modules("mysql2")),
+            "pdo": load_by([need("php"), "-d", "open_basedir=", "-r", PHP, "--"], LOCAL="1"),
+            "pdo that may not": load_by([need("php"), "-r", PHP, "--"], LOCAL="0")}
+
+
+@pytest.mark.parametrize("kind", ["pymysql", "mysql2", "pdo", "pdo that may not"])
+@pytest.mark.parametrize("what", ["a file", "an empty one", "a missing one", "a large one"])
+def test_load_data_local(shared, my, tmp_path, kind, what):
+    path = tmp_path / "data"
+    lines = {"a file": 1000, "an empty one": 0, "a missing one": None, "a large one": 50_000}[what]
+    if lines is not None:
+        path.write_text("".join(f"name {i},{'x' * 60}\n" for i in range(lines)))
+    load = loaders()[kind]
+    direct = load(my, path)
+    my.rows("truncate table shop.scratch")
+    through = load(shared, path)
+    assert through == direct
+    if lines is not None and kind != "pdo that may not":
+        assert through == {"affected": lines} and my.value("select count(*) from shop.scratch") == lines
+    with shared.connect() as c:
+        assert one(c, "select 1") == 1
+    my.rows("truncate table shop.scratch")
+
+
+def test_load_data_local_where_the_client_can_send_no_files(shared):
+    with Wire(shared.connect(local_infile=False)) as c:
+        with pytest.raises(MyError):
+            c.query(LOAD % "x")
+        assert c.value("select 6") == "6"
+
+
+# --- 16 MB and more ------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("where", ["outside", "in a transaction"])
+@pytest.mark.parametrize("size", [mywire.FULL - 40, LARGE])
+def test_large_packets_both_ways(start, roomy, size, where):
+    proxy = start(roomy, max_server_connections=2)
+    big = b"v" * size
+    with proxy.connect(autocommit=where == "outside", max_allowed_packet=64 << 20, read_timeout=120) as c, proxy.connect() as other:
+        with c.cursor() as cur:
+            cur.execute("insert into big (v) values (%s)", ("v" * size,))
+            other.begin()
+            rows(other, "select 1")  # the connection that is next away is somebody else's now
+            cur.execute("select v, id from big order by id desc limit 1")
+            got = cur.fetchone()
+            assert got[0] == big
+            cur.execute("select length(v) from big where id = %s", (got[1],))
+            assert cur.fetchone() == (size,)
+        other.rollback()
+        c.rollback()
+    roomy.rows("truncate table shop.big")
+
+
+def test_large_parameters_and_rows_of_prepared_statements(start, roomy):
+    proxy = start(roomy, max_server_connections=1)
+    text = b"p" * LARGE
+    with Wire(proxy.connect(), 120) as c:
+        number = c.prepare("select ?, length(?)")[0]
+        body = struct.pack("<IBI", number, 0, 1) + b"\0\1\xfd\0\xfd\0" + (b"\xfe" + struct.pack("<Q", LARGE) + text) + b"\2ab"
+        c.send(command(mywire.EXECUTE, body))
+        got = c.answer(True).rows
+        assert len(got) == 1 and text in got[0]
+        assert c.value("select 5") == "5"
+
+
+def test_cursors_with_large_rows(start, roomy):
+    """Rows of a cursor come by FETCH, some MB each; others work on meanwhile, and it is closed in any case."""
+    proxy = start(roomy, max_server_connections=2)
+    with Wire(proxy.connect(), 120) as c, proxy.connect() as other:
+        number = c.prepare("select id, repeat('x', 3000000) from items order by id limit 6")[0]
+        assert c.execute(number, cursor=1).rows == []
+        sizes = []
+        for _ in range(3):
+            sizes += [len(r) for r in c.fetch(number, 2).rows]
+            assert one(other, "select 7") == 7
+        assert len(sizes) == 6 and min(sizes) > 3_000_000
+        assert c.error(mywire.RESET, struct.pack("<I", number)) is None
+        assert c.value("select 8") == "8"
+    assert proxy.my_show("PINS") == [] or not proxy.my_show("PINS")
+
+
+# --- many at once --------------------------------------------------------------------------------
+
+PIPELINE = """
+const mariadb = require('mariadb');
+(async () => {
+    const c = await mariadb.createConnection({host: process.env.DBHOST, port: +process.env.DBPORT, user: 'app', password: 'secret',
+        database: 'shop', pipelining: true, bigIntAsNumber: true});
+    const all = [];
+    for (let i = 0; i < 300; i++) {
+        all.push(c.query('select ? as n', [i]).then((r) => r[0].n));
+        all.push(c.execute('select ? + 0 as n', [i]).then((r) => r[0].n));
+        if (i % 10 === 0) all.push(c.query('select * from nowhere').then(() => -1, (e) => e.errno));
+    }
+    console.log(JSON.stringify(await Promise.all(all)));
+    await c.end();
+})().catch((e) => { console.log(String(e)); process.exit(1); });
+"""
+POOL = """
+const pool = require('mysql2/promise').createPool({host: process.env.DBHOST, port: +process.env.DBPORT, user: 'app', password: 'secret',
+    database: 'shop', connectionLimit: 20});
+(async () => {
+    const one = async (i) => {
+        const c = await pool.getConnection();
+        try {
+            await c.beginTransaction();
+            await c.execute('insert into scratch (who) values (?)', [`pool ${i}`]);
+            const [[row]] = await c.query('select count(*) as n from scratch where who = ?', [`pool ${i}`]);
+            if (i % 2) await c.rollback(); else await c.commit();
+            return row.n;
+        } finally { c.release(); }
+    };
+    console.log(JSON.stringify(await Promise.all([...Array(200).keys()].map(one))));
+    await pool.end();
+})().catch((e) => { console.log(String(e)); process.exit(1); });
+"""
+
+
+def by_node(where, text):
+    env = dict(os.environ, DBHOST=where.host, DBPORT=str(where.mysql_port), NODE_PATH=node_modules("mysql2", "mariadb"))
+    done = subprocess.run([need("node"), "-e", text], capture_output=True, text=True, timeout=120, env=env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def test_pipelining_of_mariadbs_driver(shared):
+    got = by_node(shared, PIPELINE)
+    assert got == [n for i in range(300) for n in ([i, i, 1146] if i % 10 == 0 else [i, i])]
+
+
+def test_a_pool_of_mysql2(shared, my):
+    assert by_node(shared, POOL) == [1] * 200
+    assert my.value("select count(*) from shop.scratch") == 100
+    assert my.count() <= 3
+
+
+def test_statements_of_many_sessions(shared):
+    """The same text, prepared by each, with types of its own: nobody gets another's."""
+    def work(i):
+        with Wire(shared.connect(), 60) as c:
+            number = c.prepare("select ?")[0]
+            value = i if i % 2 else f"text {i}"
+            for n in range(20):
+                row = c.execute(number, (value,), types=n == 0).rows[0]
+                assert row.endswith(struct.pack("<i", i) if i % 2 else value.encode()) or str(value).encode() in row
+        return i
+    assert crowd(8, work, 120) == list(range(8))
