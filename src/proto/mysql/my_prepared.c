@@ -147,9 +147,14 @@ static enum proto_verdict malformed(struct proto_out *out)
     return PROTO_MORE;
 }
 
+static bool is_mysql(const struct my_client *c)
+{
+    return c->report != NULL && !c->report->mariadb;
+}
+
 static enum proto_verdict wrong_arguments(const struct my_client *c, struct proto_out *out)
 {
-    if (c->report != NULL && !c->report->mariadb)
+    if (is_mysql(c))
         return malformed(out);
     my_put_error(out, 1, MY_ER_WRONG_ARGUMENTS, "HY000",
                  "Incorrect arguments to mysqld_stmt_execute");
@@ -159,10 +164,9 @@ static enum proto_verdict wrong_arguments(const struct my_client *c, struct prot
 static enum proto_verdict unknown(const struct my_client *c, struct proto_out *out, uint32_t id,
                                   const char *who)
 {
-    bool mysql = c->report != NULL && !c->report->mariadb;
     my_put_error(out, 1, MY_ER_UNKNOWN_STMT, "HY000",
                  "Unknown prepared statement handler (%u) given to %s", id,
-                 mysql ? "mysql_stmt_precheck" : who);
+                 is_mysql(c) ? "mysql_stmt_precheck" : who);
     return PROTO_MORE;
 }
 
@@ -361,6 +365,8 @@ static enum proto_verdict on_fetch(struct my_client *c, struct my_server *s, con
     struct my_stmt *stmt = find(c, m, &id);
     struct my_cached *there =
         stmt != NULL && s != NULL ? my_cache_find(&s->cache, stmt->text) : NULL;
+    if (is_mysql(c) && m->total < MY_HEAD_BYTES + 9)
+        return malformed(out);
     if (stmt == NULL)
         return unknown(c, out, id, "mysqld_stmt_fetch");
     if (!stmt->cursor || there == NULL || m->total != MY_HEAD_BYTES + 9) {
@@ -395,6 +401,8 @@ static enum proto_verdict on_reset(struct my_client *c, struct my_server *s, con
 {
     uint32_t id;
     struct my_stmt *stmt = find(c, m, &id);
+    if (is_mysql(c) && m->total < MY_HEAD_BYTES + 5)
+        return malformed(out);
     if (stmt == NULL)
         return unknown(c, out, id, "mysqld_stmt_reset");
     drop_longs(c, stmt);
