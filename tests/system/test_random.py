@@ -13,7 +13,7 @@ from harness.random_play import run_seed
 
 pytestmark = pytest.mark.weir_only
 
-FIRST, COUNT = (int(n) for n in os.environ.get("WEIR_RANDOM", "1:12").split(":"))
+FIRST, COUNT = (int(n) for n in os.environ.get("WEIR_RANDOM", "1:8").split(":"))
 
 
 @pytest.fixture(scope="module")
