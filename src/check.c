@@ -81,6 +81,12 @@ static bool check_database(const struct conf *conf, const struct conf_database *
     uint32_t left = f.max_connections > taken ? f.max_connections - taken : 0;
     fprintf(to, "%-16s %-28s %-16.16s %-8s %6u %6u %6u\n", db->name, db->server, f.version,
             f.replica ? "replica" : "primary", f.max_connections, left, bound);
+    unsigned guaranteed = conf_guarantees(conf);
+    if (guaranteed > bound)
+        conf_report_add(report, CONF_WARNING, NULL, 0,
+                        "%s: [functions] guarantees %u connections, but %s is given at most %u; "
+                        "lower the guarantees",
+                        db->name, guaranteed, db->server, bound);
     if (bound > f.max_connections - f.reserved)
         conf_report_add(report, CONF_ERROR, NULL, 0,
                         "%s: max_server_connections: %u is more than %s gives (%u, %u of them "

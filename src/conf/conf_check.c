@@ -139,16 +139,12 @@ static void check_function_from(struct conf_loader *l)
 static void check_functions(struct conf_loader *l)
 {
     const struct conf_settings *s = &l->conf->settings;
-    const struct conf_function *f;
+    unsigned guaranteed = conf_guarantees(l->conf);
     check_function_from(l);
-    int64_t guaranteed = 0;
-    for (size_t i = 0; (f = conf_function_at(l->conf, i)) != NULL; i++)
-        guaranteed += f->guarantee > 0 ? f->guarantee : 0;
     if (s->max_server_connections.kind == CONF_BOUND_COUNT &&
-        guaranteed > (int64_t)s->max_server_connections.n)
+        guaranteed > s->max_server_connections.n)
         conf_report_add(l->report, CONF_WARNING, NULL, 0,
-                        "[functions] guarantees %" PRId64 " connections, but "
-                        "max_server_connections is %u",
+                        "[functions] guarantees %u connections, but max_server_connections is %u",
                         guaranteed, s->max_server_connections.n);
 }
 

@@ -9,6 +9,7 @@
 #include "conf/conf_priv.h"
 
 #include <fnmatch.h>
+#include <limits.h>
 #include <string.h>
 #include <strings.h>
 
@@ -285,6 +286,15 @@ const struct conf_function *conf_function_find(const struct conf *conf, const ch
             f = glob;
     }
     return f != NULL ? f : conf_table_find(t, "*");
+}
+
+unsigned conf_guarantees(const struct conf *conf)
+{
+    const struct conf_function *f;
+    unsigned sum = 0;
+    for (size_t i = 0; (f = conf_function_at(conf, i)) != NULL && sum < INT_MAX / 2; i++)
+        sum += f->guarantee > 0 ? (unsigned)f->guarantee : 0;
+    return sum;
 }
 
 static int first_number(int a, int b, int otherwise)

@@ -157,6 +157,8 @@ const struct conf_database *conf_database_at(const struct conf *conf, size_t i);
 const struct conf_server *conf_server_at(const struct conf *conf, size_t i);
 const struct conf_user *conf_user_at(const struct conf *conf, size_t i);
 const struct conf_function *conf_function_at(const struct conf *conf, size_t i);
+/* What all lines together guarantee, a pattern's counted once. */
+unsigned conf_guarantees(const struct conf *conf);
 
 /* `user` is the client's name, or the entry's own where it has one. */
 void conf_pool_resolve(const struct conf *conf, const struct conf_database *db, const char *user,

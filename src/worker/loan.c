@@ -222,8 +222,15 @@ bool loan_refused(struct client *c)
         break;
     }
     char why[300] = "the server can't be reached";
+    struct core_server *server = core_pool_server(c->route->pool);
     (void)core_pool_failure(c->route->pool, code, why, sizeof why);
-    snprintf(text, sizeof text, "%s", why);
+    if (core_server_resuming(server))
+        snprintf(text, sizeof text,
+                 "weir: no connection for function \"%s\" (%s is resuming and took longer than "
+                 "resume_timeout): %s",
+                 c->function->name, core_server_name(server), why);
+    else
+        snprintf(text, sizeof text, "%s", why);
     return tell(c, PROTO_EV_DOWN, "server_down", code, text);
 }
 

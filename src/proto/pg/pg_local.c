@@ -180,14 +180,43 @@ static void put_lost_ready(struct pg_client *c, struct proto_out *out)
     put_ready(out, c->lost != PG_LOST_NO ? 'E' : 'I');
 }
 
+/* PDO drops a statement that it no longer needs by SQL, and looks at no answer: told there, the
+ * error would be nobody's. false: it is something else. */
+static bool lost_deallocate(struct pg_client *c, const char *sql, size_t n)
+{
+    struct pg_scan scan;
+    char name[64];
+    if (c->lost != PG_LOST_TELL || c->lost_open || c->names == NULL)
+        return false;
+    pg_scan_text(sql, n, PG_SCAN_OPT_SCS, &scan);
+    if ((scan.flags & PG_SCAN_DEALLOCATE) == 0 || scan.statements != 1 || scan.n_names != 1)
+        return false;
+    size_t len = pg_scan_identifier(sql, scan.names[0].at, name);
+    struct pg_stmt *stmt = len != 0 ? pg_names_remove(&c->names, name, len) : NULL;
+    bool known = stmt != NULL;
+    pg_stmt_put(&stmt);
+    return known;
+}
+
+static void lost_query(struct pg_client *c, const struct pg_in *m, struct proto_out *out)
+{
+    const char *sql = (const char *)m->p + PG_HEAD_BYTES;
+    size_t n = m->have > PG_HEAD_BYTES ? m->have - PG_HEAD_BYTES - 1 : 0;
+    if (m->have == m->total && lost_deallocate(c, sql, n)) {
+        put_tag(out, "DEALLOCATE");
+        put_ready(out, 'T'); /* as far as it knows */
+        return;
+    }
+    (void)lost_statement(c, sql, n, out);
+    put_lost_ready(c, out);
+}
+
 static enum proto_verdict lost_message(struct pg_client *c, const struct pg_in *m,
                                        struct proto_out *out)
 {
     switch (m->p[0]) {
     case 'Q':
-        (void)lost_statement(c, (const char *)m->p + PG_HEAD_BYTES,
-                             m->have > PG_HEAD_BYTES ? m->have - PG_HEAD_BYTES - 1 : 0, out);
-        put_lost_ready(c, out);
+        lost_query(c, m, out);
         break;
     case 'F':
         (void)lost_statement(c, "", 0, out);
