@@ -14,6 +14,7 @@
 
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LINES_A_SECOND 100u
@@ -52,6 +53,22 @@ static bool is_chosen(struct worker *w, const struct backend *b, uint64_t held)
     return true;
 }
 
+/* A server's name is host:port, or several of them. */
+static void describe_server(const char *name, struct log_fields *f)
+{
+    char host[256];
+    const char *colon = strrchr(name, ':');
+    size_t n = colon != NULL ? (size_t)(colon - name) : 0;
+    if (n == 0 || n >= sizeof host || strchr(name, ',') != NULL) {
+        log_field(f, "server.address", name);
+        return;
+    }
+    memcpy(host, name, n);
+    host[n] = '\0';
+    log_field(f, "server.address", host);
+    log_field_int(f, "server.port", strtoul(colon + 1, NULL, 10));
+}
+
 static void describe(const struct backend *b, const struct client *c, uint64_t held,
                      const char *reason, struct log_fields *f)
 {
@@ -67,7 +84,7 @@ static void describe(const struct backend *b, const struct client *c, uint64_t h
                   inet_ntop(c->family == 4 ? AF_INET : AF_INET6, c->addr, ip, sizeof ip));
         log_field_int(f, "client.port", c->port);
     }
-    log_field(f, "server.address", b->route->server->name);
+    describe_server(b->route->server->name, f);
     log_field(f, "user.name", b->route->user);
     log_field(f, "weir.database", b->route->database);
     log_field_ms(f, "weir.wait_ms", b->wait_us);

@@ -144,6 +144,24 @@ def test_wrong_in_the_startup(start):
     assert e.value.code == "22023"
 
 
+@pytest.mark.parametrize("how", ["comment", "startup"])
+def test_in_a_pipeline(start, pg, how):
+    """What came before is answered; the late one is cancelled; what follows it is skipped to the Sync."""
+    proxy = start(max_server_connections=1)
+    late = "/* deadline_ms=700 */ " + SLEEP if how == "comment" else SLEEP
+    with proxy.client(**({"options": "-c weir.deadline=700"} if how == "startup" else {})) as c:
+        def statement(name, sql):
+            return [wire.parse(name, sql), wire.bind("", name), wire.execute()]
+        for _ in range(2):
+            c.send(*statement("", "insert into scratch (who) values ('pipeline')"), *statement("", late),
+                   *statement("", "select 3"), wire.SYNC)
+            msgs = c.until("Z", timeout=30)
+            assert wire.error_code(msgs) == "57014" and "deadline" in wire.errors(msgs)[0]["M"]
+            assert "INSERT 0 1" in wire.tags(msgs) and not [r for r in wire.rows(msgs) if r == ["3"]]
+            assert c.value("select count(*) from scratch") == "0"
+        assert running(pg) == 0
+
+
 # --- real drivers --------------------------------------------------------------------------------------
 
 

@@ -24,7 +24,7 @@ def loans(proxy, n=1):
 
 
 @pytest.mark.parametrize("log_format", ["json", "ecs", "gcp"])
-def test_slow_one(start, log_format):
+def test_slow_one(start, pg, log_format):
     proxy = start(log_format=log_format, log_slow_loans="300ms", max_server_connections=1)
     with proxy.client(application_name="getUsers") as c:
         port = c.sock.getsockname()[1]
@@ -37,6 +37,7 @@ def test_slow_one(start, log_format):
     assert line["event.outcome"] == "success" and line["event.dataset"] == "weir.loan"
     assert line["faas.name"] == "getUsers" and line["user.name"] == "app" and line["weir.database"] == "shop"
     assert line["client.address"] == "127.0.0.1" and line["client.port"] == port
+    assert line["server.address"] == pg.host and line["server.port"] == pg.port
     assert line["weir.statements"] == 3
     assert line["weir.hold_ms"] >= 400 and line["event.duration"] >= 400_000_000
     if log_format == "gcp":

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: ISC
 """Functions on MySQL and MariaDB: what has to do with the server's side of it."""
 
+import json
+import re
 import time
 
 import pymysql
 import pytest
 
 from harness.myproxy import one
+from harness.mywire import Wire
 from harness.proxy import Crowd, wait_until
 
 
@@ -38,6 +41,46 @@ def test_limit_and_guarantee(start):
         assert one(second, "select 1") == 1
     rows = functions(proxy)
     assert int(rows["slow"]["refusals"]) == 1 and int(rows["vip"]["refusals"]) == 0
+
+
+def test_the_sentence_of_a_refusal(start, my):
+    proxy = start(max_server_connections=2, query_wait_timeout=60,
+                  functions={"getUsers": "query_wait_timeout=1500ms"})
+    held = [proxy.connect(program_name="saveUser") for _ in range(2)]
+    for c in held:
+        c.begin()
+        one(c, "select count(*) from items")
+    with proxy.connect(program_name="getUsers") as c:
+        with pytest.raises(pymysql.MySQLError) as e:
+            one(c, "select 1")
+        assert e.value.args[0] == 1040
+        assert re.fullmatch(r'weir: no connection for function "getUsers" within 1500 ms \(' + re.escape(f"{my.host}:{my.port}") +
+                            r' 2/2 lent, 2 of them to "saveUser", 0 waiting, oldest loan \d+\.\d s\)', e.value.args[1]), e.value
+        held[0].rollback()
+        assert one(c, "select 7") == 7, "the session is kept"
+    for c in held:
+        c.close()
+
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+@pytest.mark.parametrize("prepared", [False, True])
+def test_a_slow_loan_is_logged(start, my, prepared):
+    proxy = start(log_format="ecs", log_slow_loans="300ms")
+    sql = f"select sleep(0.4) /*traceparent='00-{TRACE}-00f067aa0ba902b7-01'*/"
+    with Wire(proxy.connect(program_name="getUsers")) as c:
+        if prepared:
+            c.execute(c.prepare(sql)[0])
+        else:
+            c.query(sql)
+
+        def found():
+            lines = [json.loads(line) for line in proxy.log().splitlines() if '"loan"' in line]
+            return lines[0] if lines else None
+        line = wait_until(found, 20, "the line")
+    assert line["faas.name"] == "getUsers" and line["trace.id"] == TRACE and line["event.outcome"] == "success"
+    assert line["weir.hold_ms"] >= 400 and line["weir.statements"] >= 1 and line["server.port"] == my.port
 
 
 def test_an_address_gets_so_many_loans(start):
