@@ -765,10 +765,10 @@ def test_replication_by_psycopg2(start, pg, kind, leave):
 @weir_only
 def test_a_database_of_other_customs_says_nothing_of_physical_replication(start, pg):
     """psycopg2 wants ISO dates and would say SET, which a walsender that is in no database doesn't know."""
-    proxy = start(max_server_connections=2)
     with pg.superuser() as c:
         c.rows("alter database shop set datestyle = 'German'")
     try:
+        proxy = start(max_server_connections=2)
         with proxy.client() as c:
             assert c.value("show datestyle") == "German, DMY"
         replicate(proxy, pg, "physical", lambda conn: conn.close())
