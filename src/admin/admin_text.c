@@ -8,29 +8,10 @@
 #include "admin/admin_table.h"
 
 #include "base/buf.h"
+#include "base/utf8.h"
 
 #include <inttypes.h>
 #include <string.h>
-
-/* The length of the well-formed UTF-8 sequence at p (no overlong form, no surrogate, nothing above
- * U+10FFFF), or 0. */
-static size_t utf8_len(const unsigned char *p, size_t n)
-{
-    size_t len = p[0] < 0x80                   ? 1
-                 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
-                 : (p[0] & 0xf0) == 0xe0       ? 3
-                 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
-                                               : 0;
-    if (len == 0 || len > n)
-        return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return len;
-}
 
 static bool put(struct buf *out, const char *text)
 {
@@ -55,7 +36,7 @@ bool admin_json_string(struct buf *out, const char *text, size_t n)
 {
     bool ok = put(out, "\"");
     for (size_t i = 0; ok && i < n;) {
-        size_t len = utf8_len((const unsigned char *)text + i, n - i);
+        size_t len = utf8_sequence((const unsigned char *)text + i, n - i);
         ok = len == 0 ? put(out, "\\ufffd") : json_char(out, text + i, len);
         i += len == 0 ? 1 : len;
     }
@@ -100,7 +81,7 @@ bool admin_label_text(struct buf *out, const char *text)
     size_t n = strlen(text);
     bool ok = true;
     for (size_t i = 0; ok && i < n;) {
-        size_t len = utf8_len((const unsigned char *)text + i, n - i);
+        size_t len = utf8_sequence((const unsigned char *)text + i, n - i);
         if (len == 0)
             ok = put(out, "\xef\xbf\xbd");
         else if (text[i] == '\\' || text[i] == '"')

@@ -28,6 +28,17 @@ enum conf_auth_type {
     CONF_AUTH_TRUST, /* the user must exist */
     CONF_AUTH_ANY    /* the user name is ignored: every database entry names its own */
 };
+/* The words of function_from: what names a client's function. */
+enum conf_function_source {
+    CONF_FUNCTION_USER, /* its suffix */
+    CONF_FUNCTION_OPTION,
+    CONF_FUNCTION_APPLICATION_NAME,
+    CONF_FUNCTION_CERTIFICATE,
+    CONF_FUNCTION_SNI,
+    CONF_FUNCTION_PORT
+};
+#define CONF_FUNCTION_SOURCES 6
+extern const char *const conf_function_sources[CONF_FUNCTION_SOURCES];
 enum conf_sslmode {
     CONF_SSLMODE_DISABLE,
     CONF_SSLMODE_ALLOW,

@@ -116,22 +116,26 @@ static void check_users(struct conf_loader *l)
                   db->name);
 }
 
+const char *const conf_function_sources[CONF_FUNCTION_SOURCES] = {
+    "user", "option", "application_name", "certificate", "sni", "port"};
+
 static void check_function_from(struct conf_loader *l)
 {
-    static const char *const words[] = {"user", "option", "application_name"};
+    const char *const *words = conf_function_sources;
     const char *p = l->conf->settings.function_from;
     unsigned seen = 0;
     while (*(p += strspn(p, ", \t")) != '\0') {
         size_t n = strcspn(p, ", \t");
         unsigned i = 0;
-        while (i < 3 && (strlen(words[i]) != n || strncmp(words[i], p, n) != 0))
+        while (i < CONF_FUNCTION_SOURCES && (strlen(words[i]) != n || strncmp(words[i], p, n) != 0))
             i++;
-        if (i == 3)
-            fault(l, "function_from", "\"%.*s\" is none of user, option, application_name",
+        if (i == CONF_FUNCTION_SOURCES)
+            fault(l, "function_from",
+                  "\"%.*s\" is none of user, option, application_name, certificate, sni, port",
                   n > 40 ? 40 : (int)n, p);
         else if ((seen & 1u << i) != 0)
             fault(l, "function_from", "\"%s\" is there twice", words[i]);
-        seen |= i < 3 ? 1u << i : 0;
+        seen |= i < CONF_FUNCTION_SOURCES ? 1u << i : 0;
         p += n;
     }
 }

@@ -28,6 +28,7 @@
 #include "config.h"
 
 #include "net/stream.h"
+#include "net/stream_aside.h"
 #include "net/loop.h"
 #include "net/loop_priv.h"
 #include "net/tls_memory.h"
@@ -345,6 +346,50 @@ enum io_result stream_handshake(struct stream *s)
     }
     tls_end();
     return r;
+}
+
+enum io_result stream_handshake_detached(const struct stream_export *x, bool *wants_write)
+{
+    struct stream s = {.fd = -1, .ssl = x->ssl}; /* in no loop: only told what OpenSSL wants */
+    enum io_result r = IO_OK;
+    *wants_write = false;
+    if (peer_gone(x->fd))
+        return IO_CLOSED;
+    tls_arena_enter(tls_arena_of(x->ssl));
+    ERR_clear_error();
+    errno = 0;
+    int rc = SSL_do_handshake(x->ssl);
+    if (rc != 1)
+        r = tls_outcome(&s, rc, true);
+    tls_end();
+    *wants_write = s.flags & F_TLS_WRITE;
+    return r;
+}
+
+bool stream_attach(struct stream *s, struct loop *loop, struct stream_export *x, bool wants_write,
+                   stream_cb *cb, void *arg)
+{
+    if (!stream_init(s, loop, x->fd, cb, arg))
+        return false;
+    s->ssl = x->ssl;
+    *x = (struct stream_export){.fd = -1};
+    tls_arena_relist(tls_arena_of(s->ssl));
+    loop_sweep_soon(loop);
+    if (wants_write)
+        stream_tls_wants_write(s, true);
+    /* Half a record is no reason to be called again. */
+    if (SSL_is_init_finished(s->ssl) && SSL_has_pending(s->ssl))
+        tls_left(s);
+    return true;
+}
+
+void stream_export_close(struct stream_export *x)
+{
+    if (x->ssl)
+        tls_session_destroy(x->ssl, false);
+    if (x->fd >= 0)
+        close(x->fd);
+    *x = (struct stream_export){.fd = -1};
 }
 
 void stream_adopt_tls(struct stream *s, struct ssl_st *ssl)

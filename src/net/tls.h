@@ -45,6 +45,8 @@ bool tls_peer_cn(const struct stream *s, char *cn, size_t room); /* false: no ce
 size_t tls_server_end_point(const struct stream *s, uint8_t *out, size_t room);
 /* "TLSv1.3/TLS_AES_256_GCM_SHA384" for SHOW CLIENTS; "" for plain. Also for server streams. */
 void tls_describe(const struct stream *s, char *text, size_t room);
+/* Does a full handshake with this key hold a thread for longer than a millisecond? */
+bool tls_key_is_slow(const struct stream *s);
 bool tls_alpn_is(const struct stream *s, const char *name);
 /* SNI the client asked for, or "". Valid while the stream lives. */
 const char *tls_sni(const struct stream *s);

@@ -226,6 +226,14 @@ void tls_arena_unlist(struct arena *a)
     a->listed = false;
 }
 
+void tls_arena_relist(struct arena *a)
+{
+    if (!a || a->listed)
+        return;
+    a->used_at = sweep_number;
+    arena_list(a);
+}
+
 /* What two sessions have in common, made when the first one wants to sleep and kept for good: so it
  * holds nobody's keys. NULL while there is no second session. */
 static const uint8_t *sample_get(const struct arena *a)

@@ -26,7 +26,9 @@ void tls_arena_leave(void);
  * second while it returns more than 0: the milliseconds until the next call. */
 unsigned tls_arena_sweep(void);
 
-/* The session leaves this thread: its arena stays awake from now on. */
+/* The session leaves this thread: its arena stays awake until it has come to another. NULL is fine.
+ */
 void tls_arena_unlist(struct arena *a);
+void tls_arena_relist(struct arena *a);
 
 #endif

@@ -112,6 +112,8 @@ struct login_ops {
     void (*again)(void *login, const void *pc, bool local, bool tls);
     enum login_step (*feed)(void *login, const uint8_t *in, size_t n, size_t *used,
                             struct buf *out);
+    /* After LOGIN_SECRET: the name as written is a user's own, it has no suffix. */
+    void (*whole)(void *login);
     /* May judging what stands at `in` take longer than a loop may be held (a password against a
      * stored hash)? feed() is then called on another thread, the login belonging to it. NULL:
      * never. */

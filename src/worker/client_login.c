@@ -11,6 +11,8 @@
 #include "worker/worker_priv.h"
 #include "worker/world.h"
 
+#include "net/stream_aside.h"
+
 #include "base/log.h"
 
 #include <stdio.h>
@@ -41,6 +43,7 @@ void client_login_end(struct client *c)
     struct client_login *l = c->u.login;
     if (l == NULL)
         return;
+    job_recall(c);
     c->u.login = NULL;
     if (l->login != NULL)
         login_ops(c)->destroy(&l->login);
@@ -147,6 +150,21 @@ static const struct conf_database *find_database(struct client *c, const struct 
         if (strcmp(db->name, "*") != 0 && db->proto == proto)
             break;
     return db;
+}
+
+/* A user whose own name has a '+' in it is known by the whole of it. */
+static void take_whole_name(struct client *c)
+{
+    const struct login_ops *ops = login_ops(c);
+    const struct login_asked *a = ops->asked(c->u.login->login);
+    const struct conf_database *db = find_database(c, a);
+    const struct userlist *users = c->worker->settings->users;
+    const struct userlist_user *u = users != NULL ? userlist_find(users, a->user) : NULL;
+    if (a->function == NULL)
+        return;
+    if ((u != NULL && protocol_secret(client_protocol(c), u)) ||
+        (db != NULL && db->from_url && db->user != NULL && strcmp(db->user, a->user) == 0))
+        ops->whole(c->u.login->login);
 }
 
 static bool is_console_name(const char *database)
@@ -295,6 +313,7 @@ static void look_up(struct client *c)
         client_say(c, PROTO_EV_SHUTDOWN, NULL, "weir is shutting down");
         return;
     }
+    take_whole_name(c);
     const struct conf_database *db = find_database(c, a);
     const char *secret = find_secret(c, a, db);
     bool asks = cs->auth_type != CONF_AUTH_TRUST && cs->auth_type != CONF_AUTH_ANY &&
@@ -368,17 +387,53 @@ static void prove(struct client *c)
     explicit_bzero(&proof, sizeof proof);
 }
 
-/* Who it is, for the queue and for whoever watches. false: out of memory. */
-static bool name_function(struct client *c)
+/* What it can be named by; `cn` and `port` have room for that. */
+static void collect_names(struct client *c, char cn[128], char port[8],
+                          struct function_names *names)
+{
+    const struct settings *set = c->worker->settings;
+    const struct login_asked *a = login_ops(c)->asked(c->u.login->login);
+    *names = (struct function_names){.by = {
+                                         [CONF_FUNCTION_USER] = a->function,
+                                         [CONF_FUNCTION_OPTION] = a->option,
+                                         [CONF_FUNCTION_APPLICATION_NAME] = a->application_name,
+                                         [CONF_FUNCTION_SNI] = tls_sni(&c->stream),
+                                     }};
+    if (function_is_from(set, CONF_FUNCTION_CERTIFICATE) && tls_peer_cn(&c->stream, cn, 128))
+        names->by[CONF_FUNCTION_CERTIFICATE] = cn;
+    if (function_is_from(set, CONF_FUNCTION_PORT) && c->family != 0) {
+        char peer[64], local[64];
+        uint16_t from, to;
+        stream_peer(&c->stream, peer, sizeof peer, &from, local, sizeof local, &to);
+        (void)snprintf(port, 8, "%u", to);
+        names->by[CONF_FUNCTION_PORT] = port;
+    }
+}
+
+/* Who it is, for the queue and for whoever watches; *unnamed: who else it will be when its
+ * application_name is taken away, NULL: its user. false: out of memory. */
+static bool name_function(struct client *c, struct function **unnamed)
 {
     struct worker *w = c->worker;
-    enum function_source source;
-    const struct login_asked *a = login_ops(c)->asked(c->u.login->login);
-    const char *name = function_choose(w->settings, a, &source);
-    /* What gives a name later is as good, if nothing that comes before it in the order did. */
-    c->named_by_application =
-        source == FUNCTION_SOURCE_APPLICATION_NAME || source == FUNCTION_SOURCE_NONE;
-    return client_set_function(c, name);
+    char cn[128], port[8];
+    bool follows;
+    struct function_names names;
+    collect_names(c, cn, port, &names);
+    const char *role = login_ops(c)->asked(c->u.login->login)->role;
+    const char *name = function_choose(w->settings, &names, &follows);
+    c->named_by_application = follows;
+    bool by_application = name != NULL && name == names.by[CONF_FUNCTION_APPLICATION_NAME];
+    if (!client_set_function(c, name != NULL ? name : role))
+        return false;
+    *unnamed = c->function;
+    if (!by_application)
+        return true;
+    names.by[CONF_FUNCTION_APPLICATION_NAME] = NULL;
+    name = function_choose(w->settings, &names, &follows);
+    *unnamed = name != NULL
+                   ? functions_get(w->world->functions, w->settings, c->route->server, name)
+                   : NULL;
+    return true;
 }
 
 static void logged_in(struct client *c)
@@ -415,7 +470,8 @@ static void logged_in(struct client *c)
     if (cs->application_name_add_host)
         welcome.add_host = address;
     welcome.report = route_report(w->world->routes, c->route, &welcome.own_report);
-    bool ok = name_function(c) && ops->finish(l->login, c->proto, &welcome, &c->out);
+    struct function *unnamed = NULL;
+    bool ok = name_function(c, &unnamed) && ops->finish(l->login, c->proto, &welcome, &c->out);
     if (welcome.report != NULL)
         c->route->server_ops->report_put(&welcome.report);
     client_login_end(c);
@@ -423,6 +479,7 @@ static void logged_in(struct client *c)
         client_destroy(c);
         return;
     }
+    c->u.unnamed = unnamed;
     client_logged_in(c);
     if (client_flush(c))
         relay_resume(c);
@@ -513,14 +570,13 @@ void client_login_greet(struct client *c)
         client_destroy(c);
 }
 
-static void handshake(struct client *c)
+static void on_handshake(struct client *c, enum io_result r, const char *why)
 {
     struct client_login *l = c->u.login;
-    enum io_result r = stream_handshake(&c->stream);
     if (r == IO_AGAIN)
         return;
     if (r != IO_OK) {
-        log_debug(NULL, "TLS handshake failed: %s", stream_error(&c->stream));
+        log_debug(NULL, "TLS handshake failed: %s", why);
         client_destroy(c);
         return;
     }
@@ -532,6 +588,22 @@ static void handshake(struct client *c)
     login_ops(c)->on_tls(l->login, has_cn ? cn : NULL, binding, n,
                          alpn != NULL && tls_alpn_is(&c->stream, alpn));
     l->handshaking = false;
+}
+
+static void handshake(struct client *c)
+{
+    if (tls_key_is_slow(&c->stream) && job_handshake(c))
+        return;
+    enum io_result r = stream_handshake(&c->stream);
+    on_handshake(c, r, r == IO_ERROR ? stream_error(&c->stream) : "");
+}
+
+void client_login_shaken(struct client *c, struct job *j)
+{
+    if (!stream_attach(&c->stream, c->worker->loop, &j->stream, j->wants_write, relay_client_io, c))
+        client_destroy(c);
+    else
+        on_handshake(c, j->shaken, j->err.text);
 }
 
 /* How much of it may be taken at once: see protocols.h. */

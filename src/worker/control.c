@@ -135,7 +135,7 @@ static void job_go_home(struct control *c, struct job *j)
 static void on_job_done(struct job *j, void *arg)
 {
     struct control *c = arg;
-    if (j->kind == JOB_LOGIN)
+    if (j->kind == JOB_LOGIN || j->kind == JOB_HANDSHAKE)
         worker_post(j->world, j->worker, &j->mail);
     else
         loop_post(c->loop, &j->mail);

@@ -7,6 +7,8 @@
 
 #include "worker/route.h"
 
+#include "base/utf8.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,31 +80,15 @@ void functions_destroy(struct functions **pfs)
 /* ---- names
  * ------------------------------------------------------------------------------------------- */
 
-/* Bytes of the UTF-8 sequence at p, 0 if it isn't one (RFC 3629, section 4). */
-static size_t sequence(const unsigned char *p)
-{
-    size_t n = p[0] < 0x80   ? 1
-               : p[0] < 0xc2 ? 0
-               : p[0] < 0xe0 ? 2
-               : p[0] < 0xf0 ? 3
-               : p[0] < 0xf5 ? 4
-                             : 0;
-    for (size_t i = 1; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    bool long_form = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xf0 && p[1] < 0x90);
-    bool beyond = (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf4 && p[1] > 0x8f);
-    return long_form || beyond ? 0 : n;
-}
-
 void function_clean(const char *name, char to[FUNCTION_NAME_BYTES])
 {
     const unsigned char *p = (const unsigned char *)name;
+    const unsigned char *end = p + strlen(name);
     size_t n = 0;
     while (*p == ' ')
         p++;
-    while (*p != '\0') {
-        size_t len = sequence(p);
+    while (p < end) {
+        size_t len = utf8_sequence(p, (size_t)(end - p));
         bool bad = len == 0 || p[0] < 0x20 || p[0] == 0x7f || (p[0] == 0xc2 && p[1] < 0xa0);
         size_t put = bad ? 1 : len;
         if (n + put >= FUNCTION_NAME_BYTES)
@@ -119,30 +105,18 @@ void function_clean(const char *name, char to[FUNCTION_NAME_BYTES])
     to[n] = '\0';
 }
 
-const char *function_choose(const struct settings *set, const struct login_asked *a,
-                            enum function_source *source)
+const char *function_choose(const struct settings *set, const struct function_names *names,
+                            bool *follows)
 {
-    for (unsigned i = 0; i < FUNCTION_SOURCES; i++) {
-        const char *name = NULL;
-        *source = (enum function_source)set->function_from[i];
-        switch (*source) {
-        case FUNCTION_SOURCE_NONE:
-            break;
-        case FUNCTION_SOURCE_USER:
-            name = a->function;
-            break;
-        case FUNCTION_SOURCE_OPTION:
-            name = a->option;
-            break;
-        case FUNCTION_SOURCE_APPLICATION_NAME:
-            name = a->application_name;
-            break;
-        }
+    *follows = false;
+    for (unsigned i = 0; i < set->n_sources; i++) {
+        unsigned source = set->function_from[i];
+        const char *name = names->by[source];
+        *follows = *follows || source == CONF_FUNCTION_APPLICATION_NAME;
         if (name != NULL && name[0] != '\0')
             return name;
     }
-    *source = FUNCTION_SOURCE_NONE;
-    return a->role;
+    return NULL;
 }
 
 /* ---- the table

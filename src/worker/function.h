@@ -13,6 +13,8 @@
 
 #include "stat/view.h"
 
+#include <string.h>
+
 #define FUNCTION_NAME_BYTES 64 /* with its NUL */
 #define FUNCTION_OTHER      "other"
 
@@ -46,10 +48,18 @@ void functions_reload(struct functions *fs, const struct settings *set);
 /* A name as a client gave it, made fit to be shown, logged and compared: valid UTF-8 without
  * control characters (a "?" instead), without blanks around it, cut to fit. */
 void function_clean(const char *name, char to[FUNCTION_NAME_BYTES]);
-/* Which of the names a client gave counts, in the order of function_from; its user's name when it
- * gave none. */
-const char *function_choose(const struct settings *set, const struct login_asked *a,
-                            enum function_source *source);
+/* What a client can be named by, by source; NULL or "" where it has no such name. */
+struct function_names {
+    const char *by[CONF_FUNCTION_SOURCES];
+};
+static inline bool function_is_from(const struct settings *set, enum conf_function_source source)
+{
+    return memchr(set->function_from, (int)source, set->n_sources) != NULL;
+}
+/* Which of them counts, in the order of function_from; NULL: it has none. *follows: a later
+ * application_name will count before it. */
+const char *function_choose(const struct settings *set, const struct function_names *names,
+                            bool *follows);
 
 /* One loan has begun after this wait, or ended after this time; and what befell a client, with a
  * word for it that is one of few. */

@@ -11,6 +11,7 @@
 #include "worker/world.h"
 
 #include "conf/conf_setting.h"
+#include "net/stream_aside.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +22,7 @@ struct jobs {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     STAILQ_HEAD(, job) queue;
-    STAILQ_HEAD(, job) logins; /* anybody may make them, so they come last */
+    struct turns logins; /* anybody may make them, so they come last */
     pthread_t *threads;
     unsigned n;
     bool stop;
@@ -70,6 +71,7 @@ void job_free(struct job **jp)
     explicit_bzero(buf_head(&j->in), buf_len(&j->in));
     buf_release(&j->in);
     buf_release(&j->out);
+    stream_export_close(&j->stream);
     free(j->user);
     free(j->query);
     wipe(&j->secret);
@@ -86,7 +88,7 @@ static struct job *job_create(enum job_kind kind, struct core_server *core, uint
     j->kind = kind;
     j->core = core;
     j->worker = worker;
-    j->ack_fd = -1;
+    j->ack_fd = j->stream.fd = -1;
     j->made_us = clock_now_us();
     j->mail.kind = MAIL_CANCELLED;
     return j;
@@ -234,22 +236,66 @@ struct job *job_password(struct route *r, const char *command)
     return j;
 }
 
-bool job_login(struct client *c)
+static struct job *job_of_login(enum job_kind kind, struct client *c)
 {
-    struct job *j = job_create(JOB_LOGIN, NULL, c->worker->index);
+    struct job *j = job_create(kind, NULL, c->worker->index);
     if (j == NULL)
-        return false;
+        return NULL;
     j->mail.kind = MAIL_LOGIN;
     j->world = c->worker->world;
     j->slot = c->slot;
     j->key = c->key;
+    c->u.login->job = j;
+    return j;
+}
+
+static void queue_login(struct client *c, struct job *j)
+{
+    struct jobs *js = c->worker->world->jobs;
+    pthread_mutex_lock(&js->lock);
+    turns_push(&js->logins, c->family, c->addr, &j->turn);
+    pthread_cond_signal(&js->wake);
+    pthread_mutex_unlock(&js->lock);
+}
+
+bool job_login(struct client *c)
+{
+    struct job *j = job_of_login(JOB_LOGIN, c);
+    if (j == NULL)
+        return false;
     j->login_ops = client_protocol(c)->login;
     j->login = c->u.login->login;
     c->u.login->login = NULL;
     j->in = c->in;
     c->in = (struct buf){0};
-    jobs_queue(c->worker->world->jobs, j);
+    queue_login(c, j);
     return true;
+}
+
+bool job_handshake(struct client *c)
+{
+    struct job *j = job_of_login(JOB_HANDSHAKE, c);
+    if (j == NULL)
+        return false;
+    j->stream = stream_detach(&c->stream);
+    queue_login(c, j);
+    return true;
+}
+
+void job_recall(struct client *c)
+{
+    struct jobs *js = c->worker->world->jobs;
+    struct job *j = c->u.login->job;
+    c->u.login->job = NULL;
+    if (js == NULL || j == NULL)
+        return;
+    pthread_mutex_lock(&js->lock);
+    bool waits = j->turn.turn != NULL;
+    if (waits)
+        turns_remove(&js->logins, &j->turn);
+    pthread_mutex_unlock(&js->lock);
+    if (waits)
+        job_free(&j);
 }
 
 struct job *job_probe(struct world *world, struct bound_server *s, struct route *r)
@@ -302,6 +348,11 @@ static void job_run(struct job *j)
         j->step =
             j->login_ops->feed(j->login, buf_head(&j->in), buf_len(&j->in), &j->used, &j->out);
         break;
+    case JOB_HANDSHAKE:
+        j->shaken = stream_handshake_detached(&j->stream, &j->wants_write);
+        if (j->shaken == IO_ERROR)
+            err_set(&j->err, "%s", stream_error(NULL));
+        break;
     case JOB_PASSWORD:
         j->secret = command_run(j->command, &j->err);
         j->ok = j->secret != NULL;
@@ -310,25 +361,31 @@ static void job_run(struct job *j)
     j->done = true;
 }
 
+/* Under the lock. NULL: there is nothing to do. */
+static struct job *job_next(struct jobs *js)
+{
+    struct job *j = STAILQ_FIRST(&js->queue);
+    if (j != NULL) {
+        STAILQ_REMOVE_HEAD(&js->queue, link);
+        return j;
+    }
+    struct turn_item *i = turns_pop(&js->logins);
+    return i != NULL ? container_of(i, struct job, turn) : NULL;
+}
+
 static void *job_thread(void *arg)
 {
     struct jobs *js = arg;
+    (void)pthread_setname_np(pthread_self(), "weir-job");
     pthread_mutex_lock(&js->lock);
     for (;;) {
-        struct job *j = STAILQ_FIRST(&js->queue);
-        bool login = j == NULL;
-        if (login)
-            j = STAILQ_FIRST(&js->logins);
+        struct job *j = job_next(js);
         if (j == NULL) {
             if (js->stop)
                 break;
             pthread_cond_wait(&js->wake, &js->lock);
             continue;
         }
-        if (login)
-            STAILQ_REMOVE_HEAD(&js->logins, link);
-        else
-            STAILQ_REMOVE_HEAD(&js->queue, link);
         pthread_mutex_unlock(&js->lock);
         job_run(j);
         js->done(j, js->arg);
@@ -342,7 +399,7 @@ struct jobs *jobs_create(unsigned threads, void (*done)(struct job *j, void *arg
 {
     struct jobs *js = calloc(1, sizeof *js);
     if (js == NULL || (js->threads = calloc(threads, sizeof *js->threads)) == NULL ||
-        (js->auth = auth_cache_create()) == NULL) {
+        (js->auth = auth_cache_create()) == NULL || !turns_init(&js->logins)) {
         if (js != NULL)
             free(js->threads);
         free(js);
@@ -351,7 +408,6 @@ struct jobs *jobs_create(unsigned threads, void (*done)(struct job *j, void *arg
     pthread_mutex_init(&js->lock, NULL);
     pthread_cond_init(&js->wake, NULL);
     STAILQ_INIT(&js->queue);
-    STAILQ_INIT(&js->logins);
     js->done = done;
     js->arg = arg;
     while (js->n < threads && pthread_create(&js->threads[js->n], NULL, job_thread, js) == 0)
@@ -362,10 +418,7 @@ struct jobs *jobs_create(unsigned threads, void (*done)(struct job *j, void *arg
 void jobs_queue(struct jobs *js, struct job *j)
 {
     pthread_mutex_lock(&js->lock);
-    if (j->kind == JOB_LOGIN)
-        STAILQ_INSERT_TAIL(&js->logins, j, link);
-    else
-        STAILQ_INSERT_TAIL(&js->queue, j, link);
+    STAILQ_INSERT_TAIL(&js->queue, j, link);
     pthread_cond_signal(&js->wake);
     pthread_mutex_unlock(&js->lock);
 }
@@ -376,12 +429,18 @@ void jobs_destroy(struct jobs **jp)
     if (js == NULL)
         return;
     *jp = NULL;
+    struct turn_item *item;
     pthread_mutex_lock(&js->lock);
     js->stop = true;
+    while ((item = turns_pop(&js->logins)) != NULL) { /* their clients won't be there to be told */
+        struct job *j = container_of(item, struct job, turn);
+        job_free(&j);
+    }
     pthread_cond_broadcast(&js->wake);
     pthread_mutex_unlock(&js->lock);
     for (unsigned i = 0; i < js->n; i++)
         pthread_join(js->threads[i], NULL);
+    turns_fini(&js->logins);
     auth_cache_destroy(&js->auth);
     free(js->threads);
     free(js);

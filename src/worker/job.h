@@ -5,16 +5,18 @@
  *
  * A job is made by whoever needs it, posted to the control plane, which takes a slot of the bound
  * for its connection and queues it, done by a job thread, and comes back to the control plane,
- * which gives the slot back and posts the job to its maker. Judging a login needs no connection: it
- * goes to a thread at once, but behind all others.
+ * which gives the slot back and posts the job to its maker. What a login costs (judging a password,
+ * a TLS handshake with a large key) needs no connection: it goes to a thread at once, but behind
+ * all others, and in turns by address (turns.h).
  */
 #ifndef WEIR_WORKER_JOB_H
 #define WEIR_WORKER_JOB_H
 
 #include "worker/params.h"
+#include "worker/turns.h"
 #include "worker/worker_priv.h"
 
-enum job_kind { JOB_CANCEL, JOB_PROBE, JOB_AUTH_QUERY, JOB_PASSWORD, JOB_LOGIN };
+enum job_kind { JOB_CANCEL, JOB_PROBE, JOB_AUTH_QUERY, JOB_PASSWORD, JOB_LOGIN, JOB_HANDSHAKE };
 
 struct route;
 
@@ -48,6 +50,11 @@ struct job {
     struct buf in, out;
     size_t used;
     enum login_step step;
+    /* HANDSHAKE: one step of it; likewise */
+    struct stream_export stream;
+    enum io_result shaken;
+    bool wants_write;
+    struct turn_item turn; /* of both */
     /* PASSWORD */
     struct route *route;
     char *command;
@@ -69,6 +76,10 @@ struct job *job_cancel(struct backend *b, int ack_fd);
 /* Judge what is in c->in aside. The login object and the bytes are the job's until MAIL_LOGIN.
  * false: out of memory, nothing was taken. */
 bool job_login(struct client *c);
+/* Go on with its TLS handshake aside: its stream is the job's until then. Likewise. */
+bool job_handshake(struct client *c);
+/* Its client is going: what has not been begun is not worth beginning. */
+void job_recall(struct client *c);
 struct job *job_password(struct route *r, const char *command);
 
 enum auth_asked {

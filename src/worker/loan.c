@@ -318,6 +318,7 @@ static void rename_function(struct client *c)
     char name[FUNCTION_NAME_BYTES], address[CLIENT_ADDRESS_BYTES], added[64];
     c->route->proto->facts(c->proto, NULL, &facts);
     c->renamed = false;
+    const char *without = c->u.unnamed != NULL ? c->u.unnamed->name : c->route->user;
     snprintf(name, sizeof name, "%s", facts.application_name);
     client_address(c, address);
     snprintf(added, sizeof added, " - %s", address);
@@ -325,7 +326,7 @@ static void rename_function(struct client *c)
     if (conf_settings(c->worker->settings->conf)->application_name_add_host && n > tail &&
         strcmp(name + n - tail, added) == 0)
         name[n - tail] = '\0';
-    (void)client_set_function(c, name[0] != '\0' ? name : c->route->user);
+    (void)client_set_function(c, name[0] != '\0' ? name : without);
 }
 
 static void end_loan(struct backend *b)

@@ -235,8 +235,13 @@ static void on_judged(struct worker *w, struct job *j)
 {
     struct client *c = worker_client(w, j->slot);
     if (c != NULL && c->state == CLIENT_LOGIN && c->key == j->key && c->u.login != NULL &&
-        c->u.login->login == NULL)
-        client_login_judged(c, j);
+        c->u.login->job == j) {
+        c->u.login->job = NULL;
+        if (j->kind == JOB_HANDSHAKE)
+            client_login_shaken(c, j);
+        else
+            client_login_judged(c, j);
+    }
     job_free(&j);
 }
 

@@ -87,6 +87,7 @@ struct function;
 struct worker;
 struct backend;
 struct control;
+struct job;
 
 /* What a client needs only until it is logged in. */
 struct client_login {
@@ -97,6 +98,7 @@ struct client_login {
     bool start_tls;  /* when `out` has been sent */
     bool looking_up; /* or being judged aside: then `login` is NULL */
     bool by_query;   /* auth_query knew it */
+    struct job *job; /* by which its handshake is gone on with, or it is judged, aside; or NULL */
     char *secret;    /* by which it logs in, where the server login will need it; wiped */
 };
 
@@ -124,6 +126,7 @@ struct client {
     union {
         struct client_login *login; /* LOGIN */
         struct console *console;    /* afterwards, for the console */
+        struct function *unnamed;   /* afterwards: who it is without an application_name; or NULL */
     } u;
     struct buf in, out;
     uint64_t connected_us;
@@ -145,7 +148,7 @@ struct client {
     bool watched : 1;              /* in worker->watched: its machine is asked for signs of life */
     bool full : 1;                 /* watched: it takes nothing, but is there */
     bool renamed : 1;              /* which has changed in this loan */
-    bool named_by_application : 1; /* its function is its application_name, which may change */
+    bool named_by_application : 1; /* its function is its application_name, should it have one */
     _Alignas(8) uint8_t proto[];   /* the protocol's client object */
 };
 TAILQ_HEAD(client_list, client);
@@ -222,15 +225,6 @@ struct route_stats {
     struct stat_counters counters;
 };
 
-/* What names a client's function. */
-enum function_source {
-    FUNCTION_SOURCE_NONE,
-    FUNCTION_SOURCE_USER,
-    FUNCTION_SOURCE_OPTION,
-    FUNCTION_SOURCE_APPLICATION_NAME,
-};
-#define FUNCTION_SOURCES 3
-
 /* Configuration as one piece, shared and counted. */
 struct settings {
     _Atomic int refs;
@@ -245,9 +239,10 @@ struct settings {
     uint64_t check_us;      /* server_check_delay; UINT64_MAX: no check */
     struct tcp_options tcp; /* of clients */
     bool log_errors, log_connections, log_disconnections, any_idle_limit;
-    uint64_t slow_loan_us;                   /* log_slow_loans; 0: no lines for loans */
-    uint32_t loan_sample;                    /* log_loan_sample */
-    uint8_t function_from[FUNCTION_SOURCES]; /* enum function_source, in this order */
+    uint64_t slow_loan_us;                        /* log_slow_loans; 0: no lines for loans */
+    uint32_t loan_sample;                         /* log_loan_sample */
+    uint8_t function_from[CONF_FUNCTION_SOURCES]; /* enum conf_function_source, in this order */
+    uint8_t n_sources;                            /* so many of them */
 };
 
 struct config_mail {
@@ -347,7 +342,7 @@ void client_login_end(struct client *c);
 /* The oldest unfinished login, if it has had its time, is refused. */
 bool client_login_give_way(struct worker *w);
 uint64_t client_login_oldest_us(struct worker *w);
-struct job;
+void client_login_shaken(struct client *c, struct job *j);
 void client_login_judged(struct client *c, struct job *j);
 
 /* ---- relay.c ---- */

@@ -134,14 +134,14 @@ static bool any_idle_limit(const struct conf *conf)
 /* The words were checked when the file was read. */
 static void choose_sources(struct settings *s, const char *list)
 {
-    static const char *const names[] = {"user", "option", "application_name"};
-    unsigned n = 0;
+    const char *const *names = conf_function_sources;
     while (*list != '\0') {
         list += strspn(list, ", \t");
         size_t len = strcspn(list, ", \t");
-        for (unsigned i = 0; i < FUNCTION_SOURCES && n < FUNCTION_SOURCES && len != 0; i++)
-            if (strlen(names[i]) == len && strncmp(names[i], list, len) == 0)
-                s->function_from[n++] = (uint8_t)(FUNCTION_SOURCE_USER + i);
+        for (unsigned i = 0; i < CONF_FUNCTION_SOURCES && len != 0; i++)
+            if (s->n_sources < CONF_FUNCTION_SOURCES && strlen(names[i]) == len &&
+                strncmp(names[i], list, len) == 0)
+                s->function_from[s->n_sources++] = (uint8_t)i;
         list += len;
     }
 }

@@ -3,7 +3,6 @@
 
 import json
 import re
-import socket
 import time
 
 import pytest
@@ -258,16 +257,9 @@ def test_overload_tells_the_hopeless_early(start):
 # --- one container can't take everything ---------------------------------------------------------------
 
 
-def from_address(proxy, monkeypatch, address, **params):
-    real = socket.create_connection
-    with monkeypatch.context() as m:
-        m.setattr(socket, "create_connection", lambda to, timeout=None, **kw: real(to, timeout, (address, 0)))
-        return proxy.client(**params)
-
-
-def test_an_address_gets_so_many_loans(start, monkeypatch):
+def test_an_address_gets_so_many_loans(start):
     proxy = start(max_server_connections=6, max_loans_per_client_addr=2, query_wait_timeout="700ms")
-    greedy = [from_address(proxy, monkeypatch, "127.0.0.2") for _ in range(4)]
+    greedy = [proxy.client(source="127.0.0.2") for _ in range(4)]
     for c in greedy[:2]:
         c.simple("begin")
         c.value("select 1")
@@ -275,7 +267,7 @@ def test_an_address_gets_so_many_loans(start, monkeypatch):
         greedy[2].value("select 1")
     assert e.value.code == "53300" and "2/6 lent" in str(e.value)
     assert "to its address as many as it may have" in str(e.value)
-    other = from_address(proxy, monkeypatch, "127.0.0.3")
+    other = proxy.client(source="127.0.0.3")
     assert other.value("select 1") == "1"
     greedy[3].send(query("select 3"))
     wait_until(lambda: int(proxy.pool()["cl_waiting"]) == 1, 10, "the waiter")
@@ -284,7 +276,7 @@ def test_an_address_gets_so_many_loans(start, monkeypatch):
     for c in greedy[1:]:
         c.close()
     wait_until(lambda: int(proxy.pool()["sv_active"]) == 0, 10, "nothing is lent")
-    again = [from_address(proxy, monkeypatch, "127.0.0.2") for _ in range(2)]
+    again = [proxy.client(source="127.0.0.2") for _ in range(2)]
     for c in again:
         c.simple("begin")
         c.value("select 1")
@@ -292,9 +284,9 @@ def test_an_address_gets_so_many_loans(start, monkeypatch):
         c.close()
 
 
-def test_address_limit_reloads_while_they_wait(start, monkeypatch):
+def test_address_limit_reloads_while_they_wait(start):
     proxy = start(max_server_connections=6, max_loans_per_client_addr=1, query_wait_timeout=30)
-    a, b = (from_address(proxy, monkeypatch, "127.0.0.2") for _ in range(2))
+    a, b = (proxy.client(source="127.0.0.2") for _ in range(2))
     a.simple("begin")
     a.value("select 1")
     b.send(query("select 2"))

@@ -456,6 +456,12 @@ static void test_who(void **state)
     p = simple();
     p.attributes = "_server_host\0127.0.0.1\0";
     assert_string_equal(run(&s, &p).application, "");
+    static char long_one[5000] = "weir.function";
+    memset(long_one + 14, 'x', sizeof long_one - 16);
+    p = simple();
+    p.attributes = long_one;
+    assert_memory_equal(run(&s, &p).option,
+                        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", 63);
     p = simple();
     p.user = "app+";
     assert_string_equal(run(&s, &p).role, "app+");

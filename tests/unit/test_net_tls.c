@@ -7,6 +7,7 @@
 #include "net_help.h"
 
 #include "net/stream.h"
+#include "net/stream_aside.h"
 #include "net/tls.h"
 #include "net/tls_memory.h"
 
@@ -440,6 +441,84 @@ static void a_session_moves_to_another_loop(void **state)
     loop_destroy(&other);
 }
 
+/* ---- a handshake aside ------------------------------------------------------------------------
+ */
+
+struct aside {
+    struct rig *rig;
+    struct stream_export x;
+    enum io_result result;
+    bool wants_write;
+};
+
+static void *shake_aside(void *arg)
+{
+    struct aside *a = arg;
+    a->result = stream_handshake_detached(&a->x, &a->wants_write);
+    return NULL;
+}
+
+/* Whenever the client has sent something, another thread goes on with the handshake. */
+static void on_aside(struct stream *s, unsigned what, void *arg)
+{
+    struct rig *r = arg;
+    if (r->greeted) {
+        on_stream(s, what, arg);
+        return;
+    }
+    r->calls++;
+    struct aside a = {.x = stream_detach(s)};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, shake_aside, &a), 0);
+    pthread_join(thread, NULL);
+    assert_true(stream_attach(s, r->loop, &a.x, a.wants_write, on_aside, r));
+    assert_int_equal(a.x.fd, -1);
+    r->greeted = a.result != IO_AGAIN;
+    r->last = a.result;
+}
+
+static void a_handshake_made_aside(void **state)
+{
+    struct rig *r = *state;
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++)
+        for (size_t cut = 1; cut < 2000; cut = cut * 7) {
+            connect_pair(r);
+            r->s.cb = on_aside;
+            r->cut = cut;
+            SSL_set_min_proto_version(r->client, version);
+            SSL_set_max_proto_version(r->client, version);
+            shake_hands(r);
+            assert_false(tls_key_is_slow(&r->s));
+            r->s.cb = on_stream;
+            echo(r, "select 1");
+            for (int i = 0; i < 4; i++)
+                tls_arena_sweep();
+            echo(r, "again");
+            r->cut = SIZE_MAX;
+            disconnect_pair(r);
+        }
+}
+
+static void a_handshake_aside_that_fails(void **state)
+{
+    struct rig *r = *state;
+    connect_pair(r);
+    struct stream_export x = stream_detach(&r->s);
+    bool wants_write;
+    assert_int_equal(stream_handshake_detached(&x, &wants_write), IO_AGAIN);
+    assert_int_equal(write(r->fd, "GET / HTTP/1.1\r\n", 16), 16);
+    assert_int_equal(stream_handshake_detached(&x, &wants_write), IO_ERROR);
+    stream_export_close(&x);
+    connect_pair(r);
+    x = stream_detach(&r->s);
+    close(r->fd);
+    r->fd = -1;
+    assert_int_equal(stream_handshake_detached(&x, &wants_write), IO_CLOSED);
+    stream_export_close(&x);
+    assert_int_equal(x.fd, -1);
+    stream_export_close(&x);
+}
+
 /* ---- idle sessions --------------------------------------------------------------------------- */
 
 static bool has_pages(const void *p)
@@ -718,6 +797,8 @@ int main(void)
         T(paused_hears_the_end),
         T(our_end_sends_close_notify),
         T(a_session_moves_to_another_loop),
+        T(a_handshake_made_aside),
+        T(a_handshake_aside_that_fails),
         T(idle_tls13_sessions_sleep_and_wake),
         T(idle_tls12_sessions_sleep_and_wake),
         T(the_loop_puts_sessions_to_sleep), /* the ones above have shown what is common */

@@ -161,8 +161,10 @@ static struct said read_attributes(struct my_view rest)
     struct said s = {0};
     struct my_view name, value;
     while (my_attribute_next(&rest, &name, &value)) {
-        if (value.p == NULL || value.n > MY_NAME_MAX || memchr(value.p, 0, value.n) != NULL)
+        if (value.p == NULL || memchr(value.p, 0, value.n) != NULL)
             continue;
+        if (value.n > MY_NAME_MAX)
+            value.n = MY_NAME_MAX; /* more than any name shows */
         if (name_is(name, "weir.function"))
             s.function = value;
         else if (name_is(name, "weir.deadline"))
@@ -300,13 +302,24 @@ static enum login_step login_feed(void *login, const uint8_t *in, size_t n, size
     return step;
 }
 
-/* A password against a stored $A$ hash: thousands of rounds. */
+static void login_whole(void *login)
+{
+    struct my_login *l = login;
+    l->asked.role = l->asked.user;
+    l->asked.function = NULL;
+}
+
+/* A password against a stored $A$ hash: thousands of rounds; one under weir's RSA key: a private
+ * key's work. */
 static bool login_is_heavy(const void *login, const uint8_t *in, size_t n)
 {
     const struct my_login *l = login;
-    (void)in;
-    return l->kind == MY_SECRET_CRYPT && n > MY_HEAD_BYTES + 1 &&
-           (l->stage == MY_LOGIN_FULL || l->stage == MY_LOGIN_SEALED ||
+    if (n <= MY_HEAD_BYTES + 1 || n < MY_HEAD_BYTES + my_get24(in))
+        return false;
+    if (l->stage == MY_LOGIN_SEALED || (l->stage == MY_LOGIN_FULL && !my_login_is_safe(l)))
+        return true;
+    return l->kind == MY_SECRET_CRYPT &&
+           (l->stage == MY_LOGIN_FULL ||
             (l->stage == MY_LOGIN_SWITCH && l->asked_for == MY_AUTH_CLEAR));
 }
 
@@ -446,6 +459,7 @@ const struct login_ops my_login_ops = {
     .greet = login_greet,
     .again = login_again,
     .feed = login_feed,
+    .whole = login_whole,
     .is_heavy = login_is_heavy,
     .on_tls = login_on_tls,
     .on_secret = login_on_secret,

@@ -12,6 +12,7 @@
 
 #include "proto/pg/pg_login.h"
 
+#include "base/utf8.h"
 #include "proto/comment/comment.h"
 #include "proto/pg/pg_auth.h"
 #include "proto/pg/pg_report.h"
@@ -44,6 +45,7 @@ struct pg_login {
     uint8_t stage;
     uint8_t requests; /* SSLRequest and GSSENCRequest so far */
     bool tls, direct, has_cn, bad_deadline;
+    bool no_database; /* named: it is the user's */
     char reason[200];
 };
 
@@ -97,6 +99,31 @@ static enum login_step refuse_fault(struct pg_login *l, const struct pg_fault *f
     return LOGIN_REFUSED;
 }
 
+static bool keep_setting(struct pg_login *l, struct pg_view name, const char *value, size_t n)
+{
+    return vars_take(&l->settings, vars_with(l->settings, name.p, name.n, VAR_PLAIN, value, n));
+}
+
+/* PostgreSQL takes any bytes for a name at login and shows "?" for those that are odd. In a
+ * statement, as which weir passes it on, they must be valid. */
+static bool keep_application_name(struct pg_login *l, const struct pg_setting *st)
+{
+    char *text = malloc(st->value.n + 1);
+    size_t n = 0;
+    for (size_t i = 0; text != NULL && i < st->value.n;) {
+        size_t len = utf8_sequence((const unsigned char *)st->value.p + i, st->value.n - i);
+        if (len == 0)
+            text[n++] = '?';
+        else
+            memcpy(text + n, st->value.p + i, len);
+        n += len;
+        i += len != 0 ? len : 1;
+    }
+    bool ok = text != NULL && keep_setting(l, st->name, text, n);
+    free(text);
+    return ok;
+}
+
 /* One setting of the startup; weir's own go no further. */
 static bool take_setting(void *arg, const struct pg_setting *st)
 {
@@ -111,8 +138,9 @@ static bool take_setting(void *arg, const struct pg_setting *st)
             l->bad_deadline = true;
         return true;
     }
-    return vars_take(&l->settings, vars_with(l->settings, st->name.p, st->name.n, VAR_PLAIN,
-                                             st->value.p, st->value.n));
+    if (st->name.n == 16 && strncasecmp(st->name.p, "application_name", 16) == 0)
+        return keep_application_name(l, st);
+    return keep_setting(l, st->name, st->value.p, st->value.n);
 }
 
 static bool keep_names(struct pg_login *l, const struct pg_startup *st)
@@ -139,6 +167,7 @@ static bool keep_names(struct pg_login *l, const struct pg_startup *st)
     p += st->database.n + 1;
     if (has_app)
         l->asked.application_name = memcpy(p, app.value, app_n);
+    l->no_database = st->database.p == st->user.p;
     l->asked.replication = (int)st->replication;
     return true;
 }
@@ -259,6 +288,15 @@ static enum login_step login_feed(void *login, const uint8_t *in, size_t n, size
         break;
     }
     return LOGIN_REFUSED;
+}
+
+static void login_whole(void *login)
+{
+    struct pg_login *l = login;
+    l->asked.role = l->asked.user;
+    l->asked.function = NULL;
+    if (l->no_database)
+        l->asked.database = l->asked.user;
 }
 
 static bool login_is_heavy(const void *login, const uint8_t *in, size_t n)
@@ -488,6 +526,7 @@ const struct login_ops pg_login_ops = {
     .create = login_create,
     .destroy = login_destroy,
     .feed = login_feed,
+    .whole = login_whole,
     .is_heavy = login_is_heavy,
     .on_tls = login_on_tls,
     .on_secret = login_on_secret,

@@ -205,13 +205,13 @@ class Proxy:
 
     # --- clients ---------------------------------------------------------------------------------
 
-    def open(self, timeout=10):
-        return Conn(self.host, self.port, timeout)
+    def open(self, timeout=10, source=None):
+        return Conn(self.host, self.port, timeout, source)
 
-    def client(self, user="app", database="shop", password=None, timeout=10, **params):
+    def client(self, user="app", database="shop", password=None, timeout=10, source=None, **params):
         if password is None:
             password = USERS_PLAIN.get(user)
-        conn = self.open(timeout)
+        conn = self.open(timeout, source)
         try:
             return conn.login(user, password, database, **params)
         except BaseException:

@@ -204,13 +204,13 @@ class Scram:
 class Conn:
     """One socket. `log` keeps every message received, login included."""
 
-    def __init__(self, host, port, timeout=DEFAULT_TIMEOUT_S):
+    def __init__(self, host, port, timeout=DEFAULT_TIMEOUT_S, source=None):
         if str(host).startswith("/"):
             self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self.sock.settimeout(timeout)
             self.sock.connect(f"{host}/.s.PGSQL.{port}")
         else:
-            self.sock = socket.create_connection((host, port), timeout=timeout)
+            self.sock = socket.create_connection((host, port), timeout, source and (source, 0))
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.timeout = timeout
         self.buffer = bytearray()

@@ -25,6 +25,64 @@ def test_who_is_asking(start):
         assert {"bySuffix", "byProgram"} <= set(functions(proxy))
 
 
+def attributes(**more):
+    """What a driver says of itself; PyMySQL takes no others by itself."""
+    def connect(proxy, **kw):
+        conn = proxy.connect(defer_connect=True, **kw)
+        conn._connect_attrs = {"_client_name": "pymysql", **{k.replace("__", "."): v for k, v in more.items()}}
+        conn.connect()
+        return conn
+    return connect
+
+
+def test_sources_in_order(start):
+    proxy = start()
+    host, program, faas, own = ({"_server_host": "getusers.weir"}, {"program_name": "byProgram"}, {"faas__name": "byFaas"},
+                                {"weir__function": "byOption"})
+    for said, name in (({}, "app"), (host, "getusers.weir"), ({"_server_host": "127.0.0.1"}, "app"),
+                       ({"_server_host": "::1"}, "app"), ({"_server_host": "localhost"}, "app"), ({**host, **program}, "byProgram"),
+                       ({**program, **faas}, "byFaas"), ({**faas, **own, **program}, "byOption")):
+        with attributes(**said)(proxy) as c:
+            assert one(c, "select 1") == 1
+            assert [r["function"] for r in proxy.my_show("CLIENTS") if r["database"] == "shop"] == [name], said
+            with attributes(**said)(proxy, user="app+bySuffix", password="secret") as d:
+                assert one(d, "select current_user()").split("@")[0] == "app"
+                assert "bySuffix" in [r["function"] for r in proxy.my_show("CLIENTS")]
+    assert all(r["clients"] == "0" or r["clients"] == 0 or r["name"] == "admin" for r in proxy.my_show("FUNCTIONS"))
+
+
+@pytest.mark.parametrize("order,name", [("application_name, option, user", "byProgram"), ("option, user", "byFaas"),
+                                        ("user", "bySuffix"), ("port", None)])
+def test_order_is_a_setting(start, order, name):
+    proxy = start(function_from=order)
+    with attributes(program_name="byProgram", faas__name="byFaas")(proxy, user="app+bySuffix", password="secret") as c:
+        assert one(c, "select 1") == 1
+        assert name or str(proxy.mysql_port) in functions(proxy)
+        assert [r["function"] for r in proxy.my_show("CLIENTS") if r["database"] == "shop"] == [name or str(proxy.mysql_port)]
+
+
+def test_odd_names(start):
+    proxy = start()
+    for name, shown in (("a\x01b\x1f\x7fc", "a?b??c"), ("caf\u00e9", "caf\u00e9"), ("c1\u0085x", "c1?x"), ("  blanks ", "blanks"),
+                        ("x" * 200, "x" * 63)):
+        with attributes(weir__function=name)(proxy) as c:
+            assert one(c, "select 1") == 1
+            assert shown in functions(proxy), name
+
+
+def test_a_plus_that_is_part_of_the_users_name(start, my):
+    my.rows("create user if not exists `pl+us`@`%` identified by 'plussecret'")
+    my.rows("grant all on shop.* to `pl+us`@`%`")
+    proxy = start(userlist={"app": "secret", "pl+us": "plussecret", "admin": "admin secret"})
+    with proxy.connect(user="pl+us", password="plussecret") as c, proxy.connect(user="pl+us+getUsers", password="plussecret") as d:
+        for conn in (c, d):
+            assert one(conn, "select current_user()").split("@")[0] == "pl+us"
+        assert {"pl+us", "getUsers"} <= set(functions(proxy))
+    with pytest.raises(pymysql.MySQLError) as e:
+        proxy.connect(user="app+getUsers", password="wrong")
+    assert e.value.args[0] == 1045
+
+
 def test_limit_and_guarantee(start):
     proxy = start(max_server_connections=3, query_wait_timeout="700ms",
                   functions={"slow": "limit=1", "vip": "guarantee=1"})
