@@ -154,7 +154,8 @@ struct proto_ops {
      * server is answered; PROTO_LOAN asks for one. */
     enum proto_verdict (*from_client)(void *pc, void *ps, const uint8_t *in, size_t n, size_t *used,
                                       struct proto_out *out);
-    /* Bytes from the server; pc NULL: nobody is to see the answers any more. */
+    /* Bytes from the server; pc NULL: nobody is to see the answers any more. What the protocol says
+     * to the server by itself in the middle of an answer goes to out->server. */
     enum proto_verdict (*from_server)(void *ps, void *pc, const uint8_t *in, size_t n, size_t *used,
                                       struct proto_out *out);
     /* The loan begins: what has to be put right first goes to out->server, ahead of the client's

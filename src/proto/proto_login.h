@@ -169,6 +169,13 @@ struct server_facts {
     uint32_t reserved, used;
 };
 
+/* How a server connection is to be used. */
+struct server_setup {
+    const char *reset_query; /* what cleans it after a session; "": nothing */
+    bool reset_always;       /* after each loan, too */
+    uint32_t connections;    /* to its database server there are at most so many */
+};
+
 enum dial_step { DIAL_READ, DIAL_WRITE, DIAL_DONE, DIAL_FAILED };
 enum dial_failure { DIAL_FAIL_LIMIT, DIAL_FAIL_REFUSED, DIAL_FAIL_REACH };
 
@@ -211,9 +218,8 @@ struct server_ops {
     bool (*ask_facts)(const struct dsn_param *params, size_t n, struct server_facts *out,
                       struct err *e);
 
-    /* Settings of the connection itself: what cleans it after a session ("": nothing), and whether
-     * that runs after each loan. */
-    void (*configure)(void *ps, const char *reset_query, bool reset_always);
+    /* Right after adopt(). */
+    void (*configure)(void *ps, const struct server_setup *setup);
     /* What is sent before a connection is closed in order. */
     const void *(*farewell)(size_t *n);
 

@@ -97,7 +97,10 @@ static void dial_done(struct dial *d)
         return;
     }
     const struct conf_settings *cs = conf_settings(d->settings->conf);
-    r->server_ops->configure(b->proto, cs->server_reset_query, cs->server_reset_query_always);
+    const struct server_setup setup = {.reset_query = cs->server_reset_query,
+                                       .reset_always = cs->server_reset_query_always,
+                                       .connections = bound_server_limit(r->server)};
+    r->server_ops->configure(b->proto, &setup);
     b->fd = b->export.fd;
     b->active_us = clock_now_us();
     b->id = atomic_fetch_add(&c->world->backend_ids, 1) + 1;

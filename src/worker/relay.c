@@ -323,11 +323,14 @@ static bool feed_backend(struct backend *b, const uint8_t *in, size_t n, size_t 
             route_count(b->route, w, STAT_QUERIES, w->out.queries);
             b->statements += w->out.queries;
         }
-        if (!relay_send_backend(b, &w->out.server)) /* shows when it is read */
-            stream_resume(&b->stream, PAUSE_BACKPRESSURE);
+        bool sent = relay_send_backend(b, &w->out.server);
         if (c != NULL && !relay_send_client(c, &w->out.client)) {
             client_destroy(c); /* the backend lives on: what comes is drained */
             c = NULL;
+        }
+        if (!sent) {
+            loan_lost(b);
+            return false;
         }
         if (c != NULL && w->out.renamed && c->named_by_application)
             c->renamed = true;

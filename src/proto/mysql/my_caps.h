@@ -116,7 +116,8 @@ enum my_command {
 #define MY_ER_NET_READ_INTERRUPTED 1159 /* 08S01 */
 #define MY_ER_SECURE_TRANSPORT     3159 /* HY000 */
 #define MY_ER_UNKNOWN              1105 /* HY000 */
-#define MY_ER_LOCAL_INFILE         4166 /* HY000, MariaDB's number; MySQL's 3948 */
+#define MY_ER_LOCAL_INFILE         4166 /* HY000, MariaDB's number */
+#define MY_ER_LOCAL_INFILE_MYSQL   3948 /* 42000 */
 #define MY_CR_CONN_HOST            2003
 #define MY_CR_SERVER_LOST          2013
 

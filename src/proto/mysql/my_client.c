@@ -17,15 +17,17 @@ bool my_expect_push(struct my_server *s, enum my_kind kind, enum my_act act, uin
         return false;
     s->queue[(s->head + s->len++) % MY_QUEUE_MAX] =
         (struct my_expect){.kind = (uint8_t)kind, .act = (uint8_t)act, .command = command};
-    if (act == MY_A_PASS)
+    if (act == MY_A_PASS) {
         s->seq = 0;
+        s->reset_done = false;
+    }
     return true;
 }
 
 void my_pass_rest(struct my_client *c, const struct my_in *m, bool drop)
 {
     c->skip = m->total - m->have;
-    c->more = my_get24(m->p) == MY_PACKET_FULL;
+    c->more = m->total == MY_HEAD_BYTES + MY_PACKET_FULL;
     c->drop = drop;
 }
 
@@ -231,12 +233,35 @@ static enum proto_verdict one_packet(struct my_client *c, struct my_server *s,
     return command(c, s, m, out);
 }
 
-/* How much of a packet must be there before it is looked at. What belongs to no one connection yet
- * (long data) is kept whole. */
-static size_t collected(const struct my_in *m)
+/* Of all the packets that make one payload; of those that have not begun to come, as if they were
+ * empty. */
+static size_t chain_bytes(const uint8_t *p, size_t n, size_t max)
 {
-    bool kept = m->have > MY_HEAD_BYTES && m->p[MY_HEAD_BYTES] == MY_COM_STMT_SEND_LONG_DATA;
-    return kept ? MY_HEAD_BYTES + MY_PACKET_FULL : MY_COLLECT_MAX;
+    size_t at = 0;
+    for (bool more = true; more && at <= max; at += MY_HEAD_BYTES) {
+        more = at + MY_HEAD_BYTES <= n && my_get24(p + at) == MY_PACKET_FULL;
+        at += at + MY_HEAD_BYTES <= n ? my_get24(p + at) : 0;
+    }
+    return at;
+}
+
+/* How much of a command must be there before it is looked at. What belongs to no one connection
+ * (long data, a text that is to be prepared anywhere) is kept whole, if it isn't too long. */
+static size_t collected(const struct my_client *c, struct my_in *m)
+{
+    uint8_t com = m->have > MY_HEAD_BYTES ? m->p[MY_HEAD_BYTES] : 0;
+    if (com == MY_COM_STMT_SEND_LONG_DATA)
+        return MY_HEAD_BYTES + MY_PACKET_FULL;
+    if (com != MY_COM_STMT_PREPARE)
+        return MY_COLLECT_MAX;
+    size_t max = (size_t)c->prepare_64k << 16, all = m->total;
+    if (m->total == MY_HEAD_BYTES + MY_PACKET_FULL)
+        all = chain_bytes(m->p, m->n, max);
+    if (all > max)
+        return MY_COLLECT_MAX;
+    m->total = all;
+    m->have = m->n < all ? m->n : all;
+    return all;
 }
 
 /* Must this client's next command wait? */
@@ -277,7 +302,8 @@ enum proto_verdict my_client_feed(void *pc, void *ps, const uint8_t *in, size_t 
         if (n - pos < MY_HEAD_BYTES)
             break;
         struct my_in m = {.p = in + pos, .total = MY_HEAD_BYTES + (size_t)my_get24(in + pos)};
-        m.have = n - pos < m.total ? n - pos : m.total;
+        m.n = n - pos;
+        m.have = m.n < m.total ? m.n : m.total;
         if (c->more) { /* the rest of a packet of 16 MB and more */
             c->more = m.total == MY_HEAD_BYTES + MY_PACKET_FULL;
             if (!c->drop && s != NULL)
@@ -286,7 +312,7 @@ enum proto_verdict my_client_feed(void *pc, void *ps, const uint8_t *in, size_t 
             pos += MY_HEAD_BYTES;
             continue;
         }
-        size_t whole = collected(&m);
+        size_t whole = collected(c, &m);
         if (m.have < (m.total < whole ? m.total : whole))
             break;
         if (m.have > whole)

@@ -483,6 +483,7 @@ static bool op_adopt(void **dial, void *ps, int *fd, struct ssl_st **ssl)
         .tracking = my_dial_tracking(d),
         .thread_id = d->origin->thread_id,
         .caps = d->caps,
+        .max_prepared = d->max_prepared,
     };
     *fd = d->fd;
     *ssl = d->ssl;
@@ -521,11 +522,24 @@ static const void *op_farewell(size_t *n)
     return quit;
 }
 
-static void op_configure(void *ps, const char *reset_query, bool reset_always)
+/* A quarter of what the server allows is left to others, and to connections that a reload makes
+ * more. */
+static uint32_t share_of(uint32_t max_prepared, uint32_t connections)
 {
-    (void)ps; /* COM_RESET_CONNECTION does what server_reset_query is for */
-    (void)reset_query;
-    (void)reset_always;
+    uint64_t share = (uint64_t)max_prepared * 3 / 4 / (connections != 0 ? connections : 1);
+    if (max_prepared == 0)
+        return UINT32_MAX;
+    return share != 0 ? (uint32_t)share : 1;
+}
+
+static void op_configure(void *ps, const struct server_setup *setup)
+{
+    struct my_server *s = ps;
+    /* PostgreSQL's words, which are the setting's default, stand for MySQL's command. */
+    bool usual = strcmp(setup->reset_query, "DISCARD ALL") == 0;
+    s->reset_query = usual ? NULL : strdup(setup->reset_query);
+    s->reset_always = setup->reset_always;
+    s->prepared_share = share_of(s->prepared_share, setup->connections);
 }
 
 static void *op_report(void *ps)

@@ -60,6 +60,7 @@ struct my_dial {
     bool gave_all; /* the password itself: once is enough */
     unsigned packets;
     struct var_set *base;
+    uint32_t max_prepared; /* @@max_prepared_stmt_count; 0: not known */
     /* an answer: whole rows as packets */
     struct buf rows;
     unsigned ends; /* EOFs of it so far */

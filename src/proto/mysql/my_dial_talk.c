@@ -30,7 +30,8 @@ static const char base_sql[] =
     "'default_storage_engine','sql_notes','sql_warnings','sql_quote_show_create','big_tables',"
     "'auto_increment_increment','auto_increment_offset','lc_time_names','lc_messages',"
     "'long_query_time','sort_buffer_size','join_buffer_size','tmp_table_size',"
-    "'max_heap_table_size','optimizer_switch','div_precision_increment','profiling')";
+    "'max_heap_table_size','optimizer_switch','div_precision_increment','profiling',"
+    "'max_prepared_stmt_count')";
 
 const char *my_dial_tracking(const struct my_dial *d)
 {
@@ -446,6 +447,19 @@ static enum dial_step on_auth(struct my_dial *d, const uint8_t *p, size_t n)
 /* ---- afterwards ---------------------------------------------------------------------------------
  */
 
+static bool is_name(struct my_view v, const char *name)
+{
+    return v.n == strlen(name) && memcmp(v.p, name, v.n) == 0;
+}
+
+static uint32_t number(struct my_view v)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; v.p != NULL && i < v.n && v.p[i] >= '0' && v.p[i] <= '9'; i++)
+        n = n < UINT32_MAX ? n * 10 + (uint64_t)(v.p[i] - '0') : n;
+    return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+}
+
 static bool take_base(struct my_dial *d)
 {
     struct my_reader row;
@@ -455,6 +469,10 @@ static bool take_base(struct my_dial *d)
         if (row.bad || name.n == 0)
             return false;
         const char *text = value.p != NULL ? (const char *)value.p : "";
+        if (is_name(name, "max_prepared_stmt_count")) { /* not the session's */
+            d->max_prepared = number(value);
+            continue;
+        }
         (void)vars_take(&d->base,
                         vars_with(d->base, (const char *)name.p, name.n, VAR_PLAIN, text, value.n));
     }

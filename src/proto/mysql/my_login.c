@@ -385,6 +385,7 @@ static bool login_finish(void *login, void *pc, const struct login_welcome *w, s
         .id = w->id,
         .caps = l->caps,
         .prepared_limit = w->prepared_limit,
+        .statement_max_bytes = w->statement_max_bytes,
         .pool_mode = w->pool_mode,
         .application_name = l->asked.application_name,
         .charset = l->charset,

@@ -16,6 +16,8 @@
 
 #define PARAM_HEAD 10u /* command, number, flags, iterations */
 #define STMT_LAST  0xffffffffu
+/* What one client's statements may take here, beside one of the longest. */
+#define STMTS_BYTES_MAX (64u * 1024u * 1024u)
 
 /* Two texts are one statement only where they mean the same: in this schema, mode and character
  * set. */
@@ -27,12 +29,10 @@ static void context(const struct my_client *c, char *to, size_t room)
     snprintf(to, room, "%s\n%s\n%s", c->schema != NULL ? c->schema : "", mode.value, charset.value);
 }
 
-static uint64_t text_flags(const struct my_client *c, const char *text, size_t n)
+static uint64_t text_flags(const struct my_scan *scan)
 {
-    struct my_scan scan;
-    my_scan(text, n, my_scan_opts(c), &scan);
-    return scan.flags | (scan.n_volatiles != 0 ? MY_DO_PAST : 0) |
-           (scan.no_table ? MY_DO_NO_TABLE : 0);
+    return scan->flags | (scan->n_volatiles != 0 ? MY_DO_PAST : 0) |
+           (scan->no_table ? MY_DO_NO_TABLE : 0);
 }
 
 static enum proto_verdict out_of_memory(struct proto_out *out)
@@ -41,30 +41,77 @@ static enum proto_verdict out_of_memory(struct proto_out *out)
     return PROTO_MORE;
 }
 
-enum proto_verdict my_on_prepare(struct my_client *c, struct my_server *s, const struct my_in *m,
-                                 struct proto_out *out)
+/* The payload of several packets without their headers. */
+static char *join(const struct my_in *m, size_t *n)
 {
-    const char *text = (const char *)m->p + MY_HEAD_BYTES + 1;
-    size_t n = m->have - MY_HEAD_BYTES - 1;
-    char key[1024];
-    if (m->have < m->total) {
-        my_put_error(out, 1, MY_ER_PACKET_TOO_LARGE, "08S01",
-                     "weir: a statement to be prepared may have at most 1 MB");
-        return PROTO_MORE;
+    char *text = malloc(m->total);
+    size_t done = 0, len = MY_PACKET_FULL;
+    for (size_t at = 0; text != NULL && len == MY_PACKET_FULL; at += MY_HEAD_BYTES + len) {
+        len = my_get24(m->p + at);
+        size_t skip = at == 0 ? 1 : 0; /* the command */
+        memcpy(text + done, m->p + at + MY_HEAD_BYTES + skip, len - skip);
+        done += len - skip;
     }
-    uint64_t flags = text_flags(c, text, n);
-    if ((flags & MY_DO_KILL) != 0) { /* the number would be taken for one of the server's */
+    *n = done;
+    return text;
+}
+
+/* WAIT: s->preparing is what is to be sent. */
+static enum proto_verdict prepare_text(struct my_client *c, struct my_server *s, const char *text,
+                                       size_t n, struct proto_out *out)
+{
+    char key[1024];
+    size_t bytes;
+    struct my_scan scan;
+    my_scan(text, n, my_scan_opts(c), &scan);
+    if ((scan.flags & MY_DO_KILL) != 0) { /* the number would be taken for one of the server's */
         my_put_error(out, 1, MY_ER_UNSUPPORTED_PS, "HY000",
                      "weir: KILL can't be prepared: send it as a text");
+        return PROTO_MORE;
+    }
+    if (my_is_barred(c, &scan, text, out))
+        return PROTO_MORE;
+    (void)my_stmts_count(c->stmts, &bytes);
+    if (bytes > STMTS_BYTES_MAX) {
+        my_put_error(out, 1, MY_ER_MAX_PREPARED, "42000",
+                     "weir: the statements that this client has prepared take more than %u MB",
+                     STMTS_BYTES_MAX >> 20);
         return PROTO_MORE;
     }
     if (s == NULL)
         return PROTO_LOAN;
     context(c, key, sizeof key);
     my_text_put(&s->preparing);
-    s->preparing = my_text_intern(key, text, n, flags);
+    s->preparing = my_text_intern(key, text, n, text_flags(&scan));
     if (s->preparing == NULL)
         return out_of_memory(out);
+    if (my_cache_find(&s->cache, s->preparing) == NULL)
+        my_prepared_trim(s);
+    return PROTO_WAIT;
+}
+
+enum proto_verdict my_on_prepare(struct my_client *c, struct my_server *s, const struct my_in *m,
+                                 struct proto_out *out)
+{
+    bool joined = m->total > MY_HEAD_BYTES + MY_PACKET_FULL;
+    if (m->have < m->total) {
+        my_put_error(out, 1, MY_ER_PACKET_TOO_LARGE, "08S01",
+                     "weir: a statement to be prepared may have at most %u kB (max_statement_size)",
+                     c->prepare_64k * 64u);
+        my_pass_rest(c, m, true);
+        return PROTO_MORE;
+    }
+    if (s == NULL && joined)
+        return PROTO_LOAN;
+    size_t n = m->total - MY_HEAD_BYTES - 1;
+    char *text = joined ? join(m, &n) : (char *)m->p + MY_HEAD_BYTES + 1;
+    if (text == NULL)
+        return out_of_memory(out);
+    enum proto_verdict v = prepare_text(c, s, text, n, out);
+    if (joined)
+        free(text);
+    if (v != PROTO_WAIT)
+        return v;
     if (!my_sync(c, s, out) || !my_expect_push(s, MY_R_PREPARE, MY_A_PASS, MY_COM_STMT_PREPARE))
         return PROTO_BAD;
     s->flags = MY_DO_SHOW_COUNT; /* preparing leaves what the last statement did alone */
@@ -73,6 +120,10 @@ enum proto_verdict my_on_prepare(struct my_client *c, struct my_server *s, const
     proto_lane_add(&out->server, m->p, m->have);
     return PROTO_MORE;
 }
+
+/* ---- the numbers that a server connection has
+ * ---------------------------------------------------
+ */
 
 static void put_close(struct my_server *s, uint32_t id)
 {
@@ -91,21 +142,83 @@ void my_execute_failed(struct my_server *s)
     s->executing_longs = false;
 }
 
+void my_send_closes(struct my_server *s, struct proto_out *out)
+{
+    if (buf_len(&s->closing) == 0)
+        return;
+    buf_release(&s->closed); /* there is no answer to these */
+    s->closed = s->closing;
+    s->closing = (struct buf){0};
+    proto_lane_add(&out->server, buf_head(&s->closed), buf_len(&s->closed));
+}
+
+void my_prepared_trim(struct my_server *s)
+{
+    uint32_t id, limit = s->prepared_limit != 0 ? s->prepared_limit : 1;
+    while (my_cache_count(s->cache) >= limit && my_cache_evict(&s->cache, &id))
+        put_close(s, id);
+}
+
+/* Of several packets, if it must be; those are kept until the answer comes. */
+static bool send_prepare(struct my_server *s, const struct my_text *text, struct proto_out *out)
+{
+    const char *sql = my_text_sql(text);
+    size_t n = text->text_len, len = MY_PACKET_FULL - 1;
+    if (n < len) {
+        my_put_command(out, MY_COM_STMT_PREPARE, sql, n);
+        return true;
+    }
+    buf_release(&s->notes);
+    for (size_t at = 0, seq = 0; len >= MY_PACKET_FULL - 1; at += len, seq++) {
+        uint8_t head[MY_HEAD_BYTES + 1], first = seq == 0;
+        size_t room = MY_PACKET_FULL - first;
+        len = n - at < room ? n - at : room;
+        my_put_head(head, (uint32_t)len + first, (uint8_t)seq);
+        head[MY_HEAD_BYTES] = MY_COM_STMT_PREPARE;
+        if (!buf_append(&s->notes, head, MY_HEAD_BYTES + first) ||
+            !buf_append(&s->notes, sql + at, len))
+            return false;
+        if (len < room)
+            break;
+    }
+    proto_lane_add(&out->server, buf_head(&s->notes), buf_len(&s->notes));
+    return true;
+}
+
+bool my_prepare_again(struct my_server *s, unsigned code, struct proto_out *out)
+{
+    uint32_t id, n = my_cache_count(s->cache);
+    bool some = false;
+    if (code != MY_ER_MAX_PREPARED || s->preparing == NULL)
+        return false;
+    for (uint32_t i = 0; i < (n + 1) / 2 && my_cache_evict(&s->cache, &id); i++) {
+        put_close(s, id);
+        some = true;
+    }
+    if (!some)
+        return false;
+    /* The server's room is others', too: from now on this much has to do. */
+    s->prepared_limit = s->prepared_share = my_cache_count(s->cache) + 1;
+    my_send_closes(s, out);
+    return send_prepare(s, s->preparing, out);
+}
+
 bool my_prepared(struct my_client *c, struct my_server *s, const struct my_expect *x,
                  const uint8_t *p, size_t n, struct proto_out *out)
 {
-    uint32_t close[2];
-    unsigned n_close;
+    uint32_t close;
     if (n < 12 || s->preparing == NULL)
         return false;
     uint32_t id = my_get32(p + 1);
     uint16_t columns = (uint16_t)my_get16(p + 5), params = (uint16_t)my_get16(p + 7);
     s->left = s->prepare_params = params;
     s->prepare_columns = columns;
-    if (!my_cache_add(&s->cache, s->preparing, id, s->prepared_limit, close, &n_close))
+    if (!my_cache_add(&s->cache, s->preparing, id, &close))
         return false;
-    for (unsigned i = 0; i < n_close; i++)
-        put_close(s, close[i]);
+    if (close != 0)
+        put_close(s, close);
+    if (s->preparing->text_len >= MY_PACKET_FULL - 1)
+        buf_release(&s->notes);
     if (x->act == MY_A_PASS && c != NULL) {
         struct my_stmt *stmt = my_stmts_add(&c->stmts, s->preparing, params, columns);
         if (stmt == NULL)
@@ -175,11 +288,10 @@ static enum proto_verdict prepare_first(struct my_server *s, struct my_text *tex
                                         struct proto_out *out)
 {
     my_text_put(&s->preparing);
-    s->preparing = my_text_get(text);
-    if (!my_expect_push(s, MY_R_PREPARE, MY_A_PREPARE, MY_COM_STMT_PREPARE))
+    s->preparing = my_text_get(text); /* keeps it until it is sent, and perhaps sent again */
+    if (!my_expect_push(s, MY_R_PREPARE, MY_A_PREPARE, MY_COM_STMT_PREPARE) ||
+        !send_prepare(s, text, out))
         return PROTO_BAD;
-    /* The reference just taken keeps the text until it is sent. */
-    my_put_command(out, MY_COM_STMT_PREPARE, my_text_sql(text), text->text_len);
     return PROTO_WAIT;
 }
 
@@ -328,11 +440,13 @@ static enum proto_verdict on_execute(struct my_client *c, struct my_server *s,
         return PROTO_MORE;
     struct my_text *text = (stmt->text->flags & MY_DO_PAST) != 0 ? past_text(c, s, stmt->text)
                                                                  : my_text_get(stmt->text);
+    struct my_cached *there = text != NULL ? my_cache_find(&s->cache, text) : NULL;
+    if (there == NULL)
+        my_prepared_trim(s);
     if (text == NULL || !my_sync(c, s, out)) {
         my_text_put(&text);
         return PROTO_BAD;
     }
-    struct my_cached *there = my_cache_find(&s->cache, text);
     enum proto_verdict v = PROTO_MORE;
     if (there == NULL)
         v = prepare_first(s, text, out);
@@ -389,6 +503,7 @@ static bool close_cursor(struct my_server *s, struct my_stmt *stmt, enum my_act 
     s->pins &= ~(uint32_t)MY_PIN_CURSOR;
     if (there == NULL)
         return true;
+    there->cursor = false;
     uint8_t id[4];
     my_put32(id, there->server_id);
     uint8_t *copy = my_put(out, NULL, id, sizeof id);

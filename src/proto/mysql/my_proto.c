@@ -48,6 +48,7 @@ bool my_client_init(struct my_client *c, const struct my_client_start *start)
     c->turn = c->diagnosis = my_stamp(c, 0);
     c->caps = start->caps;
     c->prepared_limit = start->prepared_limit;
+    c->prepare_64k = (uint16_t)((start->statement_max_bytes + 0xffffu) >> 16);
     c->deadline_ms = c->start_deadline_ms = start->deadline_ms;
     c->pool_mode = (uint8_t)start->pool_mode;
     c->status = MY_ST_AUTOCOMMIT;
@@ -73,7 +74,8 @@ bool my_server_init(struct my_server *s, const struct my_server_start *start)
     s->caps = start->caps;
     s->status = MY_ST_AUTOCOMMIT;
     s->multi = (start->caps & MY_CAP_MULTI_STATEMENTS) != 0;
-    s->prepared_limit = 200;
+    s->prepared_limit = 1;
+    s->prepared_share = start->max_prepared;
     LIST_INIT(&s->held);
     s->vars = vars_empty();
     s->base = s->report != NULL && s->report->base != NULL ? vars_get(s->report->base) : NULL;
@@ -93,7 +95,7 @@ static void facts(const void *pc, const void *ps, struct proto_facts *out)
     out->pin_reason = out->pin_statement = "";
     out->tx = 'I';
     if (c != NULL)
-        out->prepared = my_stmts_count(c->stmts);
+        out->prepared = my_stmts_count(c->stmts, NULL);
     if (s == NULL)
         return;
     if (c == NULL)
@@ -135,6 +137,7 @@ static void server_fini(void *ps)
     free(s->schema);
     free(s->home);
     free(s->tracking);
+    free(s->reset_query);
     free(s->prepare_error);
     free(s->overdue);
     buf_release(&s->sql);

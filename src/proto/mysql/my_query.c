@@ -298,6 +298,32 @@ static enum proto_verdict set_deadline(struct my_client *c, const struct my_scan
     return PROTO_MORE;
 }
 
+/* SET of autocommit to what isn't plainly on. */
+static bool begins_by_setting(const struct my_client *c, const struct my_scan *scan,
+                              const char *text)
+{
+    char name[32], value[8];
+    for (uint32_t i = 0; i < scan->n_assigns; i++) {
+        const struct my_scan_assign *a = &scan->assigns[i];
+        if (a->scope == MY_SCOPE_SESSION && my_scan_name(text, a->name, name, sizeof name) != 0 &&
+            strcmp(name, "autocommit") == 0)
+            return !my_scan_literal(text, a->value, my_scan_opts(c), value, sizeof value) ||
+                   (strcmp(value, "1") != 0 && strcasecmp(value, "ON") != 0);
+    }
+    return false;
+}
+
+bool my_is_barred(const struct my_client *c, const struct my_scan *scan, const char *text,
+                  struct proto_out *out)
+{
+    if (c->pool_mode != MY_MODE_STATEMENT ||
+        ((scan->flags & (MY_DO_BEGIN | MY_DO_XA)) == 0 && !begins_by_setting(c, scan, text)))
+        return false;
+    my_put_error(out, 1, MY_ER_UNKNOWN, "HY000",
+                 "weir: transactions are not allowed in statement pooling mode");
+    return true;
+}
+
 enum proto_verdict my_on_query(struct my_client *c, struct my_server *s, const struct my_in *m,
                                struct proto_out *out)
 {
@@ -312,11 +338,8 @@ enum proto_verdict my_on_query(struct my_client *c, struct my_server *s, const s
         return set_deadline(c, &scan, text, out);
     if (scan.flags != 0 && answer_here(c, s, &scan, text, opts, out))
         return PROTO_MORE;
-    if (c->pool_mode == MY_MODE_STATEMENT && (scan.flags & MY_DO_BEGIN) != 0) {
-        my_put_error(out, 1, MY_ER_UNKNOWN, "HY000",
-                     "weir: transactions are not allowed in statement pooling mode");
+    if (my_is_barred(c, &scan, text, out))
         return PROTO_MORE;
-    }
     if (s == NULL)
         return PROTO_LOAN;
     if (!my_sync(c, s, out) || (scan.statements > 1 && !my_give_insert_id(c, s, &scan, out)) ||

@@ -150,6 +150,8 @@ static bool on_error(struct my_client *c, struct my_server *s, const struct pack
     const struct my_expect *x = my_expect_head(s);
     if (k->len < 3)
         return false;
+    if (x->kind == MY_R_PREPARE && my_prepare_again(s, my_get16(body(k) + 1), out))
+        return true;
     if (x->act == MY_A_PREPARE) {
         free(s->prepare_error);
         s->prepare_error = k->len < MY_ERR_MAX ? malloc(k->have) : NULL;
@@ -243,6 +245,19 @@ static bool on_infile(struct my_client *c, struct my_server *s, const struct pac
     return true;
 }
 
+/* As the server answers one who has not said that it can. */
+static void refuse_infile(const struct my_client *c, uint8_t seq, struct proto_out *out)
+{
+    if (c->report != NULL && c->report->mariadb)
+        my_put_error(out, seq, MY_ER_LOCAL_INFILE, "HY000",
+                     "The used command is not allowed because the MariaDB server or client has "
+                     "disabled the local infile capability");
+    else
+        my_put_error(out, seq, MY_ER_LOCAL_INFILE_MYSQL, "42000",
+                     "Loading local data is disabled; this must be enabled on both the client and "
+                     "server sides");
+}
+
 static bool is_eof(const struct packet *k)
 {
     return k->len < 9 && body(k)[0] == 0xfe;
@@ -271,8 +286,7 @@ static bool on_first(struct my_client *c, struct my_server *s, const struct pack
         }
         if (s->infile_refused) {
             s->infile_refused = false;
-            my_put_error(out, k->p[3], 1148, "42000",
-                         "The used command is not allowed with this MySQL version");
+            refuse_infile(c, k->p[3], out);
             s->unknown = true;
             pop(c, s, false, out);
             return true;

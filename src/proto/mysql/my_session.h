@@ -65,7 +65,8 @@ struct my_client {
     uint32_t deadline_ms, start_deadline_ms; /* weir.deadline now, and after login; 0: none */
     uint32_t warnings_len;
     uint16_t warning_count, error_count;
-    uint16_t status; /* of the last OK, for answers that need no server */
+    uint16_t status;      /* of the last OK, for answers that need no server */
+    uint16_t prepare_64k; /* how long a text may be prepared, in units of 64 kB */
     uint8_t pool_mode;
     uint8_t lost;  /* enum my_lost */
     bool more;     /* the packet under way goes on in the next one */
@@ -114,6 +115,7 @@ enum my_settle {
     MY_S_NONE,
     MY_S_ROLLBACK,
     MY_S_RESET,    /* COM_RESET_CONNECTION and what a new connection gets */
+    MY_S_WORDS,    /* server_reset_query first, then the same */
     MY_S_WARNINGS, /* SHOW WARNINGS: its rows are kept, its end says how the transaction stands */
     MY_S_ASK,      /* what only the server knows: locks, FOUND_ROWS(), LAST_INSERT_ID() */
     MY_S_CHECK,    /* idle for long: is the server there? */
@@ -159,6 +161,8 @@ struct my_server {
     struct buf closed;  /* and of the last one */
     struct buf longs;   /* long data that was sent last */
     struct my_text *preparing;
+    char
+        *reset_query; /* server_reset_query, if it isn't COM_RESET_CONNECTION; "": nothing; owned */
     uint8_t *prepare_error; /* an ERR packet: what preparing it ended with */
     char *overdue;          /* why weir has the statement under way cancelled; owned or NULL */
     LIST_HEAD(, my_held) held;
@@ -178,7 +182,8 @@ struct my_server {
     uint32_t executing; /* and the server's */
     struct my_expect queue[MY_QUEUE_MAX];
     uint32_t head, len;
-    uint32_t prepared_limit;
+    uint32_t prepared_limit; /* statements kept here; never more than: */
+    uint32_t prepared_share; /* of what the server allows in all */
     uint32_t prepare_params, prepare_columns;
     uint16_t status;
     uint16_t warning_count;
@@ -203,6 +208,8 @@ struct my_server {
     bool file_begun;     /* the client has sent a part of its file */
     bool infile_refused; /* the client can't send files: weir has refused in its name */
     bool in_session;
+    bool reset_always; /* server_reset_query_always */
+    bool reset_done;   /* since the client's last command */
     bool dying;
     uint8_t settle_left; /* answers that the clean-up under way still waits for */
     char statement[128]; /* the beginning of the one under way, should it pin */
@@ -221,7 +228,7 @@ static inline uint64_t my_stamp(const struct my_client *c, uint64_t last)
 /* ---- the ends of the objects (my_proto.c) ---- */
 
 struct my_client_start {
-    uint32_t id, caps, prepared_limit;
+    uint32_t id, caps, prepared_limit, statement_max_bytes;
     int pool_mode;
     uint64_t salt_number; /* see my_salt() */
     uint32_t deadline_ms; /* weir.deadline of the attributes; 0: none */
@@ -239,14 +246,16 @@ struct my_server_start {
     const char *home;
     const char *tracking; /* the SET that follows a login and a reset */
     uint32_t thread_id, caps;
+    uint32_t max_prepared; /* @@max_prepared_stmt_count; 0: not known */
 };
 bool my_server_init(struct my_server *s, const struct my_server_start *start);
 
 /* ---- feeding (my_client.c, my_server.c) ---- */
 
 struct my_in {
-    const uint8_t *p; /* the packet's header */
-    size_t have, total;
+    const uint8_t *p;   /* the packet's header */
+    size_t have, total; /* of a PREPARE that is all there: of all its packets */
+    size_t n;           /* bytes at p, of what follows it, too */
 };
 
 enum proto_verdict my_client_feed(void *pc, void *ps, const uint8_t *in, size_t n, size_t *used,
@@ -277,12 +286,21 @@ void my_execute_failed(struct my_server *s);
 /* The text with the client's own values put in where this connection would give another's. */
 bool my_rewrite(const struct my_client *c, const struct my_server *s, const struct my_scan *scan,
                 const char *text, size_t n, struct buf *to);
+/* An ERR in its place: where the server has no room for one more, make some and ask again. false:
+ * that isn't what is wrong, or can't be helped. */
+bool my_prepare_again(struct my_server *s, unsigned code, struct proto_out *out);
+/* Close what need not be kept, so that one more may be prepared; sent by my_send_closes(). */
+void my_prepared_trim(struct my_server *s);
+void my_send_closes(struct my_server *s, struct proto_out *out);
 /* Answer a prepared SHOW WARNINGS with what was kept; false: it can't be. */
 bool my_put_warnings(const struct my_client *c, const struct my_text *text, struct proto_out *out);
 /* The statement asks for LAST_INSERT_ID() where it must be the server that answers. */
 bool my_give_insert_id(const struct my_client *c, struct my_server *s, const struct my_scan *scan,
                        struct proto_out *out);
 unsigned my_scan_opts(const struct my_client *c);
+/* Begins a transaction where there may be none: refused. */
+bool my_is_barred(const struct my_client *c, const struct my_scan *scan, const char *text,
+                  struct proto_out *out);
 
 /* ---- the session's state (my_state.c, my_set.c) ---- */
 
@@ -346,7 +364,7 @@ bool my_say(void *pc, void *ps, enum proto_event ev, const char *text, const cha
 uint8_t *my_put(struct proto_out *out, struct proto_lane *lane, const void *p, size_t n);
 /* Head and payload of a command of weir's own; the payload must stay until it is sent. */
 void my_put_command(struct proto_out *out, uint8_t command, const void *p, size_t n);
-/* Skip the rest of a packet of which `have` bytes were used. */
+/* Skip the rest of a packet of which `have` bytes were used, and what continues it. */
 void my_pass_rest(struct my_client *c, const struct my_in *m, bool drop);
 
 #endif

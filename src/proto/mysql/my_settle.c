@@ -30,6 +30,13 @@ static bool compose_question(struct my_server *s)
     return ok;
 }
 
+/* server_reset_query is due: when a session ends, and where it is to run each time. */
+static bool wants_reset(const struct my_server *s)
+{
+    bool none = s->reset_query != NULL && s->reset_query[0] == '\0';
+    return !none && !s->reset_done && (s->in_session || s->reset_always);
+}
+
 static bool send_settle(struct my_server *s, const char *sql, size_t n, struct proto_out *out)
 {
     my_put_command(out, MY_COM_QUERY, sql, n);
@@ -59,6 +66,11 @@ enum proto_loan my_settle_start(struct my_server *s, enum my_settle what, struct
         break;
     case MY_S_RESET:
         ok = send_reset(s, out);
+        break;
+    case MY_S_WORDS: /* what weir must be sure of is not left to them */
+        s->reset_done = true;
+        ok = s->reset_query == NULL || send_settle(s, s->reset_query, strlen(s->reset_query), out);
+        ok = ok && send_reset(s, out);
         break;
     case MY_S_WARNINGS:
         ok = send_settle(s, "SHOW WARNINGS", 13, out);
@@ -216,6 +228,7 @@ void my_settle_end(struct my_client *c, struct my_server *s, bool ok)
             s->dying = true;
         break;
     case MY_S_RESET:
+    case MY_S_WORDS:
         forget_all(s);
         break;
     case MY_S_ROLLBACK:
@@ -232,6 +245,11 @@ void my_settle_end(struct my_client *c, struct my_server *s, bool ok)
 /* ---- the seam -----------------------------------------------------------------------------------
  */
 
+static uint32_t smaller(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
 enum proto_loan my_begin(void *ps, void *pc, struct proto_out *out)
 {
     struct my_server *s = ps;
@@ -241,21 +259,22 @@ enum proto_loan my_begin(void *ps, void *pc, struct proto_out *out)
     s->pins = s->vague = 0;
     s->pin_since_us = 0;
     s->ask = s->want_warnings = s->failed = s->cancelled = false;
-    s->prepared_limit = c->prepared_limit;
+    s->prepared_limit = smaller(c->prepared_limit, s->prepared_share);
     s->in_session = c->pool_mode == MY_MODE_SESSION;
+    s->reset_done = false;
     my_client_meet(c, s);
     return LOAN_BUSY;
 }
 
 static enum proto_loan end_abandoned(struct my_server *s, struct proto_out *out)
 {
+    bool open = s->unknown || s->late_cancel || (s->status & MY_ST_IN_TRANS) != 0;
+    bool pinned = s->pins != 0 || !LIST_EMPTY(&s->held), words = wants_reset(s);
     s->ask = s->want_warnings = false;
-    if (s->pins != 0 || s->in_session || !LIST_EMPTY(&s->held)) {
-        s->in_session = false;
-        return my_settle_start(s, MY_S_RESET, out);
-    }
-    if (s->unknown || s->late_cancel || (s->status & MY_ST_IN_TRANS) != 0)
+    if (open && (words ? s->reset_query != NULL : !pinned))
         return my_settle_start(s, MY_S_ROLLBACK, out);
+    if (words || pinned)
+        return my_settle_start(s, words ? MY_S_WORDS : MY_S_RESET, out);
     return LOAN_CLEAN;
 }
 
@@ -292,7 +311,7 @@ enum proto_loan my_state(void *ps, void *pc, bool may_end, uint64_t now_us, stru
     }
     if (s->late_cancel)
         return my_settle_start(s, MY_S_ROLLBACK, out);
-    return LOAN_CLEAN;
+    return wants_reset(s) ? my_settle_start(s, MY_S_WORDS, out) : LOAN_CLEAN;
 }
 
 bool my_is_awaited(const struct my_client *c, const struct my_server *s)

@@ -106,13 +106,7 @@ static bool forget_warnings(struct my_client *c, struct my_server *s, struct pro
 bool my_sync(struct my_client *c, struct my_server *s, struct proto_out *out)
 {
     buf_release(&s->sql);
-    if (buf_len(&s->closing) != 0) { /* no answers to these */
-        struct buf sent = s->closing;
-        s->closing = (struct buf){0};
-        buf_release(&s->closed);
-        s->closed = sent;
-        proto_lane_add(&out->server, buf_head(&s->closed), buf_len(&s->closed));
-    }
+    my_send_closes(s, out);
     return sync_vars(c, s, out) && sync_schema(c, s, out) && sync_multi(c, s, out) &&
            forget_warnings(c, s, out);
 }
@@ -472,7 +466,11 @@ static void apply_cursor(struct my_client *c, struct my_server *s)
         s->long_id != 0 && c != NULL ? my_stmts_find(c->stmts, s->long_id) : NULL;
     if (stmt == NULL)
         return;
-    if ((s->status & MY_ST_CURSOR) != 0 && (s->status & MY_ST_LAST_ROW) == 0) {
+    struct my_cached *there = my_cache_find(&s->cache, stmt->text);
+    bool open = (s->status & MY_ST_CURSOR) != 0 && (s->status & MY_ST_LAST_ROW) == 0;
+    if (there != NULL)
+        there->cursor = open;
+    if (open) {
         stmt->cursor = true;
         s->pins |= MY_PIN_CURSOR;
     } else if (stmt->cursor) {

@@ -89,9 +89,15 @@ struct my_stmt_node {
     struct my_stmt stmt;
 };
 
+static size_t stmt_bytes(const struct my_stmt_node *node)
+{
+    return sizeof *node + node->stmt.text->key_len + 2u * node->stmt.params;
+}
+
 static void stmt_free(struct my_stmts *all, struct my_stmt_node *node)
 {
     HASH_DEL(all->by_id, node);
+    all->bytes -= stmt_bytes(node);
     all->long_bytes -= buf_len(&node->stmt.longs);
     my_text_put(&node->stmt.text);
     free(node->stmt.types);
@@ -121,6 +127,7 @@ struct my_stmt *my_stmts_add(struct my_stmts **allp, struct my_text *text, uint1
         return NULL;
     }
     node->stmt.text = my_text_get(text);
+    all->bytes += stmt_bytes(node);
     return &node->stmt;
 }
 
@@ -159,8 +166,10 @@ void my_stmts_clear(struct my_stmts **allp)
     *allp = NULL;
 }
 
-uint32_t my_stmts_count(const struct my_stmts *all)
+uint32_t my_stmts_count(const struct my_stmts *all, size_t *bytes)
 {
+    if (bytes != NULL)
+        *bytes = all != NULL ? all->bytes : 0;
     return all != NULL ? HASH_COUNT(all->by_id) : 0;
 }
 
@@ -223,11 +232,10 @@ struct my_cached *my_cache_find(struct my_cache **cp, const struct my_text *text
     return &node->cached;
 }
 
-bool my_cache_add(struct my_cache **cp, struct my_text *text, uint32_t server_id, uint32_t limit,
-                  uint32_t close[2], unsigned *n_close)
+bool my_cache_add(struct my_cache **cp, struct my_text *text, uint32_t server_id, uint32_t *close)
 {
     struct my_cache *c = *cp;
-    *n_close = 0;
+    *close = 0;
     if (c == NULL) {
         if ((c = *cp = calloc(1, sizeof *c)) == NULL)
             return false;
@@ -235,8 +243,9 @@ bool my_cache_add(struct my_cache **cp, struct my_text *text, uint32_t server_id
     }
     struct cache_node *node = cache_node_of(c, text);
     if (node != NULL) {
-        close[(*n_close)++] = node->cached.server_id;
-        node->cached = (struct my_cached){.server_id = server_id};
+        *close = node->cached.cursor ? server_id : node->cached.server_id;
+        if (!node->cached.cursor)
+            node->cached = (struct my_cached){.server_id = server_id};
         (void)my_cache_find(cp, text);
         return true;
     }
@@ -251,11 +260,19 @@ bool my_cache_add(struct my_cache **cp, struct my_text *text, uint32_t server_id
     }
     (void)my_text_get(text);
     TAILQ_INSERT_TAIL(&c->used, node, link);
-    if (HASH_COUNT(c->by_text) > (limit != 0 ? limit : 1)) {
-        struct cache_node *old = TAILQ_FIRST(&c->used);
-        close[(*n_close)++] = old->cached.server_id;
-        cache_free(c, old);
-    }
+    return true;
+}
+
+bool my_cache_evict(struct my_cache **cp, uint32_t *close)
+{
+    struct my_cache *c = *cp;
+    struct cache_node *node = c != NULL ? TAILQ_FIRST(&c->used) : NULL;
+    while (node != NULL && node->cached.cursor)
+        node = TAILQ_NEXT(node, link);
+    if (node == NULL)
+        return false;
+    *close = node->cached.server_id;
+    cache_free(c, node);
     return true;
 }
 

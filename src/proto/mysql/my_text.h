@@ -57,6 +57,7 @@ struct my_stmt {
 
 struct my_stmts {
     struct my_stmt_node *by_id;
+    size_t bytes;      /* of the texts and types of all statements */
     size_t long_bytes; /* in all statements */
     uint32_t last;
 };
@@ -68,7 +69,9 @@ struct my_stmt *my_stmts_find(const struct my_stmts *all, uint32_t id);
 uint32_t my_stmts_last(const struct my_stmts *all);
 void my_stmts_remove(struct my_stmts **all, uint32_t id);
 void my_stmts_clear(struct my_stmts **all);
-uint32_t my_stmts_count(const struct my_stmts *all);
+/* `bytes` (NULL is fine): what they take in memory, long data aside; texts that clients share count
+ * for each. */
+uint32_t my_stmts_count(const struct my_stmts *all, size_t *bytes);
 /* Remember the types of an execution; false: out of memory. */
 bool my_stmt_set_types(struct my_stmt *s, const uint8_t *types);
 
@@ -77,18 +80,20 @@ bool my_stmt_set_types(struct my_stmt *s, const uint8_t *types);
 struct my_cached {
     uint32_t server_id;
     uint32_t types_id; /* bound there last; 0: none */
+    bool cursor;       /* one is open: closing it, or preparing it again, would lose that */
 };
 
 struct my_cache;
 /* NULL: not there. Valid until the next call; counts as used just now. */
 struct my_cached *my_cache_find(struct my_cache **c, const struct my_text *text);
-/* It is prepared there under this number. What has to go (the number it had before, or the least
- * recently used one beyond `limit`) is put into `close`, at most two. false: out of memory. */
-bool my_cache_add(struct my_cache **c, struct my_text *text, uint32_t server_id, uint32_t limit,
-                  uint32_t close[2], unsigned *n_close);
+/* It is prepared there under this number. If there are two numbers for it now, the one to be closed
+ * is put into *close, else 0. false: out of memory. */
+bool my_cache_add(struct my_cache **c, struct my_text *text, uint32_t server_id, uint32_t *close);
 /* An execution under this number failed: which types the server took is not known. `forget`: nor
  * what else it remembers, so that it has to be closed. */
 void my_cache_spoil(struct my_cache *c, uint32_t server_id, bool forget);
+/* Forget the least recently used one without a cursor; its number is to be closed. false: none. */
+bool my_cache_evict(struct my_cache **c, uint32_t *close);
 void my_cache_clear(struct my_cache **c);
 uint32_t my_cache_count(const struct my_cache *c);
 

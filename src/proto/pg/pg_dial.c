@@ -321,12 +321,12 @@ static void report_put(void **report)
     *report = NULL;
 }
 
-static void configure(void *ps, const char *reset_query, bool reset_always)
+static void configure(void *ps, const struct server_setup *setup)
 {
     struct pg_server *s = ps;
     free(s->reset_query);
-    s->reset_query = strdup(reset_query);
-    s->reset_always = reset_always;
+    s->reset_query = strdup(setup->reset_query);
+    s->reset_always = setup->reset_always;
 }
 
 static const void *farewell(size_t *n)

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: ISC
+"""Prepared statements: how long, how many, and what becomes of them when there is no room."""
+
+import pytest
+
+from harness import mywire
+from harness.mywire import Wire
+
+MB = 1 << 20
+
+
+def long_text(n):
+    """A statement of n bytes with one parameter."""
+    return "select ? + 1 /*" + "x" * (n - 17) + "*/"
+
+
+def value(result):
+    """The one number of a binary row (a BIGINT)."""
+    return int.from_bytes(result.rows[0][2:], "little")
+
+
+def somewhere_else(proxy, client, sql):
+    """Run it while another client's transaction has the connection that is next away."""
+    with Wire(proxy.connect()) as other:
+        other.query("begin")
+        other.query("select count(*) from items")
+        return client.query(sql) if isinstance(sql, str) else sql()
+
+
+def prepared_count(my):
+    return int(my.rows("show global status like 'Prepared_stmt_count'")[0][1])
+
+
+# --- how long ------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("n", [MB - 5, MB - 4, MB, 3 * MB + 1])
+def test_long_texts(start, n):
+    proxy = start(max_server_connections=2)
+    with Wire(proxy.connect(), 60) as c:
+        number, columns, params = c.prepare(long_text(n))
+        assert (columns, params) == (1, 1)
+        assert value(c.execute(number, (41,))) == 42
+        assert value(somewhere_else(proxy, c, lambda: c.execute(number, (6,)))) == 7
+        assert c.value("select 'still there'") == "still there"
+
+
+@pytest.mark.parametrize("n", [mywire.FULL - 2, mywire.FULL - 1, mywire.FULL, 20 * MB, 2 * mywire.FULL - 1])
+def test_texts_of_several_packets(own_my, start, n):
+    my = own_my(max_allowed_packet="64M")
+    proxy = start(my, max_server_connections=2, max_statement_size="40MB", query_timeout=120)
+    with Wire(proxy.connect(), 120) as c:
+        number = c.prepare(long_text(n))[0]
+        assert value(c.execute(number, (41,))) == 42
+        assert value(somewhere_else(proxy, c, lambda: c.execute(number, (6,)))) == 7
+        assert value(c.execute(number, (1,))) == 2
+
+
+@pytest.mark.parametrize("n", [2 * MB + 1, 20 * MB])
+def test_too_long_texts(start, n):
+    proxy = start(max_server_connections=1, max_statement_size="2MB")
+    with Wire(proxy.connect(), 60) as c:
+        for _ in range(2):
+            with pytest.raises(mywire.MyError) as e:
+                c.prepare(long_text(n))
+            assert e.value.code == 1153 and "max_statement_size" in str(e.value)
+            assert value(c.execute(c.prepare("select ? + 1")[0], (1,))) == 2
+
+
+# --- how many ------------------------------------------------------------------------------------
+
+def test_in_all_below_the_servers_limit(own_my, start):
+    my = own_my(max_prepared_stmt_count=24)
+    proxy = start(my, max_server_connections=3)
+    clients = [Wire(proxy.connect()) for _ in range(5)]
+    numbers = {}
+    highest = 0
+    for i in range(12):
+        for who, c in enumerate(clients):
+            c.query("begin")  # so that several connections are in use
+            numbers[who, i] = c.prepare(f"select ? + {i * 10 + who}")[0]
+            if who % 3 == 2 or who == len(clients) - 1:
+                highest = max(highest, prepared_count(my))
+                for done in clients[who - who % 3:who + 1]:
+                    done.query("commit")
+    for (who, i), number in numbers.items():
+        assert value(clients[who].execute(number, (1000,))) == 1000 + i * 10 + who
+        highest = max(highest, prepared_count(my))
+    assert 6 <= highest <= 18  # three quarters of it
+    for c in clients:
+        c.close()
+
+
+def test_others_take_the_room(own_my, start):
+    """The server has no room for one more: weir makes some, and the client hears nothing of it."""
+    my = own_my(max_prepared_stmt_count=12)
+    proxy = start(my, max_server_connections=1)
+    with Wire(proxy.connect()) as c, Wire(my.direct()) as direct:
+        numbers = [c.prepare(f"select ? + {i}")[0] for i in range(5)]
+        theirs = 0
+        with pytest.raises(mywire.MyError) as e:
+            while True:
+                direct.prepare("select 1")
+                theirs += 1
+        assert e.value.code == 1461 and theirs == 7
+        numbers += [c.prepare(f"select ? + {i}")[0] for i in range(5, 20)]
+        for i, number in enumerate(numbers):
+            assert value(c.execute(number, (100,))) == 100 + i
+        assert prepared_count(my) <= 12
+
+
+def test_no_room_at_all(own_my, start):
+    my = own_my(max_prepared_stmt_count=0)
+    proxy = start(my, max_server_connections=1)
+    with Wire(proxy.connect()) as c:
+        with pytest.raises(mywire.MyError) as e:
+            c.prepare("select 1")
+        assert e.value.code == 1461
+        assert c.value("select 2") == "2"
+
+
+def test_a_cursor_is_not_closed_for_others(start):
+    proxy = start(max_server_connections=1, max_prepared_statements=1)
+    with Wire(proxy.connect()) as c:
+        text = "select id from items where id <= 5 order by id"
+        number = c.prepare(text)[0]
+        assert c.execute(number, cursor=1).rows == []
+        assert len(c.fetch(number, 2).rows) == 2
+        for i in range(3):
+            assert value(c.execute(c.prepare(f"select ? + {i}")[0], (1,))) == 1 + i
+        c.prepare(text)
+        assert len(c.fetch(number, 10).rows) == 3
