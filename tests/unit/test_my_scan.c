@@ -430,7 +430,8 @@ static void test_set(void **state)
 {
     static const struct row rows[] = {
         {"set autocommit = 0", 1, SET},
-        {"SET SESSION sql_mode='ANSI', time_zone := '+00:00', @@foreign_key_checks=0", 1, SET},
+        {"SET SESSION sql_mode='ANSI', time_zone := '+00:00', @@foreign_key_checks=0", 1,
+         SET | MY_DO_BARE_SET},
         {"set @x = 1", 1, SET | USER},
         {"set @x = get_lock('a',1), @@wait_timeout = 5", 1, SET | USER | LOCK | MY_DO_VIRTUAL},
         {"set @x = (select @y := 1), @z = @y", 1, SET | USER | READ},
@@ -688,6 +689,54 @@ static void test_volatiles(void **state)
     check_span("second", spans, s.volatiles[1].text, "LAST_INSERT_ID ( )");
 }
 
+static const char *column(const char *text, const char *part)
+{
+    static char out[256];
+    struct my_span sp;
+    if (!my_scan_column(text, strlen(text), 0, (uint32_t)(strstr(text, part) - text), &sp))
+        return "";
+    snprintf(out, sizeof out, "%.*s", (int)sp.len, text + sp.at);
+    return out;
+}
+
+/* What the server would call a column in which something is replaced. */
+static void test_columns(void **state)
+{
+    (void)state;
+    static const char *const own[] = {
+        "select f(row_count()) x",
+        "select f(row_count()) as x, 1",
+        "select row_count() + 1 `x` from t",
+        "select f(row_count()) 'x'",
+        "insert into t values (row_count())",
+        "select 1 from t where row_count() = 1",
+        "set @x = row_count()",
+        "select /*!50000 row_count() */ + 1",
+        "select 1 order by row_count()",
+    };
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+        assert_string_equal(column(own[i], "row_count"), "");
+    assert_string_equal(column("select f(row_count()), 1", "row_count"), "f(row_count())");
+    assert_string_equal(column("select 1, distinct_, row_count()  +  1 from t", "row_count"),
+                        "row_count()  +  1");
+    assert_string_equal(column("select distinct if(row_count() > 0, 'y', 'n') -- c", "row_count"),
+                        "if(row_count() > 0, 'y', 'n')");
+    assert_string_equal(column("(select row_count() /* x */ + 1) union select 2", "row_count"),
+                        "row_count() /* x */ + 1");
+    assert_string_equal(column("select 1; select 2 + row_count(); select 3", "row_count"),
+                        "2 + row_count()");
+    assert_string_equal(column("select row_count() is null, 2", "row_count"),
+                        "row_count() is null");
+    assert_string_equal(column("select case when row_count() then 1 end", "row_count"),
+                        "case when row_count() then 1 end");
+    assert_string_equal(column("select (select row_count() from t), 2", "row_count"),
+                        "(select row_count() from t)");
+    assert_string_equal(column("with c as (select row_count() * 2) select * from c", "row_count"),
+                        "row_count() * 2");
+    assert_int_equal(scan("select 1; select 2", 0).second, 10);
+    assert_int_equal(scan("select 1;", 0).second, UINT32_MAX);
+}
+
 /* A statement that reads no table leaves the warnings of the one before it alone. */
 static void test_tables(void **state)
 {
@@ -838,6 +887,7 @@ int main(void)
         cmocka_unit_test(test_kill),     cmocka_unit_test(test_tables),
         cmocka_unit_test(test_limits),   cmocka_unit_test(test_cut),
         cmocka_unit_test(test_prefixes), cmocka_unit_test(test_large),
+        cmocka_unit_test(test_columns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

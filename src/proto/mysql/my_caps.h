@@ -51,12 +51,15 @@
 
 /* ---- status flags ---- */
 
-#define MY_ST_IN_TRANS      0x0001u
-#define MY_ST_AUTOCOMMIT    0x0002u
-#define MY_ST_MORE_RESULTS  0x0008u
-#define MY_ST_CURSOR        0x0040u
-#define MY_ST_LAST_ROW      0x0080u
-#define MY_ST_NO_BACKSLASH  0x0200u
+#define MY_ST_IN_TRANS     0x0001u
+#define MY_ST_AUTOCOMMIT   0x0002u
+#define MY_ST_MORE_RESULTS 0x0008u
+#define MY_ST_CURSOR       0x0040u
+#define MY_ST_LAST_ROW     0x0080u
+#define MY_ST_NO_BACKSLASH 0x0200u
+/* What outlives the statement that it was said of: in a transaction, autocommit, the two modes of
+ * reading texts, a read-only transaction. */
+#define MY_ST_LASTING       (1u | 2u | 0x200u | 0x2000u | 0x8000u)
 #define MY_ST_STATE_CHANGED 0x4000u
 
 /* ---- commands ---- */
@@ -102,6 +105,7 @@ enum my_command {
 #define MY_ER_NO_SUCH_THREAD       1094 /* HY000 */
 #define MY_ER_PACKET_TOO_LARGE     1153 /* 08S01 */
 #define MY_ER_MALFORMED            1835 /* HY000 */
+#define MY_ER_WRONG_ARGUMENTS      1210 /* HY000 */
 #define MY_ER_LOCK_DEADLOCK        1213 /* 40001 */
 #define MY_ER_WRONG_ARGUMENTS      1210 /* HY000 */
 #define MY_ER_UNKNOWN_STMT         1243 /* HY000 */

@@ -31,6 +31,12 @@ void my_pass_rest(struct my_client *c, const struct my_in *m, bool drop)
     c->drop = drop;
 }
 
+/* What isn't a statement leaves the warnings of the last one alone. */
+static uint64_t passed_flags(enum my_kind kind)
+{
+    return kind == MY_R_RESULT ? 0 : MY_DO_SHOW_COUNT;
+}
+
 /* A command that passes as it is. */
 static enum proto_verdict pass(struct my_client *c, struct my_server *s, const struct my_in *m,
                                enum my_kind kind, struct proto_out *out)
@@ -39,7 +45,8 @@ static enum proto_verdict pass(struct my_client *c, struct my_server *s, const s
         return PROTO_LOAN;
     if (!my_sync(c, s, out) || !my_expect_push(s, kind, MY_A_PASS, m->p[MY_HEAD_BYTES]))
         return PROTO_BAD;
-    s->flags = 0;
+    s->flags = passed_flags(kind);
+    s->owner = c->turn = my_stamp(c, c->turn);
     proto_lane_add(&out->server, m->p, m->have);
     my_pass_rest(c, m, false);
     return PROTO_MORE;
@@ -52,7 +59,9 @@ static enum proto_verdict on_init_db(struct my_client *c, struct my_server *s,
     size_t n = m->have - MY_HEAD_BYTES - 1;
     if (c->schema != NULL && strlen(c->schema) == n &&
         memcmp(c->schema, m->p + MY_HEAD_BYTES + 1, n) == 0) {
-        my_put_ok(c, out);
+        c->row_count = 0;
+        c->turn = my_stamp(c, c->turn);
+        my_put_ok_schema(c, out);
         return PROTO_MORE;
     }
     return pass(c, s, m, MY_R_OK, out);
@@ -67,7 +76,11 @@ static enum proto_verdict on_set_option(struct my_client *c, const struct my_in 
         return PROTO_MORE;
     }
     c->multi = m->p[MY_HEAD_BYTES + 1] == 0;
-    my_put(out, &out->client, packet, my_write_eof(packet, 1, c->status, 0));
+    c->row_count = -1;
+    c->turn = my_stamp(c, c->turn);
+    bool mariadb = c->report != NULL && c->report->mariadb;
+    my_put(out, &out->client, packet,
+           my_write_eof(packet, 1, c->status, mariadb ? 0 : c->warning_count));
     return PROTO_MORE;
 }
 
@@ -120,7 +133,9 @@ static enum proto_verdict command(struct my_client *c, struct my_server *s, cons
     case MY_COM_STMT_SEND_LONG_DATA:
         return my_on_statement(c, s, m, out);
     case MY_COM_PING:
-        my_put_ok(c, out);
+        c->row_count = 0;
+        c->turn = my_stamp(c, c->turn);
+        my_put_ok_ping(c, out);
         return PROTO_MORE;
     case MY_COM_INIT_DB:
         return on_init_db(c, s, m, out);

@@ -30,8 +30,9 @@ static const char base_sql[] =
     "'default_storage_engine','sql_notes','sql_warnings','sql_quote_show_create','big_tables',"
     "'auto_increment_increment','auto_increment_offset','lc_time_names','lc_messages',"
     "'long_query_time','sort_buffer_size','join_buffer_size','tmp_table_size',"
-    "'max_heap_table_size','optimizer_switch','div_precision_increment','profiling',"
-    "'max_prepared_stmt_count')";
+    "'max_heap_table_size','optimizer_switch','div_precision_increment',"
+    "'character_set_server','collation_server','default_collation_for_utf8mb4',"
+    "'character_set_collations','max_prepared_stmt_count')";
 
 const char *my_dial_tracking(const struct my_dial *d)
 {

@@ -35,6 +35,86 @@ void my_put_ok(struct my_client *c, struct proto_out *out)
     my_put(out, &out->client, packet, my_write_ok(packet, 1, &ok));
 }
 
+/* ---- session changes, as servers tell them to who asked for it ---- */
+
+struct changes {
+    uint8_t bytes[1200];
+    size_t n;
+};
+
+static void add_change(struct changes *ch, uint8_t type, const char *name, const char *value)
+{
+    size_t a = strlen(name), b = value != NULL ? strlen(value) : 0;
+    if (a > 64 || b > 200 || ch->n + a + b + 16 > sizeof ch->bytes)
+        return;
+    uint8_t data[280];
+    size_t len = my_write_lenenc(data, a);
+    memcpy(data + len, name, a);
+    len += a;
+    if (value != NULL) {
+        len += my_write_lenenc(data + len, b);
+        memcpy(data + len, value, b);
+        len += b;
+    }
+    ch->bytes[ch->n++] = type;
+    ch->n += my_write_lenenc(ch->bytes + ch->n, len);
+    memcpy(ch->bytes + ch->n, data, len);
+    ch->n += len;
+}
+
+static void add_variable(struct changes *ch, const struct my_client *c, const char *name)
+{
+    struct var_entry e;
+    if (my_track_is_usual(name) && my_set_value(c, name, &e))
+        add_change(ch, 0, name, e.value);
+}
+
+static void put_ok_with(struct my_client *c, const struct changes *ch, uint16_t warnings,
+                        struct proto_out *out)
+{
+    uint8_t packet[MY_OK_MAX + sizeof ch->bytes];
+    struct my_ok ok = {.status = c->status, .state = {ch->bytes, ch->n}, .warnings = warnings};
+    my_put(out, &out->client, packet, my_write_ok(packet, 1, &ok));
+}
+
+void my_put_ok_ping(struct my_client *c, struct proto_out *out)
+{
+    const struct changes none = {.n = 0};
+    put_ok_with(c, &none, my_is_mysql(c) ? c->warning_count : 0, out);
+}
+
+void my_put_ok_schema(struct my_client *c, struct proto_out *out)
+{
+    struct changes ch = {.n = 0};
+    if ((c->caps & MY_CAP_SESSION_TRACK) != 0 && c->schema != NULL)
+        add_change(&ch, 1, c->schema, NULL);
+    put_ok_with(c, &ch, my_is_mysql(c) ? c->warning_count : 0, out);
+}
+
+void my_put_ok_set(struct my_client *c, const struct my_scan *scan, const char *text,
+                   struct proto_out *out)
+{
+    static const char *const names[] = {"character_set_client", "character_set_connection",
+                                        "character_set_results"};
+    struct changes ch = {.n = 0};
+    char name[128];
+    bool told = (c->caps & MY_CAP_SESSION_TRACK) != 0;
+    if (told && scan->flags == MY_DO_USE) {
+        my_put_ok_schema(c, out);
+        return;
+    }
+    for (uint32_t i = 0; told && i < scan->n_assigns; i++) {
+        const struct my_scan_assign *a = &scan->assigns[i];
+        if (a->scope == MY_SCOPE_NAMES)
+            for (size_t k = 0; k < 3; k++)
+                add_variable(&ch, c, names[k]);
+        else if (a->scope == MY_SCOPE_SESSION && (!a->bare || my_is_mysql(c)) &&
+                 my_scan_name(text, a->name, name, sizeof name) != 0)
+            add_variable(&ch, c, name);
+    }
+    put_ok_with(c, &ch, 0, out);
+}
+
 void my_put_error(struct proto_out *out, uint8_t seq, unsigned code, const char *state,
                   const char *fmt, ...)
 {

@@ -14,8 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PARAM_HEAD 10u /* command, number, flags, iterations */
-#define STMT_LAST  0xffffffffu
+#define PARAM_HEAD   10u /* command, number, flags, iterations */
+#define STMT_LAST    0xffffffffu
+#define SCHEMA_BYTES 260u
 /* What one client's statements may take here, beside one of the longest. */
 #define STMTS_BYTES_MAX (64u * 1024u * 1024u)
 
@@ -29,9 +30,10 @@ static void context(const struct my_client *c, char *to, size_t room)
     snprintf(to, room, "%s\n%s\n%s", c->schema != NULL ? c->schema : "", mode.value, charset.value);
 }
 
-static uint64_t text_flags(const struct my_scan *scan)
+static uint64_t text_flags(const struct my_scan *scan, const char *text, size_t n)
 {
-    return scan->flags | (scan->n_volatiles != 0 ? MY_DO_PAST : 0) |
+    return scan->flags | my_returning(text, n) |
+           (scan->n_volatiles != 0 || (scan->flags & MY_DO_BARE_SET) != 0 ? MY_DO_PAST : 0) |
            (scan->no_table ? MY_DO_NO_TABLE : 0);
 }
 
@@ -82,7 +84,7 @@ static enum proto_verdict prepare_text(struct my_client *c, struct my_server *s,
         return PROTO_LOAN;
     context(c, key, sizeof key);
     my_text_put(&s->preparing);
-    s->preparing = my_text_intern(key, text, n, text_flags(&scan));
+    s->preparing = my_text_intern(key, text, n, text_flags(&scan, text, n));
     if (s->preparing == NULL)
         return out_of_memory(out);
     if (my_cache_find(&s->cache, s->preparing) == NULL)
@@ -114,7 +116,13 @@ enum proto_verdict my_on_prepare(struct my_client *c, struct my_server *s, const
         return v;
     if (!my_sync(c, s, out) || !my_expect_push(s, MY_R_PREPARE, MY_A_PASS, MY_COM_STMT_PREPARE))
         return PROTO_BAD;
-    s->flags = MY_DO_SHOW_COUNT; /* preparing leaves what the last statement did alone */
+    /* Preparing leaves what the last statement did alone; its warnings too where MariaDB is asked
+     * to prepare what reads no table, and MySQL what asks for them. */
+    bool mariadb = c->report != NULL && c->report->mariadb;
+    uint64_t keeps = mariadb ? MY_DO_NO_TABLE : MY_DO_SHOW_WARNINGS | MY_DO_SHOW_COUNT;
+    s->flags = (s->preparing->flags & keeps) != 0 ? MY_DO_SHOW_COUNT : 0;
+    s->no_table = false;
+    s->warning_count = 0;
     if (s->owner != c->turn)
         s->owner = 0;
     proto_lane_add(&out->server, m->p, m->have);
@@ -240,12 +248,10 @@ static struct my_text *past_text(const struct my_client *c, const struct my_serv
 {
     struct my_scan scan;
     struct buf sql = {0};
-    char key[1024];
     my_scan(my_text_sql(text), text->text_len, my_scan_opts(c), &scan);
     struct my_text *put = NULL;
-    context(c, key, sizeof key);
     if (my_rewrite(c, s, &scan, my_text_sql(text), text->text_len, &sql))
-        put = my_text_intern(key, (const char *)buf_head(&sql), buf_len(&sql),
+        put = my_text_intern(text->key, (const char *)buf_head(&sql), buf_len(&sql),
                              text->flags & ~MY_DO_PAST);
     buf_release(&sql);
     return put;
@@ -254,39 +260,57 @@ static struct my_text *past_text(const struct my_client *c, const struct my_serv
 /* ---- EXECUTE ------------------------------------------------------------------------------------
  */
 
-static enum proto_verdict malformed(struct proto_out *out)
-{
-    my_put_error(out, 1, MY_ER_MALFORMED, "HY000", "Malformed communication packet");
-    return PROTO_MORE;
-}
-
 static bool is_mysql(const struct my_client *c)
 {
     return c->report != NULL && !c->report->mariadb;
 }
 
+static enum proto_verdict malformed(const struct my_client *c, struct proto_out *out)
+{
+    my_put_error(out, 1, MY_ER_MALFORMED, "HY000", "Malformed communication packet%s",
+                 is_mysql(c) ? "." : "");
+    return PROTO_MORE;
+}
+
 static enum proto_verdict wrong_arguments(const struct my_client *c, struct proto_out *out)
 {
     if (is_mysql(c))
-        return malformed(out);
+        return malformed(c, out);
     my_put_error(out, 1, MY_ER_WRONG_ARGUMENTS, "HY000",
                  "Incorrect arguments to mysqld_stmt_execute");
     return PROTO_MORE;
 }
 
-static enum proto_verdict unknown(const struct my_client *c, struct proto_out *out, uint32_t id,
-                                  const char *who)
+/* A number that the client has not: the server says so itself, to one that it surely hasn't either,
+ * and remembers it for SHOW WARNINGS. */
+static enum proto_verdict unknown(struct my_client *c, struct my_server *s, const struct my_in *m,
+                                  enum my_kind kind, struct proto_out *out)
 {
-    my_put_error(out, 1, MY_ER_UNKNOWN_STMT, "HY000",
-                 "Unknown prepared statement handler (%u) given to %s", id,
-                 is_mysql(c) ? "mysql_stmt_precheck" : who);
+    const struct my_scan scan = {.statements = 1};
+    if (m->have < MY_HEAD_BYTES + 5)
+        return malformed(c, out);
+    if (s == NULL)
+        return PROTO_LOAN;
+    if (!my_sync(c, s, out) || !my_effect_note(c, s, &scan, "", 0) ||
+        !my_expect_push(s, kind, MY_A_PASS, m->p[MY_HEAD_BYTES]))
+        return PROTO_BAD;
+    s->owner = c->turn = my_stamp(c, c->turn);
+    uint8_t *copy = my_put(out, &out->server, m->p, MY_HEAD_BYTES + 5);
+    uint32_t id = my_get32(copy + MY_HEAD_BYTES + 1) | 0x80000000u;
+    my_put32(copy + MY_HEAD_BYTES + 1, id != STMT_LAST ? id : id - 1);
+    proto_lane_add(&out->server, m->p + MY_HEAD_BYTES + 5, m->have - MY_HEAD_BYTES - 5);
     return PROTO_MORE;
 }
 
-/* Have it prepared here; the command stays until that is answered. */
+/* Have it prepared here, in the schema that it was prepared in first; the command stays until that
+ * is answered, and my_sync() then goes back to the schema at hand. */
 static enum proto_verdict prepare_first(struct my_server *s, struct my_text *text,
                                         struct proto_out *out)
 {
+    char schema[SCHEMA_BYTES];
+    snprintf(schema, sizeof schema, "%.*s", (int)strcspn(text->key, "\n"), text->key);
+    if (!my_go_to_schema(s, schema[0] != '\0' ? schema : s->home, out))
+        return PROTO_BAD;
     my_text_put(&s->preparing);
     s->preparing = my_text_get(text); /* keeps it until it is sent, and perhaps sent again */
     if (!my_expect_push(s, MY_R_PREPARE, MY_A_PREPARE, MY_COM_STMT_PREPARE) ||
@@ -396,14 +420,17 @@ static bool prepare_failed(struct my_server *s, struct proto_out *out)
     return true;
 }
 
-/* Where LAST_INSERT_ID() can't be replaced in the text: give the connection the value. */
+/* Where LAST_INSERT_ID() can't be replaced in the text, or is asked for when it is done: give the
+ * connection the value. */
 bool my_give_insert_id(const struct my_client *c, struct my_server *s, const struct my_scan *scan,
                        struct proto_out *out)
 {
     char sql[64];
-    bool reads = (scan->flags & MY_DO_TOO_MUCH) != 0 && scan->n_volatiles != 0;
-    for (uint32_t i = 0; i < scan->n_volatiles; i++)
-        reads |= scan->volatiles[i].kind == MY_V_LAST_INSERT_ID;
+    bool reads = ((scan->flags & MY_DO_TOO_MUCH) != 0 && scan->n_volatiles != 0) ||
+                 (scan->flags & (MY_DO_SET_INSERT_ID | MY_DO_CALL)) != 0;
+    if (scan->statements > 1)
+        for (uint32_t i = 0; i < scan->n_volatiles; i++)
+            reads |= scan->volatiles[i].kind == MY_V_LAST_INSERT_ID;
     if (!reads)
         return true;
     int n = snprintf(sql, sizeof sql, "SET last_insert_id=%llu", (unsigned long long)c->insert_id);
@@ -419,11 +446,11 @@ static enum proto_verdict on_execute(struct my_client *c, struct my_server *s,
     struct execute e;
     struct my_stmt *stmt = find(c, m, &id);
     if (m->total < MY_HEAD_BYTES + PARAM_HEAD)
-        return malformed(out);
+        return malformed(c, out);
     if (stmt == NULL)
-        return unknown(c, out, id, "mysqld_stmt_execute");
+        return unknown(c, s, m, MY_R_RESULT, out);
     if (!look(stmt, m, &e))
-        return e.torn ? malformed(out) : wrong_arguments(c, out);
+        return e.torn ? malformed(c, out) : wrong_arguments(c, out);
     if (stmt->longs_lost) {
         drop_longs(c, stmt);
         my_put_error(out, 1, MY_ER_UNKNOWN, "HY000",
@@ -457,7 +484,9 @@ static enum proto_verdict on_execute(struct my_client *c, struct my_server *s,
     struct my_scan scan = {.statements = 1, .no_table = (flags & MY_DO_NO_TABLE) != 0};
     if ((flags & ~MY_DO_NO_TABLE) != 0)
         my_scan(my_text_sql(stmt->text), stmt->text->text_len, my_scan_opts(c), &scan);
-    if (!my_effect_note(c, s, &scan, my_text_sql(stmt->text), stmt->text->text_len))
+    scan.flags |= flags & MY_DO_SET_INSERT_ID;
+    if (!my_give_insert_id(c, s, &scan, out) ||
+        !my_effect_note(c, s, &scan, my_text_sql(stmt->text), stmt->text->text_len))
         return PROTO_BAD;
     size_t before = out->server.bytes;
     v = send_execute(c, s, stmt, there, m, &e, out);
@@ -480,17 +509,25 @@ static enum proto_verdict on_fetch(struct my_client *c, struct my_server *s, con
     struct my_cached *there =
         stmt != NULL && s != NULL ? my_cache_find(&s->cache, stmt->text) : NULL;
     if (is_mysql(c) && m->total < MY_HEAD_BYTES + 9)
-        return malformed(out);
+        return malformed(c, out);
     if (stmt == NULL)
-        return unknown(c, out, id, "mysqld_stmt_fetch");
-    if (!stmt->cursor || there == NULL || m->total != MY_HEAD_BYTES + 9) {
-        my_put_error(out, 1, 1421, "HY000", "The statement (%u) has no open cursor.", id);
+        return unknown(c, s, m, MY_R_FETCH, out);
+    if (m->total != MY_HEAD_BYTES + 9)
+        return wrong_arguments(c, out);
+    if (s == NULL)
+        return PROTO_LOAN;
+    if (prepare_failed(s, out))
         return PROTO_MORE;
-    }
+    /* Where no cursor is open it is for the server to say so. */
+    const struct my_scan scan = {.statements = 1};
+    if (!my_sync(c, s, out) || !my_effect_note(c, s, &scan, "", 0))
+        return PROTO_BAD;
+    if (there == NULL)
+        return prepare_first(s, stmt->text, out);
+    s->owner = c->turn = my_stamp(c, c->turn);
     uint8_t *copy = my_put(out, &out->server, m->p, m->have);
     my_put32(copy + MY_HEAD_BYTES + 1, there->server_id);
     s->long_id = stmt->id;
-    s->flags = 0;
     return my_expect_push(s, MY_R_FETCH, MY_A_PASS, MY_COM_STMT_FETCH) ? PROTO_MORE : PROTO_BAD;
 }
 
@@ -517,9 +554,9 @@ static enum proto_verdict on_reset(struct my_client *c, struct my_server *s, con
     uint32_t id;
     struct my_stmt *stmt = find(c, m, &id);
     if (is_mysql(c) && m->total < MY_HEAD_BYTES + 5)
-        return malformed(out);
+        return malformed(c, out);
     if (stmt == NULL)
-        return unknown(c, out, id, "mysqld_stmt_reset");
+        return unknown(c, s, m, MY_R_OK, out);
     drop_longs(c, stmt);
     if (stmt->cursor && s != NULL) {
         s->flags = 0;

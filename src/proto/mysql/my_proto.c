@@ -56,6 +56,7 @@ bool my_client_init(struct my_client *c, const struct my_client_start *start)
     c->start = vars_empty();
     if (start->report != NULL)
         c->report = my_report_get(start->report);
+    c->found_rows = my_found_at_first(c->report);
     if (c->start == NULL || !first_vars(c, start))
         return false;
     c->vars = vars_get(c->start);

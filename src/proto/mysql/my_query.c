@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include "proto/comment/comment.h"
+#include "proto/mysql/my_lex.h"
 #include "proto/mysql/my_session.h"
 
 #include <inttypes.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <strings.h>
 
+#define RETURNING_MAX 256u /* the word stands at the end of a text */
 /* A text with this much in it is not rewritten: nobody writes such a statement by hand. */
 #define REWRITE_MAX (256u * 1024u)
 
@@ -31,6 +33,19 @@ unsigned my_scan_opts(const struct my_client *c)
     return opts | (c->report != NULL ? c->report->scan_opts : 0);
 }
 
+/* INSERT .. RETURNING tells of no number: it is asked for. */
+uint64_t my_returning(const char *text, size_t n)
+{
+    static const char word[] = "RETURNING";
+    const size_t len = sizeof word - 1;
+    if (n < len || ((text[0] | 0x20) != 'i' && (text[0] | 0x20) != 'r'))
+        return 0;
+    for (size_t i = n > RETURNING_MAX ? n - RETURNING_MAX : 0; i + len <= n; i++)
+        if (my_word_is(text + i, (uint32_t)len, word, (uint32_t)len))
+            return MY_DO_SET_INSERT_ID;
+    return 0;
+}
+
 /* ---- without a server ---------------------------------------------------------------------------
  */
 
@@ -38,7 +53,7 @@ unsigned my_scan_opts(const struct my_client *c)
 static bool is_idle_set(const struct my_client *c, const struct my_scan *scan, const char *text,
                         unsigned opts)
 {
-    if ((scan->flags & ~MY_DO_VIRTUAL) != MY_DO_SET)
+    if ((scan->flags & ~(MY_DO_VIRTUAL | MY_DO_BARE_SET)) != MY_DO_SET)
         return false;
     for (uint32_t i = 0; i < scan->n_assigns; i++)
         if (!scan->assigns[i].is_virtual && !my_set_is_noop(c, text, &scan->assigns[i], opts))
@@ -87,6 +102,20 @@ static size_t binary_row(const uint8_t *row, size_t n, uint8_t *to, size_t room)
     return at + message.n;
 }
 
+static void put_status(uint8_t *eof, uint16_t status)
+{
+    eof[MY_HEAD_BYTES + 3] = (uint8_t)status;
+    eof[MY_HEAD_BYTES + 4] = (uint8_t)(status >> 8);
+}
+
+/* The ends of what is kept tell of the session as it is now. */
+static void say_status(const struct my_client *c)
+{
+    for (size_t at = 0; at < c->warnings_len; at += MY_HEAD_BYTES + my_get24(c->warnings + at))
+        if (my_get24(c->warnings + at) < 9 && c->warnings[at + MY_HEAD_BYTES] == 0xfe)
+            put_status(c->warnings + at, c->status);
+}
+
 /* SHOW WARNINGS as it was kept, or what is asked for of its rows. false: too long to be picked
  * from. */
 static bool put_warnings(const struct my_client *c, const struct my_scan *scan, bool binary,
@@ -98,6 +127,7 @@ static bool put_warnings(const struct my_client *c, const struct my_scan *scan, 
     uint32_t row = 0;
     int ends = 0;
     if (!errors && !binary && scan->limit_from == 0 && scan->limit == UINT32_MAX) {
+        say_status(c);
         proto_lane_add(&out->client, p, c->warnings_len);
         return true;
     }
@@ -115,6 +145,8 @@ static bool put_warnings(const struct my_client *c, const struct my_scan *scan, 
         if (len == 0)
             memcpy(packet, p + at, len = MY_HEAD_BYTES + n);
         my_put_head(packet, (uint32_t)(len - MY_HEAD_BYTES), seq++);
+        if (end)
+            put_status(packet, c->status);
         my_put(out, &out->client, packet, len);
     }
     return true;
@@ -143,98 +175,9 @@ static bool answer_here(struct my_client *c, struct my_server *s, const struct m
         !ends_nothing(c, s, scan))
         return false;
     my_memory_clear(c);
-    my_put_ok(c, out);
+    my_put_ok_set(c, scan, text, out);
     out->queries++;
     return true;
-}
-
-/* ---- rewriting ----------------------------------------------------------------------------------
- */
-
-static bool put_volatile(struct buf *b, const struct my_client *c, const char *text,
-                         const struct my_scan_volatile *v)
-{
-    bool ok = !v->whole || buf_printf(b, "SELECT ");
-    if (!ok)
-        return false;
-    /* Bit operations are BIGINT UNSIGNED in both products, as the originals are; a bare number or a
-     * cast of one would be as small as its value. */
-    switch ((enum my_volatile)v->kind) {
-    case MY_V_LAST_INSERT_ID:
-        ok = buf_printf(b, "(%" PRIu64 "|0)", c->insert_id);
-        break;
-    case MY_V_ROW_COUNT:
-        ok = buf_printf(b, "CAST((%" PRIu64 "|0) AS SIGNED)", (uint64_t)c->row_count);
-        break;
-    case MY_V_FOUND_ROWS: /* still called: MySQL warns that it is deprecated */
-        ok = buf_printf(b, "CAST((%" PRIu64 "|FOUND_ROWS()&0) AS SIGNED)", c->found_rows);
-        break;
-    case MY_V_WARNING_COUNT:
-        ok = buf_printf(b, "CAST((%u|0) AS SIGNED)", c->warning_count);
-        break;
-    case MY_V_ERROR_COUNT:
-        ok = buf_printf(b, "CAST((%u|0) AS SIGNED)", c->error_count);
-        break;
-    case MY_V_CONNECTION_ID:
-        ok = buf_printf(b, "CAST((%" PRIu32 "|0) AS SIGNED)", c->id);
-        break;
-    }
-    if (v->whole)
-        return ok && buf_printf(b, " AS `@@session.%s_count`",
-                                v->kind == MY_V_ERROR_COUNT ? "error" : "warning");
-    if (ok && v->item && memchr(text + v->text.at, '`', v->text.len) == NULL)
-        ok = buf_printf(b, " AS `%.*s`", (int)v->text.len, text + v->text.at);
-    return ok;
-}
-
-/* Does this place need another text on this connection? LAST_INSERT_ID() always: whose it is there
- * can't be told, as an insert with a number of its own leaves it alone. */
-static bool is_replaced(const struct my_client *c, const struct my_server *s,
-                        const struct my_scan *scan, const struct my_scan_volatile *v)
-{
-    if (scan->statements != 1) /* the statement before it in the text is what it tells of */
-        return false;
-    /* As a column of its own the client's number; inside of an expression (IS_USED_LOCK(..) =
-     * CONNECTION_ID()) the one by which the server knows the connection. */
-    if (v->kind == MY_V_CONNECTION_ID)
-        return v->item;
-    if (v->kind == MY_V_WARNING_COUNT || v->kind == MY_V_ERROR_COUNT)
-        return s->diagnosed != c->diagnosis;
-    return v->kind == MY_V_LAST_INSERT_ID || s->owner != c->turn;
-}
-
-/* The text with values put in: spans are in the order of the text. */
-bool my_rewrite(const struct my_client *c, const struct my_server *s, const struct my_scan *scan,
-                const char *text, size_t n, struct buf *to)
-{
-    uint32_t at = 0, v = 0, a = 0;
-    bool ok = true;
-    while (ok && (v < scan->n_volatiles || a < scan->n_assigns)) {
-        bool set = v == scan->n_volatiles ||
-                   (a < scan->n_assigns && scan->assigns[a].value.at <= scan->volatiles[v].text.at);
-        struct my_span there = set ? scan->assigns[a].value : scan->volatiles[v].text;
-        bool wanted =
-            set ? scan->assigns[a].is_virtual : is_replaced(c, s, scan, &scan->volatiles[v]);
-        if (wanted && there.at >= at) {
-            ok = buf_append(to, text + at, there.at - at) &&
-                 (set ? buf_printf(to, "DEFAULT") : put_volatile(to, c, text, &scan->volatiles[v]));
-            at = there.at + there.len;
-        }
-        a += set;
-        v += !set;
-    }
-    return ok && buf_append(to, text + at, n - at);
-}
-
-static bool needs_rewrite(const struct my_client *c, const struct my_server *s,
-                          const struct my_scan *scan)
-{
-    if ((scan->flags & MY_DO_VIRTUAL) != 0)
-        return true;
-    for (uint32_t i = 0; i < scan->n_volatiles; i++)
-        if (is_replaced(c, s, scan, &scan->volatiles[i]))
-            return true;
-    return false;
 }
 
 /* ---- with one ----------------------------------------------------------------------------------
@@ -259,7 +202,7 @@ static bool send_text(struct my_client *c, struct my_server *s, const struct my_
 {
     const char *text = (const char *)m->p + MY_HEAD_BYTES + 1;
     size_t n = m->have - MY_HEAD_BYTES - 1;
-    if (m->have < m->total || n > REWRITE_MAX || !needs_rewrite(c, s, scan)) {
+    if (m->have < m->total || n > REWRITE_MAX || !my_needs_rewrite(c, s, scan)) {
         proto_lane_add(&out->server, m->p, m->have);
         return true;
     }
@@ -332,6 +275,7 @@ enum proto_verdict my_on_query(struct my_client *c, struct my_server *s, const s
     struct my_scan scan;
     unsigned opts = my_scan_opts(c);
     my_scan(text, n, opts | (m->have < m->total ? MY_SCAN_CUT : 0), &scan);
+    scan.flags |= my_returning(text, n);
     if ((scan.flags & MY_DO_KILL) != 0)
         return kill_command(c, &scan, out);
     if ((scan.flags & MY_DO_DEADLINE) != 0)
@@ -342,7 +286,7 @@ enum proto_verdict my_on_query(struct my_client *c, struct my_server *s, const s
         return PROTO_MORE;
     if (s == NULL)
         return PROTO_LOAN;
-    if (!my_sync(c, s, out) || (scan.statements > 1 && !my_give_insert_id(c, s, &scan, out)) ||
+    if (!my_sync(c, s, out) || !my_give_insert_id(c, s, &scan, out) ||
         !my_effect_note(c, s, &scan, text, n) || !send_text(c, s, m, &scan, out) ||
         !my_expect_push(s, MY_R_RESULT, MY_A_PASS, MY_COM_QUERY))
         return PROTO_BAD;

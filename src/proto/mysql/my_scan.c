@@ -217,6 +217,15 @@ static const uint32_t wanted_behind[32] = {
     ['S' & 31] = 1u << 6 | 1u << 19,
 };
 
+/* No table, though it stands behind FROM. */
+static bool is_dual(const char *p, uint32_t i, uint32_t n)
+{
+    while (i < n && p[i] == ' ')
+        i++;
+    return i + 4 <= n && my_word_is(p + i, 4, "DUAL", 4) &&
+           (i + 4 == n || !my_is_name((uint8_t)p[i + 4]));
+}
+
 static inline bool is_wanted(const uint32_t *table, const char *p, uint32_t n)
 {
     return n < 32 && (table[p[0] & 31] >> n & 1) != 0;
@@ -244,7 +253,7 @@ static inline bool skim_word(struct scanner *s, struct skimmer *k)
     if (is_wanted(k->table, (const char *)start, len)) {
         if (!my_word_is((const char *)start, len, "FROM", 4))
             return false;
-        s->from = true;
+        s->from |= !is_dual(k->p, k->i + len, k->n);
         if (s->list && s->depth <= s->list_depth) {
             s->list = false;
             k->table = wanted_behind;
@@ -350,10 +359,12 @@ static void on_word(struct scanner *s)
 {
     struct my_token t = s->t, before = s->prev;
     bool into = IS(s, "INTO");
-    s->from |= IS(s, "FROM");
+    s->from |= IS(s, "FROM") && !is_dual(s->lex.text, t.at + t.len, s->lex.n);
     follow_list(s);
     if (IS(s, "SQL_CALC_FOUND_ROWS"))
         note(s, MY_DO_CALC_ROWS);
+    if (IS(s, "RETURNING")) /* of what was put in: no OK with its number comes */
+        note(s, MY_DO_SET_INSERT_ID);
     if (s->compound && token_among(s, &t, openers))
         s->restart = true;
     next(s);
@@ -418,7 +429,8 @@ static void read_text(struct scanner *s)
             next(s);
             continue;
         }
-        s->out->statements++;
+        if (++s->out->statements == 2)
+            s->out->second = s->t.at;
         s->start = s->t.at;
         s->depth = 0;
         s->list = s->stored = s->selects = s->gives_users = s->restart = s->rows = s->from = false;
@@ -457,7 +469,7 @@ static const uint8_t telling[256] = {
 static bool is_from(const char *p, size_t i, size_t n)
 {
     return i + 4 < n && my_word_is(p + i, 4, "FROM", 4) && !my_is_name((uint8_t)p[i - 1]) &&
-           !my_is_name((uint8_t)p[i + 4]);
+           !my_is_name((uint8_t)p[i + 4]) && !is_dual(p, (uint32_t)i + 4, (uint32_t)n);
 }
 
 /* Is the character at i, which tells, harmless for what stands beside it? */
@@ -511,6 +523,7 @@ void my_scan(const char *text, size_t n, unsigned opts, struct my_scan *out)
     out->flags = 0;
     out->statements = out->n_names = out->n_assigns = out->n_volatiles = 0;
     out->kill_id = 0;
+    out->second = UINT32_MAX;
     out->limit_from = out->limit = 0;
     out->alone = out->kill_query = out->no_table = false;
     if (is_plain(text, n, opts)) {

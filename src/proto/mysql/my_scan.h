@@ -78,6 +78,7 @@ enum my_charset {
 #define MY_DO_PAST           (UINT64_C(1) << 36) /* of a prepared text: it has volatiles */
 #define MY_DO_NO_TABLE       (UINT64_C(1) << 37) /* of a prepared text: my_scan.no_table */
 #define MY_DO_SHOW_COUNT     (UINT64_C(1) << 38) /* SHOW COUNT(*) WARNINGS or ERRORS */
+#define MY_DO_BARE_SET       (UINT64_C(1) << 39) /* SET @@name: see my_scan_assign.bare */
 
 /* A text that can't be read for sure, or is not all there, may do what pins. */
 #define MY_DO_ANYTHING (MY_DO_CALL | MY_DO_TOO_MUCH | MY_DO_LOCK | MY_DO_USER_VAR)
@@ -119,6 +120,7 @@ struct my_scan_assign {
     uint8_t scope;        /* enum my_scope */
     uint8_t kind;         /* enum my_value */
     bool is_virtual;      /* wait_timeout and its like */
+    bool bare;            /* @@name without a scope: what MariaDB doesn't report */
 };
 
 struct my_scan_name {
@@ -137,6 +139,7 @@ struct my_scan_name {
 struct my_scan {
     uint64_t flags;
     uint32_t statements; /* at least 1; empty ones are not counted */
+    uint32_t second;     /* where the second of them begins */
     uint32_t n_names, n_assigns, n_volatiles;
     uint64_t kill_id;
     uint32_t limit_from, limit; /* of SHOW WARNINGS */
@@ -151,6 +154,10 @@ struct my_scan {
 /* Read a text of n bytes, which need not end with a NUL. Everything in `out` is filled in, arrays
  * up to their counts. */
 void my_scan(const char *text, size_t n, unsigned opts, struct my_scan *out);
+
+/* The column of a SELECT's list in which `at` lies, as the server would call it. false: it has a
+ * name of its own, or there is none. */
+bool my_scan_column(const char *text, size_t n, unsigned opts, uint32_t at, struct my_span *out);
 
 /* Options by the name of a character set, and by a server's version as it reports it. */
 unsigned my_scan_charset(const char *charset);

@@ -132,6 +132,10 @@ static bool set_variable(struct scanner *s, struct my_scan_assign *a, enum my_sc
         a->is_virtual = is_virtual(name);
         if (at && plain && is_characteristic(name))
             note(s, MY_DO_SET_NEXT);
+        else if (at && plain && !a->is_virtual)
+            a->bare = true;
+        if (a->bare)
+            note(s, MY_DO_BARE_SET);
         if (strcmp(name, "weir.deadline") == 0)
             note(s, MY_DO_DEADLINE);
     }

@@ -66,7 +66,9 @@ static void pop(struct my_client *c, struct my_server *s, bool ok, struct proto_
     case MY_A_SET:
         if (!ok)
             s->dying = true; /* what follows it runs in a session that isn't the client's */
-        s->owner = s->diagnosed = 0;
+        s->owner = 0;
+        if (s->report != NULL && !s->report->mariadb && x.command == MY_COM_QUERY)
+            s->diagnosed = 0; /* MariaDB's list is that of the last one who read a table */
         break;
     case MY_A_PREPARE:
         s->owner = 0;
@@ -90,7 +92,8 @@ static void show_ok(struct my_client *c, struct my_server *s, const struct packe
                     struct my_ok *ok, struct proto_out *out)
 {
     uint8_t state[STATE_MAX], packet[MY_OK_MAX + INFO_MAX + STATE_MAX];
-    if (ok->state.p == NULL && (ok->status & MY_ST_STATE_CHANGED) == 0) {
+    if (ok->state.p == NULL && (ok->status & MY_ST_STATE_CHANGED) == 0 &&
+        ok->warnings == s->warning_count) {
         show(c, s, my_expect_head(s), k, out);
         return;
     }
@@ -112,14 +115,19 @@ static bool on_ok(struct my_client *c, struct my_server *s, const struct packet 
         return false;
     s->status = ok.status;
     s->unknown = false;
+    bool old = x->command == MY_COM_INIT_DB && my_is_mysql(c); /* it tells of what was before */
     s->warning_count = ok.warnings;
+    if (old)
+        ok.warnings = c->warning_count;
     if (ok.state.n != 0)
         my_track(c, s, ok.state);
     if (c != NULL && x->act == MY_A_PASS) {
-        c->status = (uint16_t)(ok.status & ~MY_ST_STATE_CHANGED);
+        c->status = (uint16_t)(ok.status & MY_ST_LASTING);
         c->row_count = (int64_t)ok.affected;
-        c->warning_count = ok.warnings;
-        c->error_count = 0;
+        if (!my_keeps_warnings(c, s)) {
+            c->warning_count = ok.warnings;
+            c->error_count = 0;
+        }
         if (ok.insert_id != 0)
             c->insert_id = ok.insert_id;
     }
@@ -206,7 +214,7 @@ static bool on_eof(struct my_client *c, struct my_server *s, const struct packet
         return true;
     }
     if (c != NULL && x->act == MY_A_PASS) {
-        c->status = (uint16_t)(status & ~MY_ST_STATE_CHANGED);
+        c->status = (uint16_t)(status & MY_ST_LASTING);
         c->row_count = -1;
         if (!my_leaves_counts(c, s))
             c->found_rows = s->rows;
@@ -286,7 +294,8 @@ static bool on_first(struct my_client *c, struct my_server *s, const struct pack
         }
         if (s->infile_refused) {
             s->infile_refused = false;
-            refuse_infile(c, k->p[3], out);
+            /* the question and the empty file were not the client's */
+            refuse_infile(c, (uint8_t)(k->p[3] - 2), out);
             s->unknown = true;
             pop(c, s, false, out);
             return true;

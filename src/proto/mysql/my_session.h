@@ -201,7 +201,9 @@ struct my_server {
     bool several;         /* the text under way has several statements */
     bool no_table;        /* it is of a kind that reads no table */
     bool ask, want_warnings;
-    bool listed;      /* it has warnings in its list, of `diagnosed` */
+    bool ask_id;         /* LAST_INSERT_ID() is this client's, and may have changed */
+    bool asked_warnings; /* for this statement; ROW_COUNT() is not its own any more */
+    bool listed;         /* it has warnings in its list, of `diagnosed` */
     bool late_cancel; /* a cancel has come to an end: a late one must not hit the next borrower */
     bool cancelled;   /* the statement under way is being cancelled by weir */
     bool multi;
@@ -212,6 +214,7 @@ struct my_server {
     bool reset_done;   /* since the client's last command */
     bool dying;
     uint8_t settle_left; /* answers that the clean-up under way still waits for */
+    char collation[64];  /* that the statement under way gives with SET NAMES; "": a default one */
     char statement[128]; /* the beginning of the one under way, should it pin */
     char pin_statement[128];
     char words[256]; /* with which the server ended the connection */
@@ -289,6 +292,8 @@ bool my_rewrite(const struct my_client *c, const struct my_server *s, const stru
 /* An ERR in its place: where the server has no room for one more, make some and ask again. false:
  * that isn't what is wrong, or can't be helped. */
 bool my_prepare_again(struct my_server *s, unsigned code, struct proto_out *out);
+bool my_needs_rewrite(const struct my_client *c, const struct my_server *s,
+                      const struct my_scan *scan);
 /* Close what need not be kept, so that one more may be prepared; sent by my_send_closes(). */
 void my_prepared_trim(struct my_server *s);
 void my_send_closes(struct my_server *s, struct proto_out *out);
@@ -298,26 +303,23 @@ bool my_put_warnings(const struct my_client *c, const struct my_text *text, stru
 bool my_give_insert_id(const struct my_client *c, struct my_server *s, const struct my_scan *scan,
                        struct proto_out *out);
 unsigned my_scan_opts(const struct my_client *c);
+uint64_t my_returning(const char *text, size_t n); /* MY_DO_SET_INSERT_ID or 0 */
 /* Begins a transaction where there may be none: refused. */
 bool my_is_barred(const struct my_client *c, const struct my_scan *scan, const char *text,
                   struct proto_out *out);
 
-/* ---- the session's state (my_state.c, my_set.c) ---- */
+/* ---- the session's state (my_state.c) ---- */
 
 /* The client's command goes to this server: bring it to the client's session, ahead of it. */
 bool my_sync(struct my_client *c, struct my_server *s, struct proto_out *out);
-/* Write the statement from one set to another; nothing when they agree. false: out of memory. */
-bool my_set_diff(const struct var_set *have, const struct var_set *want, const struct var_set *base,
-                 struct buf *sql, bool *any);
-/* Is this assignment one that changes nothing? */
-bool my_set_is_noop(const struct my_client *c, const char *text, const struct my_scan_assign *a,
-                    unsigned opts);
-/* The value in force; false: not known. */
-bool my_set_value(const struct my_client *c, const char *name, struct var_entry *out);
+/* COM_INIT_DB ahead of what follows, where another schema is in use. */
+bool my_go_to_schema(struct my_server *s, const char *name, struct proto_out *out);
 /* A block of session changes. */
 void my_track(struct my_client *c, struct my_server *s, struct my_view block);
 /* Of a block of session changes what servers tell by default; bytes of it in `to`. */
 size_t my_track_filter(struct my_view block, uint8_t *to, size_t room);
+/* Do servers tell of it by default? */
+bool my_track_is_usual(const char *name);
 /* Remember what the statement under way will have done. false: out of memory. */
 bool my_effect_note(struct my_client *c, struct my_server *s, const struct my_scan *scan,
                     const char *text, size_t n);
@@ -329,15 +331,35 @@ const char *my_pin_name(uint32_t pins);
 /* Does the statement under way leave the warnings of the one before alone? */
 bool my_keeps_warnings(const struct my_client *c, const struct my_server *s);
 /* FOUND_ROWS() stays what it was: SHOW WARNINGS of MySQL. */
+static inline bool my_is_mysql(const struct my_client *c)
+{
+    return c != NULL && c->report != NULL && !c->report->mariadb;
+}
 static inline bool my_leaves_counts(const struct my_client *c, const struct my_server *s)
 {
     return (s->flags & MY_DO_SHOW_WARNINGS) != 0 && c->report != NULL && !c->report->mariadb;
+}
+/* FOUND_ROWS() of a session that has asked for none. */
+static inline uint64_t my_found_at_first(const struct my_report *report)
+{
+    return report != NULL && report->mariadb ? 1 : 0;
 }
 void my_memory_clear(struct my_client *c);
 /* To how it was after login; its vars, statements and memory. */
 void my_client_reset(struct my_client *c);
 /* Its first loan: what the handshake asked for and only a server can say more of. */
 void my_client_meet(struct my_client *c, struct my_server *s);
+
+/* ---- values of variables (my_set.c) ---- */
+
+/* Write the statement from one set to another; nothing when they agree. false: out of memory. */
+bool my_set_diff(const struct var_set *have, const struct var_set *want, const struct var_set *base,
+                 struct buf *sql, bool *any);
+/* Is this assignment one that changes nothing? */
+bool my_set_is_noop(const struct my_client *c, const char *text, const struct my_scan_assign *a,
+                    unsigned opts);
+/* The value in force; false: not known. */
+bool my_set_value(const struct my_client *c, const char *name, struct var_entry *out);
 
 /* ---- lending (my_settle.c) ---- */
 
@@ -356,6 +378,12 @@ void my_settle_end(struct my_client *c, struct my_server *s, bool ok);
 /* ---- answers of weir's own (my_local.c) ---- */
 
 void my_put_ok(struct my_client *c, struct proto_out *out);
+/* To a statement that sets what is in force already: as the server tells it. */
+void my_put_ok_set(struct my_client *c, const struct my_scan *scan, const char *text,
+                   struct proto_out *out);
+/* To what is no statement: MySQL counts the warnings of the last one in it. */
+void my_put_ok_ping(struct my_client *c, struct proto_out *out);
+void my_put_ok_schema(struct my_client *c, struct proto_out *out);
 void my_put_error(struct proto_out *out, uint8_t seq, unsigned code, const char *state,
                   const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 bool my_say(void *pc, void *ps, enum proto_event ev, const char *text, const char *code,

@@ -58,11 +58,14 @@ struct diff {
     const struct var_set *have, *want, *base;
     struct buf *sql;
     bool any, ok;
+    bool names; /* SET NAMES was all so far */
 };
 
 static void assign(struct diff *d, const char *name, const char *value)
 {
-    d->ok = d->ok && buf_printf(d->sql, "%s%s=", d->any ? ", " : "SET SESSION ", name) &&
+    const char *before = d->names ? ", SESSION " : d->any ? ", " : "SET SESSION ";
+    d->names = false;
+    d->ok = d->ok && buf_printf(d->sql, "%s%s=", before, name) &&
             (value == NULL ? buf_printf(d->sql, "DEFAULT") : put_value(d->sql, name, value));
     d->any = true;
 }
@@ -79,11 +82,41 @@ static bool differs(const struct diff *d, const char *name, struct var_entry *wa
            (!find(d->have, d->base, name, &have) || !same_entry(&have, want));
 }
 
+static bool is_equal(const struct var_entry *a, const char *set)
+{
+    return strcmp(a->value, set) == 0;
+}
+
+/* All of one character set: by SET NAMES, which alone gives results this collation, too (it is
+ * named in the definitions of columns). */
+static bool diff_names(struct diff *d)
+{
+    struct var_entry set, client, results, collation;
+    bool all = find(d->want, d->base, "character_set_connection", &set) &&
+               find(d->want, d->base, "character_set_client", &client) &&
+               find(d->want, d->base, "character_set_results", &results) &&
+               find(d->want, d->base, "collation_connection", &collation);
+    if (!all || set.value_len == 0 || !is_equal(&client, set.value) ||
+        !is_equal(&results, set.value))
+        return false;
+    if (differs(d, "character_set_client", &client) ||
+        differs(d, "character_set_results", &results) ||
+        differs(d, "character_set_connection", &set) ||
+        differs(d, "collation_connection", &collation)) {
+        d->ok = d->ok && buf_printf(d->sql, "SET NAMES '%s'", set.value) &&
+                (collation.value_len == 0 || buf_printf(d->sql, " COLLATE '%s'", collation.value));
+        d->any = d->names = true;
+    }
+    return true;
+}
+
 /* The connection's collation and its character set are one thing: setting one sets the other, so
  * both are set when either differs, the collation last. "" is the set's default one. */
 static void diff_charsets(struct diff *d)
 {
     struct var_entry set, collation;
+    if (diff_names(d))
+        return;
     if (differs(d, "character_set_client", &set))
         assign(d, "character_set_client", set.value);
     if (differs(d, "character_set_results", &set))
@@ -152,6 +185,25 @@ static bool value_is(const struct my_client *c, const char *name, const char *as
     return my_set_value(c, name, &e) && same_value(name, e.value, asked);
 }
 
+/* SET NAMES without COLLATE means the character set's default collation, of which weir knows that
+ * of the commonest two. */
+static bool is_default_collation(const struct my_client *c, const char *charset, const char *now)
+{
+    struct var_entry e;
+    if (now[0] == '\0') /* a SET NAMES without COLLATE is what set it */
+        return true;
+    if (strcasecmp(charset, "latin1") == 0)
+        return strcmp(now, "latin1_swedish_ci") == 0;
+    if (strcasecmp(charset, "utf8mb4") != 0)
+        return false;
+    if (my_set_value(c, "default_collation_for_utf8mb4", &e)) /* MySQL 8 and later */
+        return strcmp(now, e.value) == 0;
+    /* MariaDB; from 11 on it has a list of what was made another. */
+    return c->report != NULL && c->report->mariadb &&
+           (!my_set_value(c, "character_set_collations", &e) || e.value_len == 0) &&
+           strcmp(now, "utf8mb4_general_ci") == 0;
+}
+
 static bool names_are(const struct my_client *c, const char *charset, const char *collation)
 {
     struct var_entry e;
@@ -160,8 +212,8 @@ static bool names_are(const struct my_client *c, const char *charset, const char
         !value_is(c, "character_set_connection", charset) ||
         !my_set_value(c, "collation_connection", &e))
         return false;
-    /* Without COLLATE it is the character set's default one, which only the server knows. */
-    return collation[0] != '\0' && strcmp(e.value, collation) == 0;
+    return collation[0] != '\0' ? strcmp(e.value, collation) == 0
+                                : is_default_collation(c, charset, e.value);
 }
 
 bool my_set_is_noop(const struct my_client *c, const char *text, const struct my_scan_assign *a,
@@ -172,7 +224,8 @@ bool my_set_is_noop(const struct my_client *c, const char *text, const struct my
         return false;
     if (a->scope == MY_SCOPE_NAMES)
         return my_scan_literal(text, a->name, opts, name, sizeof name) &&
-               my_scan_literal(text, a->value, opts, value, sizeof value) &&
+               (a->value.len == 0 ? (value[0] = '\0', true)
+                                  : my_scan_literal(text, a->value, opts, value, sizeof value)) &&
                names_are(c, name, value);
     return a->scope == MY_SCOPE_SESSION && my_scan_name(text, a->name, name, sizeof name) != 0 &&
            my_scan_literal(text, a->value, opts, value, sizeof value) && value_is(c, name, value);

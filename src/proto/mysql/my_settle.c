@@ -18,11 +18,11 @@ static bool put_quoted(struct buf *b, const char *name)
     return ok && buf_printf(b, "'");
 }
 
-/* FOUND_ROWS() first: it is lost with whatever is asked before it. */
+/* These first: they are lost with whatever is asked before them, but for SHOW WARNINGS. */
 static bool compose_question(struct my_server *s)
 {
     struct my_held *h;
-    bool ok = buf_printf(&s->sql, "SELECT FOUND_ROWS(), LAST_INSERT_ID()");
+    bool ok = buf_printf(&s->sql, "SELECT FOUND_ROWS(), LAST_INSERT_ID(), ROW_COUNT()");
     LIST_FOREACH(h, &s->held, link)
     if (ok && h->pin == MY_PIN_LOCK)
         ok = buf_printf(&s->sql, ", IS_USED_LOCK(CONVERT(") && put_quoted(&s->sql, h->name) &&
@@ -151,9 +151,10 @@ static uint64_t cell_number(struct my_reader *r)
 {
     struct my_view v = my_read_lenenc_bytes(r);
     uint64_t n = 0;
-    for (size_t i = 0; v.p != NULL && i < v.n && v.p[i] >= '0' && v.p[i] <= '9'; i++)
+    size_t sign = v.p != NULL && v.n != 0 && v.p[0] == '-' ? 1 : 0;
+    for (size_t i = sign; v.p != NULL && i < v.n && v.p[i] >= '0' && v.p[i] <= '9'; i++)
         n = n * 10 + (uint64_t)(v.p[i] - '0');
-    return n;
+    return sign != 0 ? UINT64_MAX - n + 1 : n;
 }
 
 /* The locks that are held no more, in the order in which they were asked for. */
@@ -164,13 +165,17 @@ static bool take_answer(struct my_client *c, struct my_server *s)
     struct my_reader r = my_reader_of(buf_head(&s->notes), buf_len(&s->notes));
     struct my_held *h = LIST_FIRST(&s->held);
     bool some = (s->vague & MY_PIN_LOCK) != 0;
-    uint64_t found = cell_number(&r), id = cell_number(&r);
+    uint64_t found = cell_number(&r), id = cell_number(&r), count = cell_number(&r);
     s->listed = true; /* MySQL warns of FOUND_ROWS() */
+    s->diagnosed = 0;
     if (r.bad)
         return false;
     if (c != NULL) {
         c->found_rows = found;
-        c->insert_id = id;
+        if (s->ask_id)
+            c->insert_id = id;
+        if (!s->asked_warnings)
+            c->row_count = (int64_t)count;
     }
     while (h != NULL) {
         struct my_held *next = LIST_NEXT(h, link);
@@ -218,7 +223,7 @@ void my_settle_end(struct my_client *c, struct my_server *s, bool ok)
     case MY_S_WARNINGS:
         s->want_warnings = false;
         if (c != NULL) {
-            c->status = (uint16_t)(s->status & ~MY_ST_STATE_CHANGED);
+            c->status = (uint16_t)(s->status & MY_ST_LASTING);
             take_warnings(c, s);
         }
         break;
@@ -292,10 +297,12 @@ enum proto_loan my_state(void *ps, void *pc, bool may_end, uint64_t now_us, stru
         return end_abandoned(s, out);
     if ((c->skip != 0 || c->more) && !c->drop)
         return LOAN_BUSY;
+    if (s->want_warnings) {
+        s->asked_warnings = true;
+        return my_settle_start(s, MY_S_WARNINGS, out);
+    }
     if (s->ask)
         return my_settle_start(s, MY_S_ASK, out);
-    if (s->want_warnings)
-        return my_settle_start(s, MY_S_WARNINGS, out);
     if (s->prepare_error != NULL)
         return LOAN_BUSY; /* the command that it answers is fed next */
     if ((s->status & MY_ST_IN_TRANS) != 0)

@@ -53,13 +53,6 @@ static bool sync_vars(struct my_client *c, struct my_server *s, struct proto_out
     return my_expect_push(s, MY_R_OK, MY_A_SET, MY_COM_QUERY);
 }
 
-static bool same_schema(const struct my_client *c, const struct my_server *s)
-{
-    const char *a = c->schema != NULL ? c->schema : s->home;
-    const char *b = s->schema != NULL ? s->schema : s->home;
-    return strcmp(a, b) == 0;
-}
-
 static void set_text(char **at, const char *text)
 {
     char *copy = text != NULL ? strdup(text) : NULL;
@@ -69,11 +62,15 @@ static void set_text(char **at, const char *text)
 
 static bool sync_schema(struct my_client *c, struct my_server *s, struct proto_out *out)
 {
-    if (same_schema(c, s))
-        return true;
-    const char *name = c->schema != NULL ? c->schema : s->home;
+    return my_go_to_schema(s, c->schema != NULL ? c->schema : s->home, out);
+}
+
+bool my_go_to_schema(struct my_server *s, const char *name, struct proto_out *out)
+{
     size_t n = strlen(name);
-    set_text(&s->schema, c->schema);
+    if (strcmp(name, s->schema != NULL ? s->schema : s->home) == 0)
+        return true;
+    set_text(&s->schema, strcmp(name, s->home) != 0 ? name : NULL);
     if (n == 0) /* there is no way back to none */
         return true;
     uint8_t *copy = my_put(out, NULL, name, n);
@@ -99,6 +96,7 @@ static bool forget_warnings(struct my_client *c, struct my_server *s, struct pro
     if (!s->listed || s->diagnosed == c->diagnosis)
         return true;
     s->listed = false;
+    s->diagnosed = 0;
     my_put_command(out, MY_COM_QUERY, sql, sizeof sql - 1);
     return my_expect_push(s, MY_R_RESULT, MY_A_SET, MY_COM_QUERY);
 }
@@ -114,7 +112,14 @@ bool my_sync(struct my_client *c, struct my_server *s, struct proto_out *out)
 /* ---- what the server reports --------------------------------------------------------------------
  */
 
-enum track { TRACK_VARIABLE, TRACK_SCHEMA, TRACK_STATE, TRACK_GTID, TRACK_CHARACTERISTICS };
+enum track {
+    TRACK_VARIABLE,
+    TRACK_SCHEMA,
+    TRACK_STATE,
+    TRACK_GTID,
+    TRACK_CHARACTERISTICS,
+    TRACK_TRANSACTION, /* MySQL tells of it unasked */
+};
 
 /* Variables that are facts, or belong to a moment, not to a session. */
 static bool is_no_setting(const char *name, size_t n)
@@ -163,12 +168,13 @@ static void track_variable(struct my_client *c, struct my_server *s, struct my_v
         vars_assign(&c->vars, s->vars);
 }
 
-/* MariaDB names the character set of SET NAMES and not the collation that comes with it: it is then
- * that set's default one, which "" stands for. */
+/* Servers name the character set of SET NAMES and not the collation that comes with it: it is the
+ * statement's, or else that set's default one, which "" stands for. */
 static void track_collation(struct my_client *c, struct my_server *s)
 {
     static const char name[] = "collation_connection";
-    struct var_set *fresh = vars_with(s->vars, name, sizeof name - 1, VAR_PLAIN, "", 0);
+    struct var_set *fresh =
+        vars_with(s->vars, name, sizeof name - 1, VAR_PLAIN, s->collation, strlen(s->collation));
     if (vars_take(&s->vars, fresh) && c != NULL)
         vars_assign(&c->vars, s->vars);
 }
@@ -226,17 +232,26 @@ void my_track(struct my_client *c, struct my_server *s, struct my_view block)
 }
 
 /* session_track_system_variables and session_track_schema as servers come with them. */
+static const char *const usual[] = {"autocommit", "character_set_client",
+                                    "character_set_connection", "character_set_results",
+                                    "time_zone"};
+
+bool my_track_is_usual(const char *name)
+{
+    for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++)
+        if (strcmp(name, usual[i]) == 0)
+            return true;
+    return false;
+}
+
 static bool is_told_by_default(uint64_t type, struct my_view data)
 {
-    static const char *const names[] = {"autocommit", "character_set_client",
-                                        "character_set_connection", "character_set_results",
-                                        "time_zone"};
     struct my_reader r = my_reader_of(data.p, data.n);
-    if (type == TRACK_SCHEMA)
+    if (type == TRACK_SCHEMA || type == TRACK_TRANSACTION)
         return true;
     struct my_view name = my_read_lenenc_bytes(&r);
-    for (size_t i = 0; type == TRACK_VARIABLE && !r.bad && i < sizeof names / sizeof names[0]; i++)
-        if (is(name, names[i]))
+    for (size_t i = 0; type == TRACK_VARIABLE && !r.bad && i < sizeof usual / sizeof usual[0]; i++)
+        if (is(name, usual[i]))
             return true;
     return false;
 }
@@ -363,12 +378,28 @@ static bool note_name(struct my_client *c, struct my_server *s, const struct my_
            buf_append(&s->pending, use, strlen(use) + 1);
 }
 
+static void note_collation(const struct my_client *c, struct my_server *s,
+                           const struct my_scan *scan, const char *text)
+{
+    s->collation[0] = '\0';
+    for (uint32_t i = 0; i < scan->n_assigns; i++) {
+        const struct my_scan_assign *a = &scan->assigns[i];
+        if (a->scope == MY_SCOPE_NAMES &&
+            (a->value.len == 0 ||
+             !my_scan_literal(text, a->value, my_scan_opts(c), s->collation, sizeof s->collation)))
+            s->collation[0] = '\0';
+    }
+}
+
 bool my_effect_note(struct my_client *c, struct my_server *s, const struct my_scan *scan,
                     const char *text, size_t n)
 {
     s->flags = scan->flags;
     s->several = scan->statements > 1;
     s->no_table = scan->no_table;
+    note_collation(c, s, scan, text);
+    s->ask_id = (scan->flags & (MY_DO_SET_INSERT_ID | MY_DO_CALL)) != 0;
+    s->asked_warnings = false;
     s->state_changed = s->changed = s->reported = s->failed = false;
     s->long_id = 0;
     buf_release(&s->pending);
@@ -447,7 +478,7 @@ static void apply_flags(struct my_server *s)
         s->pins &= ~(uint32_t)MY_PIN_NEXT;
     if ((f & (MY_DO_LOCK | MY_DO_UNLOCK)) != 0 && (s->pins & MY_PIN_LOCK) != 0)
         s->ask = true;
-    if ((f & (MY_DO_CALC_ROWS | MY_DO_SET_INSERT_ID)) != 0)
+    if ((f & (MY_DO_CALC_ROWS | MY_DO_SET_INSERT_ID | MY_DO_CALL)) != 0)
         s->ask = true;
 }
 
@@ -495,7 +526,10 @@ static void keep_warnings(struct my_client *c, struct my_server *s)
 {
     if (!s->failed && my_keeps_warnings(c, s))
         return;
-    s->listed = s->failed || s->warning_count != 0;
+    /* What a routine leaves in MariaDB's list is as unknown as what it does. */
+    bool old = (s->flags & MY_DO_CALL) != 0 && c != NULL && c->warnings != NULL &&
+               c->report != NULL && c->report->mariadb;
+    s->listed = s->failed || old || s->warning_count != 0;
     if (c != NULL)
         c->diagnosis = my_stamp(c, c->diagnosis);
     s->diagnosed = s->listed && c != NULL ? c->diagnosis : 0;
@@ -503,6 +537,8 @@ static void keep_warnings(struct my_client *c, struct my_server *s)
         s->want_warnings = true;
         return;
     }
+    if (c != NULL)
+        c->warning_count = c->error_count = 0;
     if (c != NULL && c->warnings != NULL) {
         free(c->warnings);
         c->warnings = NULL;
@@ -542,6 +578,24 @@ void my_memory_clear(struct my_client *c)
     c->warnings = NULL;
 }
 
+/* MariaDB goes back to what the handshake asked for, MySQL to the server's own character set. */
+static void reset_vars(struct my_client *c)
+{
+    static const char *const names[] = {"character_set_client", "character_set_connection",
+                                        "character_set_results", "collation_connection"};
+    struct var_entry set, collation;
+    vars_assign(&c->vars, c->start);
+    if (c->report == NULL || c->report->mariadb || c->report->base == NULL ||
+        !var_set_find(c->report->base, "character_set_server", 20, &set) ||
+        !var_set_find(c->report->base, "collation_server", 16, &collation))
+        return;
+    for (size_t i = 0; i < 4; i++) {
+        const struct var_entry *e = i == 3 ? &collation : &set;
+        (void)vars_take(&c->vars, vars_with(c->vars, names[i], strlen(names[i]), VAR_PLAIN,
+                                            e->value, e->value_len));
+    }
+}
+
 void my_client_reset(struct my_client *c)
 {
     c->row_count = 0;
@@ -551,11 +605,11 @@ void my_client_reset(struct my_client *c)
     free(c->warnings);
     c->warnings = NULL;
     my_stmts_clear(&c->stmts);
-    vars_assign(&c->vars, c->start);
-    c->insert_id = c->found_rows = 0;
+    reset_vars(c);
+    c->insert_id = 0;
+    c->found_rows = my_found_at_first(c->report);
     c->deadline_ms = c->start_deadline_ms;
     c->status = MY_ST_AUTOCOMMIT;
-    c->multi = (c->caps & MY_CAP_MULTI_STATEMENTS) != 0;
 }
 
 void my_client_meet(struct my_client *c, struct my_server *s)

@@ -80,7 +80,7 @@ class MySQL:
         self.proc = None
         self.settings = dict({
             "datadir": self.data, "socket": self.socket, "port": self.port, "bind-address": "127.0.0.1",
-            "pid-file": os.path.join(self.dir, "pid"), "max_connections": max_connections,
+            "pid-file": os.path.join(self.dir, "pid"), "tmpdir": self.dir, "max_connections": max_connections,
             "innodb_buffer_pool_size": "64M", "innodb_flush_log_at_trx_commit": 0, "sync_binlog": 0,
             "skip-log-bin": None, "skip-name-resolve": None, "local_infile": 1, "secure_file_priv": "",
             "ssl-ca": f"{self.certs}/ca.crt", "ssl-cert": f"{self.certs}/localhost.crt",
@@ -97,8 +97,10 @@ class MySQL:
     def make_data(self):
         if self.engine == "mariadb":
             self.user = "mysql" if os.geteuid() == 0 else None
+            if self.user:
+                shutil.chown(self.dir, self.user, self.user)
             command = ["mariadb-install-db", "--no-defaults", f"--datadir={self.data}", "--skip-test-db",
-                       "--auth-root-authentication-method=normal"]
+                       "--auth-root-authentication-method=normal", f"--tmpdir={self.dir}"]
             binary = shutil.which("mariadbd") or "/usr/sbin/mariadbd"
         else:
             # a program in a root-only home directory: the server may be root, in a directory of its own
@@ -110,8 +112,6 @@ class MySQL:
             command.append(f"--user={self.user}")
         out = subprocess.run(command, capture_output=True, text=True, env=self.env)
         assert out.returncode == 0, (out.stdout + out.stderr)[-3000:]
-        if self.user == "mysql":
-            shutil.chown(self.dir, "mysql", "mysql")
         self.command = [binary, "--no-defaults"]
         if self.user:
             self.command.append(f"--user={self.user}")

@@ -44,15 +44,15 @@ def test_long_texts(start, n):
         assert c.value("select 'still there'") == "still there"
 
 
-@pytest.mark.parametrize("n", [mywire.FULL - 2, mywire.FULL - 1, mywire.FULL, 20 * MB, 2 * mywire.FULL - 1])
-def test_texts_of_several_packets(own_my, start, n):
+def test_texts_of_several_packets(own_my, start):
     my = own_my(max_allowed_packet="64M")
     proxy = start(my, max_server_connections=2, max_statement_size="40MB", query_timeout=120)
-    with Wire(proxy.connect(), 120) as c:
-        number = c.prepare(long_text(n))[0]
-        assert value(c.execute(number, (41,))) == 42
-        assert value(somewhere_else(proxy, c, lambda: c.execute(number, (6,)))) == 7
-        assert value(c.execute(number, (1,))) == 2
+    for n in (mywire.FULL - 2, mywire.FULL - 1, mywire.FULL, 20 * MB, 2 * mywire.FULL - 1):
+        with Wire(proxy.connect(), 120) as c:
+            number = c.prepare(long_text(n))[0]
+            assert value(c.execute(number, (41,))) == 42, n
+            assert value(somewhere_else(proxy, c, lambda: c.execute(number, (6,)))) == 7, n
+            assert value(c.execute(number, (1,))) == 2, n
 
 
 @pytest.mark.parametrize("n", [2 * MB + 1, 20 * MB])

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: ISC
+"""Sessions by the byte, directly and through weir: what differed once, and some that are drawn (differ.py)."""
+
+import pytest
+from pymysql.constants import CLIENT
+
+from mysql.differ import SESSION_TRACK, Differ
+
+USUAL = CLIENT.MULTI_STATEMENTS | CLIENT.MULTI_RESULTS | CLIENT.PS_MULTI_RESULTS
+BOTH = {"a": (USUAL, "utf8mb4"), "b": (USUAL, "utf8mb4")}
+TRACKING = {"a": (USUAL | SESSION_TRACK, "utf8mb4"), "b": (USUAL | SESSION_TRACK, "latin1")}
+
+
+def q(*texts, me="a"):
+    return [(me, ("query", t)) for t in texts]
+
+
+ELSEWHERE = q("select 1 from items limit 3", "update t_b set n = 7 where id = 1", me="b")
+
+PROGRAMS = {
+    "numbers of statements nobody has": [("a", ("execute", 0, [1], False)), *q("show warnings"), ("a", ("reset", 0)), ("a", ("fetch", 0, 1)),
+                                         ("a", ("close", 0)), *q("select row_count()")],
+    "an execution without its parameters": [("a", ("prepare", 0, "select ? + 1")), ("a", ("bare", 0))],
+    "a fetch without a cursor": [("a", ("prepare", 0, "select id from items")), *ELSEWHERE, ("a", ("fetch", 0, 1)), *q("select row_count()")],
+    "names of columns": [*q("insert into t_a (v, n) values ('x', 50)"), *ELSEWHERE,
+                         *q("select if(row_count() > 0, 'y', 'n'), concat(last_insert_id(), 'x'), row_count() /* x */ + 1, @@warning_count+0",
+                            "select concat(row_count()) x, (last_insert_id()) as y, case when row_count() then 1 end, row_count() is null",
+                            "select distinct `last_insert_id`() + 1, 'a', n from t_a where n = row_count()",
+                            "(select last_insert_id() + 0) union select 2", "with c as (select last_insert_id() * 1) select * from c",
+                            "show count(*) warnings", "show count(*) errors", "select @@identity, @@error_count, @@last_insert_id")],
+    "the first of several statements": [*q("update t_a set n = n + 1"), *ELSEWHERE, *q("select row_count(); select row_count()")],
+    "a number that RETURNING hides": [*q("insert into t_a (v, n) values ('r', 44)"), *ELSEWHERE,
+                                      *q("select last_insert_id()", "do last_insert_id(12)"), *ELSEWHERE, *q("select last_insert_id(), @@identity")],
+    "what a procedure put in": [*q("call p_insert('a')"), *ELSEWHERE, *q("select last_insert_id(), row_count()", "call p_fails()"), *ELSEWHERE,
+                                *q("select row_count()", "show warnings")],
+    "found rows are not the insert id": [*q("insert into t_b (v, n) values ('b', 70)", me="b"), *q("select sql_calc_found_rows id from t_a limit 1"),
+                                         *q("select last_insert_id()")],
+    "ping": [*q("update t_a set n = n + 1"), ("a", ("ping",)), *q("select row_count()"), *q("describe t_a"), ("a", ("ping",)),
+             *q("select cast('x' as signed)"), ("a", ("ping",)), ("a", ("schema", "shop")), ("a", ("schema", "other")), ("a", ("option", 1)),
+             *q("show warnings")],
+    "warnings as they are now": [*q("begin", "insert into t_a (no_such) values (1)", "rollback", "show errors", "show errors limit 1")],
+    "warnings that stay": [*q("drop table if exists u_a"), *ELSEWHERE, *q("start transaction read only", "select @@warning_count", "savepoint s",
+                           "select @@warning_count", "release savepoint s", "commit", "select 1 from dual", "select @@warning_count")],
+    "warnings after a call": [*q("selec"), *ELSEWHERE, *q("call two_results(3)", "select @@warning_count, @@error_count")],
+    "warnings after preparing": [step for text in ("select 1", "select * from t_a", "begin", "do 1", "show warnings", "update t_a set n = 1")
+                                 for step in (*q("select cast('x' as signed)"), *ELSEWHERE, ("a", ("prepare", 0, text)), *q("show warnings"))],
+    "collations": [*q("set names utf8mb4 collate utf8mb4_bin"), *ELSEWHERE, *q("select 'A' = 'a', collation('x')", "select v from t_a",
+                   "set names 'latin1' collate 'latin1_german1_ci', time_zone = '+02:00'"), *ELSEWHERE,
+                   *q("select collation('x'), v, @@time_zone from t_a", "set names utf8mb4"), *ELSEWHERE, *q("select collation('x'), v from t_a",
+                   "/*!40101 SET NAMES latin1 COLLATE latin1_bin */"), *ELSEWHERE, *q("select collation('x'), @@collation_connection"),
+                   ("a", ("prepare", 0, "set names utf8mb4 collate utf8mb4_unicode_ci")), ("a", ("execute", 0, [], False)), *ELSEWHERE,
+                   *q("select collation('x')")],
+    "names that change nothing": q("set names utf8mb4", "select @@collation_connection", "set names utf8mb4", "set names latin1",
+                                   "set names latin1", "select collation('x'), @@character_set_results", "set names utf8", "set names utf8"),
+    "reset": [*q("set names latin1", "set sql_mode = ''"), ("a", ("option", 1)), ("a", ("again",)), *ELSEWHERE,
+              *q("select @@character_set_client, @@collation_connection, @@sql_mode", "select 1; select 2", "select v from t_a limit 1")],
+    "change user": [*q("set insert_id = 300, time_zone = '+01:00'"), ("a", ("user",)), *ELSEWHERE,
+                    *q("insert into t_a (v, n) values ('x', 1234)", "select @@time_zone, last_insert_id()")],
+    "the schema of a statement": [("a", ("prepare", 0, "select name from place")), ("a", ("prepare", 1, "select name, last_insert_id() from place")),
+                                  *q("use other"), *ELSEWHERE, ("a", ("execute", 0, [], False)), ("a", ("execute", 1, [], False)),
+                                  *q("select database(), name from place")],
+    "counts of another's command": [*q("select id from t_a"), ("b", ("schema", "other")), *q("insert into t_a (v, n) values ('past', row_count())"),
+                                    *q("select n from t_a where v = 'past'")],
+    "reading a transaction": q("begin", "select 1", "commit", "start transaction read only", "rollback", "set autocommit = 0",
+                               "select n from t_a limit 1", "commit"),
+    "set @@name": [*q("set @@sort_buffer_size = 65536, @@sql_mode = 'ANSI_QUOTES', time_zone = '+01:00'"), *ELSEWHERE,
+                   *q("select @@sort_buffer_size, @@sql_mode, @@time_zone", "/*!40101 SET @@sql_mode = '' */"), *ELSEWHERE, *q("select @@sql_mode"),
+                   ("a", ("prepare", 0, "set @@lock_wait_timeout = 17")), ("a", ("execute", 0, [], False)), *ELSEWHERE,
+                   *q("select @@lock_wait_timeout", "set @@insert_id = 400"), *q("insert into t_b (v, n) values ('mine', 1)", me="b"),
+                   *q("insert into t_a (v, n) values ('x', 4321)", "select last_insert_id()", "set @@tx_isolation = 'SERIALIZABLE'",
+                      "set @@no_such = 1", "set @@max_connections = 5")],
+    "settings told": q("set autocommit = 1", "set names utf8mb4", "set time_zone = 'SYSTEM', autocommit = on", "use shop",
+                       "set @@character_set_client = utf8mb4", "set character_set_results = utf8mb4"),
+}
+
+
+@pytest.fixture(scope="module")
+def differ(my, shared):
+    return Differ(my, shared)
+
+
+@pytest.mark.parametrize("flags", [BOTH, TRACKING], ids=["plain", "tracking"])
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_what_differed(differ, program, flags):
+    steps = PROGRAMS[program]
+    found = differ.difference(flags, steps)
+    assert found is None, f"{steps[found[0]]}\ndirectly: {found[1]}\nthrough weir: {found[2]}"
+
+
+def test_no_files_from_a_client_that_cannot_send_them(my, shared):
+    answers = []
+    for connect in (my.direct, shared.connect):
+        with connect() as conn, conn.cursor() as c:
+            for sql in ("load data local infile '/etc/passwd' into table scratch", "select 1"):
+                try:
+                    c.execute(sql)
+                    answers.append(c.fetchall())
+                except Exception as e:
+                    answers.append(e.args)
+    assert answers[:2] == answers[2:]
+
+
+@pytest.mark.parametrize("seed", range(1, 10))
+def test_drawn(differ, seed):
+    said = differ.round(seed, 30)
+    assert said is None, "\n" + said
