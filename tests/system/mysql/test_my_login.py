@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: ISC
+"""Logins on both sides: auth_query, TLS to the server by ssl-mode, Unix sockets, where passwords come from, limits."""
+
+import os
+
+import pymysql
+import pytest
+
+from harness.myproxy import code, one
+from harness.mysql import SCHEMAS, USERS
+from harness.proxy import wait_until
+
+LOOKUP = {"auth_user": "lookup", "userlist": {"lookup": USERS["lookup"][0]}, "auth_cache_ttl": "200ms"}
+
+
+@pytest.fixture
+def changing(my):
+    """A user whose password the test changes; gone afterwards."""
+    name = "changing"
+
+    def set_password(password):
+        my.rows(f"create or replace user {name}@'%' identified by '{password}'" if my.engine == "mariadb"
+                else f"drop user if exists {name}@'%'")
+        if my.engine != "mariadb":
+            my.rows(f"create user {name}@'%' identified by '{password}'")
+        for schema in SCHEMAS:
+            my.rows(f"grant all on {schema}.* to {name}@'%'")
+        return name
+    yield set_password
+    my.rows(f"drop user if exists {name}@'%'")
+
+
+def try_login(proxy, *who):
+    try:
+        proxy.connect(who[0], password=who[1]).close()
+        return None
+    except pymysql.Error as e:
+        return e.args[0]
+
+
+# --- auth_query ----------------------------------------------------------------------------------
+
+def test_auth_query(start):
+    """The secret comes from the server's own table, in whatever form that keeps it."""
+    proxy = start(**LOOKUP)
+    with proxy.connect("hidden", password=USERS["hidden"][0]) as c:
+        assert one(c, "select current_user()").startswith("hidden@")
+    assert try_login(proxy, "hidden", "wrong") == 1045
+    assert try_login(proxy, "nobody_there", "hidden password") == 1045
+    assert try_login(proxy, "hidden", USERS["hidden"][0]) is None
+
+
+def test_auth_query_after_a_change(start, changing):
+    proxy = start(**LOOKUP)
+    name = changing("the first")
+    with proxy.connect(name, password="the first") as c:
+        assert one(c, "select 1") == 1
+    changing("the second")
+    wait_until(lambda: try_login(proxy, name, "the second") is None, 20, "the new password")
+    wait_until(lambda: try_login(proxy, name, "the first") == 1045, 20, "the end of the old one")
+
+
+def test_auth_query_of_ones_own(start):
+    proxy = start(auth_query="select 'hidden', 'made up' from dual where $1 = 'hidden'", **LOOKUP)
+    assert try_login(proxy, "hidden", USERS["hidden"][0]) == 1045
+    assert try_login(proxy, "hidden", "made up") is None
+    assert try_login(proxy, "app", USERS["app"][0]) == 1045
+
+
+# --- to the server -------------------------------------------------------------------------------
+
+def cipher(c):
+    with c.cursor() as cur:
+        cur.execute("show session status like 'Ssl_cipher'")
+        return cur.fetchone()[1]
+
+
+@pytest.mark.parametrize("mode, tls", [("DISABLED", False), ("PREFERRED", True), ("REQUIRED", True), ("VERIFY_CA", True),
+                                       ("VERIFY_IDENTITY", True)])
+def test_ssl_modes(my, start, mode, tls):
+    ca = {"ssl-ca": f"{my.certs}/ca.crt"} if mode.startswith("VERIFY") else {}
+    more = "&".join(f"{k}={v}" for k, v in {"ssl-mode": mode, **ca}.items())
+    proxy = start(databases={"shop": f"mysql://localhost:{my.port}/shop?{more}"})
+    with proxy.connect() as c:
+        assert bool(cipher(c)) == tls
+
+
+@pytest.mark.parametrize("mode, host", [("VERIFY_CA", "localhost"), ("VERIFY_IDENTITY", "localhost")])
+def test_a_certificate_of_another_authority(my, start, tmp_path, mode, host):
+    from harness.postgres import make_certificates
+    make_certificates(str(tmp_path))
+    proxy = start(databases={"shop": f"mysql://{host}:{my.port}/shop?ssl-mode={mode}&ssl-ca={tmp_path}/ca.crt"}, query_wait_timeout="5s")
+    with proxy.connect() as c, pytest.raises(pymysql.Error) as e:
+        one(c, "select 1")
+    assert code(e) in (2003, 1040)
+    assert "certificate" in proxy.log()
+
+
+def test_no_tls_where_it_is_required(own_my, start):
+    my = own_my(**{"skip-ssl": None} if os.environ.get("WEIR_MYSQL", "mariadb") == "mariadb" else {"tls-version": ""})
+    proxy = start(my, databases={"shop": f"mysql://127.0.0.1:{my.port}/shop?ssl-mode=REQUIRED"}, query_wait_timeout="5s")
+    with proxy.connect() as c, pytest.raises(pymysql.Error) as e:
+        one(c, "select 1")
+    assert code(e) in (2003, 1040)
+
+
+def test_a_unix_socket(my, start):
+    proxy = start(databases={"shop": f"mysql:///shop?host={my.socket}"})
+    with proxy.connect() as c:
+        assert one(c, "select database()") == "shop"
+        assert "localhost" in my.value("select host from information_schema.processlist where user = 'app' limit 1")
+
+
+@pytest.mark.parametrize("how", ["command", "env", "file"])
+def test_where_the_password_comes_from(my, start, tmp_path, how):
+    (tmp_path / "pw").write_text(USERS["app"][0] + "\n")
+    source = {"command": f"password_command=cat%20{tmp_path}/pw", "env": "password_env=DB_SECRET",
+              "file": f"password_file={tmp_path}/pw"}[how]
+    proxy = start(databases={"shop": f"mysql://app@{my.host}:{my.port}/shop?{source}"}, userlist={"app": "of weir's own"},
+                  env={"DB_SECRET": USERS["app"][0]})
+    with proxy.connect(password="of weir's own") as c:
+        assert one(c, "select current_user()").startswith("app@")
+
+
+def test_a_users_limit_is_respected(my, start):
+    """max_user_connections is 2: `auto` finds that out, and clients wait rather than fail."""
+    proxy = start(max_server_connections="auto", query_wait_timeout="20s")
+    clients = [proxy.connect("limited") for _ in range(6)]
+    for _ in range(3):
+        for c in clients:
+            assert one(c, "select 1") == 1
+    assert my.count("user = 'limited'") <= 2
+    for c in clients:
+        c.close()
+
+
+def test_refusals_for_want_of_connections(own_my, start):
+    """The server gives fewer than the bound: nobody whose time isn't over is told of it."""
+    my = own_my(max_connections=6)
+    proxy = start(my, max_server_connections=20, query_wait_timeout="30s")
+    clients = [proxy.connect() for _ in range(12)]
+    for c in clients:
+        assert one(c, "select sleep(0.05)") == 0
+    for c in clients:
+        c.close()
+    assert my.count() <= 6
