@@ -26,8 +26,11 @@ static void check(const struct pg_scan *s, size_t len)
     check_span(s->name, len);
     check_span(s->value, len);
     check_span(s->first, len);
-    for (uint32_t i = 0; i < s->n_names && i < PG_SCAN_NAMES_MAX; i++)
+    for (uint32_t i = 0; i < s->n_names && i < PG_SCAN_NAMES_MAX; i++) {
         check_span(s->names[i].at, len);
+        check_span(s->names[i].body, len);
+        assert((s->names[i].flag & s->flags) == s->names[i].flag);
+    }
     for (uint32_t i = 0; i < s->n_custom && i < PG_SCAN_CUSTOM_MAX; i++)
         check_span(s->custom[i], len);
     if ((s->flags & (PG_SCAN_SET_SIMPLE | PG_SCAN_RESET_ONE)) != 0)

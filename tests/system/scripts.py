@@ -286,9 +286,60 @@ script("prepare insert and explain execute", "prepare ins (text) as insert into 
        "explain (costs off) execute ins ('b')", "create temp table ct on commit drop as select 1", "delete from scratch",
        "deallocate ins")
 
-# a statement of SQL's own PREPARE can't be moved
-PINS.update({"prepare and execute", "prepare in a rolled back transaction",
-             "prepare with a mixed-case name", "prepare insert and explain execute"})
+script("execute what protocol prepared", [P("e1", "select $1::int + 1", (23,)), S], "execute e1 (4)", "select 1", "execute e1 (5)",
+       [B("", "e1", 6), E(), S], "explain (costs off) execute e1 (7)", "create table made as execute e1 (8)", "select * from made",
+       "drop table made", "execute e1", "execute e1 (1, 2)", "execute e1 ('x')", "deallocate e1", "execute e1 (1)",
+       [B("", "e1", 6), E(), S])
+script("bind what sql prepared", "prepare b1 (int, text) as select $1 + 1 as n, $2 as who", [B("", "b1", 6, "x"), DP(""), E(), S],
+       [DS("b1"), S], [P("b1", "select 1"), S], [CS("b1"), S], "execute b1 (1, 'a')", [P("b1", "select 5"), S], "execute b1",
+       "prepare b1 as select 6", "deallocate b1", "prepare b1 as select 7", [DS("b1"), B("", "b1"), E(), S])
+script("prepared names in one string", "prepare o1 as select 1; execute o1; deallocate o1; execute o1", "execute o1",
+       "prepare o1 as select 1; prepare o1 as select 2", "execute o1", "deallocate o1; prepare o1 (int) as select $1; execute o1 (3)",
+       "execute o1 (4); execute o1 (5); select 6", "prepare o2 as select 2; select 1/0; prepare o3 as select 3", "execute o2",
+       "execute o3", "deallocate all; execute o1", "execute o2", "prepare o1 as select 1; deallocate all; prepare o1 as select 8",
+       "execute o1", "execute o1; deallocate o9; execute o1", "begin; prepare o4 as select 4; execute o4; rollback; execute o4",
+       "execute o4", "; ; execute o4 ;", "execute o1; execute o4; deallocate o1; deallocate o4; select 1", "execute o1")
+script("many prepared names in one string", "; ".join(f"prepare w{i} as select {i}" for i in range(20)),
+       "; ".join(f"execute w{i}" for i in range(20)), "; ".join(f"execute w{i}" for i in range(0, 20, 3)),
+       "; ".join(f"deallocate w{i}" for i in range(19)), "execute w19", "execute w18")
+script("prepare in transactions", "begin", "prepare t1 (int) as select $1 * 2", "execute t1 (4)", "rollback", "execute t1 (5)",
+       "begin", "deallocate t1", "prepare t2 as select 1", "select 1/0", "execute t2", "rollback", "execute t1 (6)", "execute t2",
+       "begin", "prepare t3 as select 'x' + 1", "execute t2", "rollback", "begin", "savepoint a", "execute nothing",
+       "rollback to a; execute t2", "prepare t4 as select 4", "select 1/0", "rollback to a", "execute t4", "commit", "execute t4")
+script("where errors of prepared statements are", "prepare p1 as select nothing from items", "prepare p1 as selec 1",
+       "prepare p1 (nosuch) as select 1", "prepare p1 as select 1 from nosuch", "prepare a_rather_long_name_that_needs_no_room as select nope",
+       "prepare p1 as select $1 + 1; select 'ä' as \"ö\", nope", "select 'äöü'; prepare p2 as select nope", "execute p1 ('x')",
+       "execute p1 (nope)", "execute p1 (1) from", "explain execute p1 (nope); select 1", "prepare", "prepare p3", "prepare p3 as",
+       "execute", "deallocate", "prepare p3 (int as select 1", "prepare p3 as select 1 )", "prepare p3 (int) as select $1; selec",
+       "execute p3 (1)", "prepare p4 as select * from gone_soon", "create table gone_soon (i int)", "prepare p4 as select * from gone_soon",
+       "drop table gone_soon", "execute p4", "execute p4", "create table gone_soon (i int)", "execute p4", "drop table gone_soon")
+script("prepared statements of every kind", "prepare k1 (text, text) as insert into scratch (who, note) values ($1, $2) returning who",
+       "execute k1 ('kinds', 'a''b;c')", "prepare k2 as update scratch set note = 'n' where who = 'kinds'", "execute k2",
+       "prepare k3 (text) as delete from scratch where who = $1", "execute k3 ('kinds')", "prepare k4 as values (1), (2)",
+       "execute k4", "prepare k5 as with q as (select 1 as x) select x from q", "execute k5", "prepare k6 as set work_mem = '1MB'",
+       "prepare k7 (anyelement) as select $1", "prepare k8 (numeric(4,2), varchar(3)[]) as select $1, $2",
+       "execute k8 (1.239, array['abcdef'])", "execute k8 (1)", 'prepare "k 9" ("char") as select $1', "execute \"k 9\" ('xy')",
+       "prepare k10 (unknown) as select $1 || 'x'", "execute k10 (5)", "prepare k11 as select $1 as a, $2 as b", "execute k11 (1, 'x')",
+       [DS("k11"), S])
+script("settings in prepared statements", "prepare s1 (text) as select set_config('lock_timeout', $1, false)", "execute s1 ('71s')",
+       "show lock_timeout", "select 1", "show lock_timeout", "prepare s2 as select set_config('work_mem', '9MB', true)", "execute s2",
+       "show work_mem", "begin", "execute s1 ('72s')", "rollback", "show lock_timeout", "prepare s3 as select name from place",
+       "execute s3", "set search_path = alpha", "execute s3", "deallocate s3", "prepare s3 as select name from place", "execute s3")
+script("discard and prepared statements", "prepare x1 as select 1", [P("x2", "select 2"), S], "discard plans", "execute x1", "execute x2",
+       "discard all", "execute x1", "execute x2", "prepare x1 as select 3", "execute x1", "deallocate all", "execute x1")
+script("prepared statements in the extended protocol", ext("prepare y1 as select 1"), "execute y1", ext("execute y1"),
+       ext("deallocate y1"), ext("execute y1"), [P("y2", "select $1::int"), S], ext("execute y2 (4)"), ext("deallocate y2"),
+       [B("", "y2", 1), E(), S], [P("y4", "select $1::int * 3"), S], [P("y3", "execute y4 (7)"), S], [B("", "y3"), E(), S],
+       [DS("y3"), B("", "y3"), DP(""), E(), S], ext("prepare y4 as select 9"), "deallocate y4", [B("", "y3"), E(), S],
+       ext("prepare y4 (int) as select $1 + 100"), [B("", "y3"), E(), S], ext("deallocate prepare y4"),
+       ext("prepare y5 as select nope"), ext("execute y5"), ext("deallocate y5"), ext("deallocate all"), "select 1")
+script("prepared in one batch", [P("", "prepare z1 (int) as select $1 + 1"), B(), E(), P("", "execute z1 (1)"), B(), DP(""), E(),
+                                 P("", "deallocate z1"), B(), E(), P("", "execute z1 (1)"), B(), E(), S], "execute z1 (1)",
+       [P("", "prepare z2 as select 2"), B(), E(), P("", "select 1/0"), B(), E(), P("", "deallocate z2"), B(), E(), S], "execute z2",
+       [P("", "deallocate z2"), B(), E(), P("z2", "select 5"), B("", "z2"), E(), S], "execute z2")
+script("statements that have names like the proxy's", "prepare weir_s0 as select 1", "execute weir_s0", "deallocate weir_s1",
+       "execute weir_0123456789abcdef0123456789abcdef", 'prepare "weir_-" as select 2', 'execute "weir_-"', "deallocate weir_s0",
+       "execute weir_s0")
 
 # --- what pins ---------------------------------------------------------------------------------------------------
 

@@ -327,7 +327,7 @@ PIN_CAUSES = {
     "listen p": "unlisten p",
     "declare p cursor with hold for select 1": "close p",
     "select nextval('seq')": "discard sequences",
-    "prepare p as select 1": "deallocate p",
+    'prepare U&"p" as select 1': 'deallocate U&"p"',  # a name that is not read
 }
 
 
@@ -391,7 +391,8 @@ def test_nothing_pins_without_cause(start):
     with proxy.client() as c:
         for sql in ("set work_mem = '5MB'", "set role reader", "select 1", "begin", "savepoint a",
                     "create temp table x (i int) on commit drop", "commit", "select pg_advisory_xact_lock(1)",
-                    "select 'create temp table'", "notify x", "select set_config('work_mem', '6MB', false)"):
+                    "select 'create temp table'", "notify x", "select set_config('work_mem', '6MB', false)",
+                    "prepare np (int) as select $1, nextval('seq')", "prepare n2 as select 1; execute n2"):
             c.simple(sql)
         c.extended("select $1::int", [1], name="named")
         assert proxy.show("PINS") == []

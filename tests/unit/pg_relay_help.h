@@ -41,6 +41,7 @@ struct model_name {
     char name[64], sql[200];
     int version; /* of the tables, when it was prepared */
     bool used;
+    bool from_sql;
 };
 
 struct model {
@@ -95,6 +96,7 @@ static inline void model_set(struct model_name *in, const char *name, const char
             at = &in[i];
     RELAY_REQUIRE(at != NULL);
     at->used = true;
+    at->from_sql = false;
     at->version = version;
     snprintf(at->name, sizeof at->name, "%.63s", name);
     snprintf(at->sql, sizeof at->sql, "%.199s", sql);
@@ -139,6 +141,42 @@ static inline void model_truth(struct model *m)
     model_tag(m, "SELECT 1");
 }
 
+/* PREPARE name AS text, EXECUTE name, DEALLOCATE name. false: it failed. */
+static inline bool model_run(struct model *m, const char *sql, bool simple);
+static inline bool model_sql(struct model *m, const char *sql, bool simple)
+{
+    char name[64] = "";
+    int at = 0;
+    sscanf(sql, "%*s %63s AS %n", name, &at);
+    struct model_name *st = model_find(m->statements, name);
+    if (model_is(sql, "PREPARE ")) {
+        if (strstr(sql, "SYNTAX") != NULL || st != NULL) {
+            model_error(m, st != NULL ? "42P05" : "42601", "can't be prepared");
+            return false;
+        }
+        model_set(m->statements, name, sql + at, m->version);
+        model_find(m->statements, name)->from_sql = true;
+        model_tag(m, "PREPARE");
+        return true;
+    }
+    if (st == NULL) {
+        char text[128];
+        snprintf(text, sizeof text, "prepared statement \"%s\" does not exist", name);
+        model_error(m, "26000", text);
+        return false;
+    }
+    if (model_is(sql, "DEALLOCATE ")) {
+        st->used = false;
+        model_tag(m, "DEALLOCATE");
+        return true;
+    }
+    if (strstr(st->sql, "*") != NULL && st->version != m->version) {
+        model_error(m, "0A000", "cached plan must not change result type");
+        return false;
+    }
+    return model_run(m, st->sql + strspn(st->sql, " "), simple);
+}
+
 /* One statement. false: it failed. */
 static inline bool model_run(struct model *m, const char *sql, bool simple)
 {
@@ -171,14 +209,9 @@ static inline bool model_run(struct model *m, const char *sql, bool simple)
     } else if (model_is(sql, "DISCARD ALL") || model_is(sql, "DEALLOCATE ALL")) {
         model_forget_statements(m);
         model_tag(m, sql[1] == 'I' || sql[1] == 'i' ? "DISCARD ALL" : "DEALLOCATE ALL");
-    } else if (model_is(sql, "DEALLOCATE ")) {
-        struct model_name *st = model_find(m->statements, sql + 11);
-        if (st == NULL) {
-            model_error(m, "26000", "no such statement");
-            return false;
-        }
-        st->used = false;
-        model_tag(m, "DEALLOCATE");
+    } else if (model_is(sql, "PREPARE ") || model_is(sql, "EXECUTE ") ||
+               model_is(sql, "DEALLOCATE ")) {
+        return model_sql(m, sql, simple);
     } else if (model_is(sql, "COPY IN") || model_is(sql, "COPY BAD")) {
         m->copy = simple ? 'Q' : 'E';
         m->copy_fails = model_is(sql, "COPY BAD");
@@ -598,6 +631,7 @@ static inline void relay_init(struct relay *r, size_t piece)
     r->c->startup = vars_empty();
     r->c->current = vars_empty();
     r->c->report = vars_empty();
+    r->c->how = pg_text_how(r->c->report);
     r->c->started = true;
     for (int i = 0; i < RELAY_SERVERS; i++) {
         struct pg_server *s = calloc(1, pg_proto_ops.server_bytes);

@@ -49,8 +49,8 @@ static bool head_is_sound(uint8_t type, uint32_t len, struct proto_out *out)
     return true;
 }
 
-static enum proto_verdict push_query(struct pg_client *c, struct pg_server *s,
-                                     const struct pg_in *m, struct proto_out *out)
+enum proto_verdict pg_push_query(struct pg_client *c, struct pg_server *s, const struct pg_in *m,
+                                 struct proto_out *out)
 {
     if (pg_expect_push(s, PG_X_QUERY, PG_A_PASS) == NULL) {
         pg_put_error(out, "FATAL", "53200", "weir: out of memory");
@@ -59,6 +59,7 @@ static enum proto_verdict push_query(struct pg_client *c, struct pg_server *s,
     s->bound = false;
     s->open = false; /* its ReadyForQuery ends what stands before it, too */
     pg_stmt_put(&s->own);
+    pg_sql_free(&s->sql_bound);
     /* A simple query destroys the unnamed statement, on the server as in the client's eyes. */
     if (s->unnamed != NULL)
         pg_stmt_put(&s->unnamed);
@@ -73,23 +74,20 @@ static enum proto_verdict on_query(struct pg_client *c, struct pg_server *s, con
 {
     const char *sql = (const char *)m->p + PG_HEAD_BYTES;
     size_t n = m->have - PG_HEAD_BYTES;
-    unsigned opts = PG_SCAN_OPT_SCS;
+    unsigned opts = 0;
     if (m->have < m->total)
-        opts |= PG_SCAN_OPT_CUT;
+        opts = PG_SCAN_OPT_CUT;
     else if (n != 0)
         n--; /* the NUL; if there is none the server refuses the message */
     struct pg_scan scan;
-    pg_scan_text(sql, n, opts, &scan);
+    pg_text_scan(sql, n, c->how, opts, &scan);
     if (c->pool_mode == PG_MODE_STATEMENT && (scan.flags & PG_SCAN_TX_BEGIN) != 0) {
         pg_put_error(out, "FATAL", "08P01",
                      "transaction blocks not allowed in statement pooling mode");
         return PROTO_BAD;
     }
-    if ((scan.flags & PG_SCAN_DEALLOCATE) != 0 && scan.statements == 1 && scan.n_names == 1 &&
-        c->names != NULL) {
-        char name[64];
-        size_t len = pg_scan_identifier(sql, scan.names[0].at, name);
-        enum proto_verdict v = len != 0 ? pg_deallocate(c, s, name, len, out) : PROTO_LOAN;
+    if ((scan.flags & PG_SQL_NAMES) != 0) {
+        enum proto_verdict v = pg_sql_query(c, s, m, &scan, out);
         if (v != PROTO_LOAN)
             return v;
     }
@@ -97,7 +95,7 @@ static enum proto_verdict on_query(struct pg_client *c, struct pg_server *s, con
         pg_note(c, s, scan.flags, sql, n);
     if ((scan.flags & (PG_SCAN_DISCARD_ALL | PG_SCAN_DEALLOCATE_ALL)) != 0 || s->resets)
         s->alone = true;
-    return push_query(c, s, m, out);
+    return pg_push_query(c, s, m, out);
 }
 
 /* A function called directly. Those of large objects (lo_open to lo_truncate64 in pg_proc.dat) keep
@@ -129,6 +127,7 @@ static enum proto_verdict on_sync(struct pg_server *s, const struct pg_in *m, st
     s->open = s->bound = false;
     s->alone |= s->resets;
     pg_stmt_put(&s->own);
+    pg_sql_free(&s->sql_bound);
     proto_lane_add(&out->server, m->p, m->have);
     return PROTO_MORE;
 }

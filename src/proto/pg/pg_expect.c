@@ -20,6 +20,7 @@ static void entry_fini(struct pg_server *s, struct pg_expect *x)
     pg_stmt_put(&x->stmt);
     free(x->name);
     free(x->fault);
+    pg_sql_free(&x->sql);
     x->name = NULL;
     x->fault = NULL;
 }
@@ -105,7 +106,7 @@ static void entry_undo(struct pg_expect *x, struct pg_server *s, struct pg_clien
     if (x->kind == PG_X_PARSE) {
         if (x->cached)
             pg_cache_remove(&s->cache, x->stmt->name);
-        if (x->act == PG_A_SWALLOW) {
+        if (x->act == PG_A_SWALLOW || x->act == PG_A_ASIDE) {
             if (x->stmt == s->unnamed && !x->cached)
                 pg_stmt_put(&s->unnamed);
             return;

@@ -18,7 +18,6 @@
 #include <string.h>
 
 #define NO_SUCH_STATEMENT PG_STMT_PREFIX "-"
-#define STAND_IN          PG_STMT_PREFIX "x" /* exists only between two messages of weir's */
 #define DROPS_ALL         (PG_SCAN_DISCARD_ALL | PG_SCAN_DEALLOCATE_ALL)
 
 static enum proto_verdict out_of_memory(struct proto_out *out)
@@ -27,10 +26,10 @@ static enum proto_verdict out_of_memory(struct proto_out *out)
     return PROTO_BAD;
 }
 
-uint64_t pg_scan_flags(const char *sql, size_t n)
+uint64_t pg_scan_flags(const char *sql, size_t n, pg_text_how_t how)
 {
     struct pg_scan scan;
-    pg_scan_text(sql, n, PG_SCAN_OPT_SCS, &scan);
+    pg_text_scan(sql, n, how, 0, &scan);
     if (pg_own_is(sql, n))
         return PG_STMT_OWN;
     struct comment said;
@@ -85,12 +84,12 @@ static void put_parse(struct pg_server *s, struct proto_out *out, const char *na
 }
 
 /* Note in the cache that the statement will be there; close the one that makes room. */
-static bool cache_note(struct pg_client *c, struct pg_server *s, struct pg_stmt *stmt,
+static bool cache_note(struct pg_server *s, struct pg_stmt *stmt, uint32_t limit,
                        struct proto_out *out)
 {
     char evicted[PG_STMT_NAME_BYTES];
     bool ok;
-    if (pg_cache_add(&s->cache, stmt, c->prepared_limit, evicted, &ok)) {
+    if (pg_cache_add(&s->cache, stmt, limit, evicted, &ok)) {
         struct pg_expect *x = pg_expect_push(s, PG_X_CLOSE, PG_A_SWALLOW);
         if (x == NULL)
             return false;
@@ -104,16 +103,12 @@ static bool cache_note(struct pg_client *c, struct pg_server *s, struct pg_stmt 
     return ok;
 }
 
-/* The named statement is on the server (*there), or on its way there. */
-static bool ensure_named(struct pg_client *c, struct pg_server *s, struct pg_stmt *stmt,
-                         bool *there, struct proto_out *out)
+bool pg_put_needed(struct pg_server *s, struct pg_stmt *stmt, uint32_t limit,
+                   enum pg_expect_act act, struct proto_out *out)
 {
-    *there = pg_cache_touch(&s->cache, stmt);
-    if (*there)
-        return true;
-    if (!cache_note(c, s, stmt, out))
+    if (!cache_note(s, stmt, limit, out))
         return false;
-    struct pg_expect *x = pg_expect_push(s, PG_X_PARSE, PG_A_SWALLOW);
+    struct pg_expect *x = pg_expect_push(s, PG_X_PARSE, act);
     if (x == NULL)
         return false;
     x->stmt = pg_stmt_get(stmt);
@@ -121,6 +116,14 @@ static bool ensure_named(struct pg_client *c, struct pg_server *s, struct pg_stm
     pg_expect_set_unsure(s, x);
     put_parse(s, out, stmt->name, stmt);
     return true;
+}
+
+/* The named statement is on the server (*there), or on its way there. */
+static bool ensure_named(struct pg_client *c, struct pg_server *s, struct pg_stmt *stmt,
+                         bool *there, struct proto_out *out)
+{
+    *there = pg_cache_touch(&s->cache, stmt);
+    return *there || pg_put_needed(s, stmt, c->prepared_limit, PG_A_SWALLOW, out);
 }
 
 /* The server's unnamed statement is the client's. */
@@ -143,9 +146,11 @@ static enum proto_verdict parse_unnamed(struct pg_client *c, struct pg_server *s
                                         struct proto_out *out)
 {
     struct pg_stmt *stmt = c->unnamed, *old = NULL;
-    bool replaced = stmt == NULL || stmt->body_len != n || memcmp(stmt->body, body, n) != 0;
+    const char *sql = (const char *)body;
+    bool replaced = stmt == NULL || stmt->body_len != n || memcmp(stmt->body, body, n) != 0 ||
+                    stmt->how != pg_text_how_of(sql, strlen(sql), c->how);
     if (replaced) {
-        stmt = pg_stmt_intern(body, n, pg_scan_flags);
+        stmt = pg_stmt_intern(body, n, c->how, pg_scan_flags);
         if (stmt == NULL)
             return out_of_memory(out);
         old = c->unnamed;
@@ -175,9 +180,7 @@ static enum proto_verdict parse_unnamed(struct pg_client *c, struct pg_server *s
     return PROTO_MORE;
 }
 
-/* Does an unanswered message of an earlier segment decide what this name or statement is? Only when
- * it is answered can be said what became of it; its Sync is on its way, so it will be. */
-static bool is_unsure(struct pg_server *s, const char *name, size_t n, const struct pg_stmt *stmt)
+bool pg_is_unsure(struct pg_server *s, const char *name, size_t n, const struct pg_stmt *stmt)
 {
     bool synced = false;
     if (s->unsure == 0)
@@ -185,6 +188,8 @@ static bool is_unsure(struct pg_server *s, const char *name, size_t n, const str
     for (uint32_t i = s->len; i-- > 0;) {
         const struct pg_expect *x = pg_expect_at(s, i);
         synced |= x->kind == PG_X_SYNC || x->kind == PG_X_QUERY;
+        if (x->sql != NULL && x->unsure && n != 0)
+            return true; /* PREPARE or DEALLOCATE of who knows which */
         if (x->unnamed && n == 0)
             return synced; /* the last one decides */
         if (!synced || !x->unsure)
@@ -201,12 +206,12 @@ static bool is_unsure(struct pg_server *s, const char *name, size_t n, const str
 
 /* The name is in use. PostgreSQL looks at the name last: what else is wrong with the text comes
  * first. It is judged in the unnamed slot. */
-static enum proto_verdict parse_in_use(struct pg_server *s, const char *name, const uint8_t *body,
-                                       size_t n, struct proto_out *out)
+static enum proto_verdict parse_in_use(struct pg_client *c, struct pg_server *s, const char *name,
+                                       const uint8_t *body, size_t n, struct proto_out *out)
 {
     if (!pg_own_is((const char *)body, strlen((const char *)body))) {
         struct pg_expect *x = pg_expect_push(s, PG_X_PARSE, PG_A_SWALLOW);
-        if (x == NULL || (x->stmt = pg_stmt_intern(body, n, pg_scan_flags)) == NULL)
+        if (x == NULL || (x->stmt = pg_stmt_intern(body, n, c->how, pg_scan_flags)) == NULL)
             return out_of_memory(out);
         pg_stmt_put(&s->unnamed);
         put_parse(s, out, "", x->stmt);
@@ -218,15 +223,15 @@ static enum proto_verdict parse_named(struct pg_client *c, struct pg_server *s, 
                                       size_t name_len, const uint8_t *body, size_t n,
                                       struct proto_out *out)
 {
-    if (is_unsure(s, name, name_len, NULL))
+    if (pg_is_unsure(s, name, name_len, NULL))
         return PROTO_WAIT;
     if (pg_names_find(c->names, name, name_len) != NULL)
-        return parse_in_use(s, name, body, n, out);
-    struct pg_stmt *stmt = pg_stmt_intern(body, n, pg_scan_flags);
+        return parse_in_use(c, s, name, body, n, out);
+    struct pg_stmt *stmt = pg_stmt_intern(body, n, c->how, pg_scan_flags);
     if (stmt == NULL)
         return out_of_memory(out);
     enum proto_verdict v = PROTO_MORE;
-    if (is_unsure(s, name, name_len, stmt)) {
+    if (pg_is_unsure(s, name, name_len, stmt)) {
         v = PROTO_WAIT;
         goto out;
     }
@@ -235,7 +240,7 @@ static enum proto_verdict parse_named(struct pg_client *c, struct pg_server *s, 
      * the text, it gets the text in the unnamed slot, so that the cache stays true. */
     bool own = (stmt->flags & PG_STMT_OWN) != 0;
     bool judged = !own && (s->status == 'E' || pg_cache_touch(&s->cache, stmt));
-    if ((!own && !judged && !cache_note(c, s, stmt, out)) ||
+    if ((!own && !judged && !cache_note(s, stmt, c->prepared_limit, out)) ||
         !pg_names_add(&c->names, name, name_len, stmt)) {
         v = out_of_memory(out);
         goto out;
@@ -322,6 +327,29 @@ static bool is_own_portal(const struct pg_server *s, const struct pg_in *m, size
     return s->own != NULL && m->have > at && m->p[at] == '\0';
 }
 
+/* Of a statement with names in its text, another is used in its place: *used. */
+static enum proto_verdict use_replaced(struct pg_client *c, struct pg_server *s,
+                                       enum pg_expect_kind kind, const struct pg_stmt *stmt,
+                                       const struct pg_in *m, size_t at, size_t name_len,
+                                       bool *used, struct proto_out *out)
+{
+    bool bind = kind == PG_X_BIND;
+    struct pg_stmt *use;
+    enum proto_verdict v =
+        pg_sql_bind(c, s, stmt, bind, bind && m->p[PG_HEAD_BYTES] != '\0', &use, out);
+    *used = v != PROTO_MORE || use != NULL;
+    if (!*used)
+        return v;
+    if (v == PROTO_MORE && pg_expect_push(s, kind, PG_A_PASS) == NULL)
+        v = out_of_memory(out);
+    if (v == PROTO_MORE) {
+        s->open = true;
+        put_renamed(out, m, at, name_len, use->name);
+    }
+    pg_stmt_put(&use);
+    return v;
+}
+
 /* A message that names a statement at `at`: find it, bring it to the server, rename. */
 static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s,
                                         enum pg_expect_kind kind, const struct pg_in *m, size_t at,
@@ -333,7 +361,7 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
         return pass(s, kind, m, out);
     struct pg_stmt *stmt = c->unnamed;
     bool there = false, fresh = false;
-    if (name_len == 0 && is_unsure(s, name, 0, NULL))
+    if (name_len == 0 && pg_is_unsure(s, name, 0, NULL))
         return PROTO_WAIT;
     if (name_len == 0) {
         /* What the connection has under that name may be another client's. */
@@ -341,11 +369,9 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
             return fail_here(s, out, "26000", "unnamed prepared statement does not exist");
         if (stmt != NULL && (stmt->flags & PG_STMT_OWN) != 0)
             return use_own(c, s, kind, stmt, false, out);
-        if (!ensure_unnamed(c, s, out))
-            return out_of_memory(out);
     } else {
         stmt = pg_names_find(c->names, name, name_len);
-        if (is_unsure(s, name, name_len, stmt))
+        if (pg_is_unsure(s, name, name_len, stmt))
             return PROTO_WAIT;
         stmt = pg_names_use(c->names, name, name_len, &fresh);
         if (stmt == NULL && (s->pins & PG_PIN_PREPARE) != 0)
@@ -354,9 +380,15 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
             return fail_here(s, out, "26000", "prepared statement \"%s\" does not exist", name);
         if ((stmt->flags & PG_STMT_OWN) != 0)
             return use_own(c, s, kind, stmt, false, out);
-        if (!ensure_named(c, s, stmt, &there, out))
-            return out_of_memory(out);
     }
+    if (stmt != NULL && (stmt->flags & PG_SQL_NAMES) != 0) {
+        bool used;
+        enum proto_verdict v = use_replaced(c, s, kind, stmt, m, at, name_len, &used, out);
+        if (used)
+            return v;
+    }
+    if (!(name_len == 0 ? ensure_unnamed(c, s, out) : ensure_named(c, s, stmt, &there, out)))
+        return out_of_memory(out);
     if (stmt != NULL && kind == PG_X_BIND) {
         uint64_t flags = stmt->flags;
         size_t values = at + name_len + 1;
@@ -401,7 +433,7 @@ static enum proto_verdict on_close_statement(struct pg_client *c, struct pg_serv
         proto_lane_add(&out->server, m->p, m->have);
         return PROTO_MORE;
     }
-    if (is_unsure(s, name, name_len, NULL))
+    if (pg_is_unsure(s, name, name_len, NULL))
         return PROTO_WAIT;
     struct pg_stmt *gone = pg_names_remove(&c->names, name, name_len);
     if (gone == NULL && (s->pins & PG_PIN_PREPARE) != 0)
@@ -442,8 +474,10 @@ enum proto_verdict pg_extended(struct pg_client *c, struct pg_server *s, const s
         size_t portal = pg_strlen(m->p + PG_HEAD_BYTES, body);
         if (portal == (size_t)-1)
             return pass(s, PG_X_BIND, m, out);
-        if (portal == 0)
+        if (portal == 0) {
             pg_stmt_put(&s->own);
+            pg_sql_free(&s->sql_bound);
+        }
         return use_statement(c, s, PG_X_BIND, m, PG_HEAD_BYTES + portal + 1, out);
     }
     case 'D':
@@ -460,32 +494,11 @@ enum proto_verdict pg_extended(struct pg_client *c, struct pg_server *s, const s
     default:
         if (is_own_portal(s, m, PG_HEAD_BYTES))
             return use_own(c, s, PG_X_EXECUTE, s->own, true, out);
+        if (s->sql_bound != NULL && m->have == m->total && m->have > PG_HEAD_BYTES &&
+            m->p[PG_HEAD_BYTES] == '\0')
+            return pg_sql_execute(s, m, out);
         return s->drops_all ? execute_drops_all(s, m, out) : pass(s, PG_X_EXECUTE, m, out);
     }
-}
-
-enum proto_verdict pg_deallocate(struct pg_client *c, struct pg_server *s, const char *name,
-                                 size_t n, struct proto_out *out)
-{
-    static const char parse[] = STAND_IN "\0\0\0"; /* an empty text, without types */
-    static const char sql[] = "DEALLOCATE " STAND_IN;
-    if (is_unsure(s, name, n, NULL))
-        return PROTO_WAIT;
-    if (pg_names_find(c->names, name, n) == NULL || s->open || s->status == 'E')
-        return PROTO_LOAN;
-    /* The server's statement may serve others and stays; another, empty one is dropped instead. */
-    if (pg_expect_push(s, PG_X_PARSE, PG_A_SWALLOW) == NULL ||
-        pg_expect_push(s, PG_X_SYNC, PG_A_SWALLOW) == NULL ||
-        pg_expect_push(s, PG_X_QUERY, PG_A_PASS) == NULL)
-        return out_of_memory(out);
-    pg_put_msg(out, &out->server, 'P', parse, sizeof parse);
-    pg_put_msg(out, &out->server, 'S', NULL, 0);
-    pg_put_query(out, sql, sizeof sql - 1);
-    pg_stmt_put(&s->unnamed);
-    pg_stmt_put(&c->unnamed);
-    struct pg_stmt *stmt = pg_names_remove(&c->names, name, n);
-    pg_stmt_put(&stmt);
-    return PROTO_MORE;
 }
 
 enum proto_verdict pg_refuse_statement(struct pg_server *s, struct proto_out *out)

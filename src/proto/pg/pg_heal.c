@@ -76,7 +76,7 @@ void pg_heal_keep(struct pg_server *s, const struct pg_in *m)
 }
 
 /* The text is translated where lc_messages says so; the routine's name never is. */
-static bool is_stale_plan(const uint8_t *body, size_t n)
+bool pg_heal_is_stale(const uint8_t *body, size_t n)
 {
     static const char routine[] = "RevalidateCachedQuery";
     static const char text[] = "cached plan must not change result type";
@@ -94,7 +94,7 @@ bool pg_heal_takes(struct pg_server *s, struct pg_client *c, const uint8_t *body
 {
     struct pg_heal *h = &s->heal;
     if (c == NULL || (h->state != PG_HEAL_KEEP && h->state != PG_HEAL_WATCH) || !h->describes ||
-        !is_stale_plan(body, n))
+        !pg_heal_is_stale(body, n))
         return false;
     pg_change_free(&s->change);
     pg_expect_fail(s, c);

@@ -66,6 +66,8 @@ bool pg_heal_start(struct pg_server *s, const char *stmt, bool fresh);
 bool pg_heal_is_first(struct pg_server *s);
 /* A message of the batch went out. */
 void pg_heal_keep(struct pg_server *s, const struct pg_in *m);
+/* Is it this error? */
+bool pg_heal_is_stale(const uint8_t *body, size_t n);
 /* The first message kept failed with this error. true: swallow it, the batch is run again. */
 bool pg_heal_takes(struct pg_server *s, struct pg_client *c, const uint8_t *body, size_t n);
 /* ParameterDescription. true: it was shown before. */

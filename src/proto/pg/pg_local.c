@@ -54,10 +54,10 @@ static void lost_over(struct pg_client *c)
     c->lost_text = NULL;
 }
 
-static bool ends_transaction(const char *sql, size_t n)
+static bool ends_transaction(const struct pg_client *c, const char *sql, size_t n)
 {
     struct pg_scan scan;
-    pg_scan_text(sql, n, PG_SCAN_OPT_SCS, &scan);
+    pg_text_scan(sql, n, c->how, 0, &scan);
     return (scan.kind == PG_KIND_ROLLBACK || scan.kind == PG_KIND_COMMIT) && scan.statements == 1;
 }
 
@@ -70,7 +70,7 @@ static bool lost_statement(struct pg_client *c, const char *sql, size_t n, struc
         pg_put_error(out, "ERROR", "40001", "%s", c->lost_text != NULL ? c->lost_text : "");
         return false;
     }
-    if (ends_transaction(sql, n)) {
+    if (ends_transaction(c, sql, n)) {
         lost_over(c);
         put_tag(out, "ROLLBACK");
         return true;
@@ -85,10 +85,10 @@ static bool lost_parse(struct pg_client *c, const uint8_t *body, size_t n, struc
     size_t name = pg_strlen(body, n);
     size_t query = name == (size_t)-1 ? name : pg_strlen(body + name + 1, n - name - 1);
     if (query == (size_t)-1 || n - name - query < 4 ||
-        !ends_transaction((const char *)body + name + 1, query) ||
+        !ends_transaction(c, (const char *)body + name + 1, query) ||
         pg_names_find(c->names, (const char *)body, name) != NULL)
         return false;
-    struct pg_stmt *stmt = pg_stmt_intern(body + name + 1, n - name - 1, pg_scan_flags);
+    struct pg_stmt *stmt = pg_stmt_intern(body + name + 1, n - name - 1, c->how, pg_scan_flags);
     if (stmt == NULL)
         return false;
     if (name != 0) {
@@ -113,7 +113,7 @@ static bool lost_names_end(struct pg_client *c, const uint8_t *name, size_t n)
     const struct pg_stmt *stmt =
         len == 0 ? c->unnamed : pg_names_find(c->names, (const char *)name, len);
     return stmt != NULL &&
-           ends_transaction((const char *)stmt->body, strlen((const char *)stmt->body));
+           ends_transaction(c, (const char *)stmt->body, strlen((const char *)stmt->body));
 }
 
 /* Describe of what ends the transaction: no parameters, no columns. */
@@ -271,7 +271,7 @@ static bool whole_text(struct pg_client *c, const struct pg_in *m, struct proto_
     if (first != 'd' && first != 'r' && first != 's')
         return false;
     struct pg_scan scan;
-    pg_scan_text(sql, m->total - PG_HEAD_BYTES - 1, PG_SCAN_OPT_SCS, &scan);
+    pg_text_scan(sql, m->total - PG_HEAD_BYTES - 1, c->how, 0, &scan);
     switch (scan.whole) {
     case PG_WHOLE_NONE:
         return false;

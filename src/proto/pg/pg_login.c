@@ -467,8 +467,10 @@ static bool login_finish(void *login, void *pc, const struct login_welcome *w, s
     if (w->report != NULL && !w->own_report)
         (void)vars_take(&c->report, vars_with(c->report, "is_superuser", 12, VAR_REPORT, "off", 3));
     c->started = var_set_count(c->startup) == 0;
-    return c->report != NULL && pg_report_overlay(&c->report, c->report, l->settings) &&
-           greet(c, w, out);
+    if (c->report == NULL || !pg_report_overlay(&c->report, c->report, l->settings))
+        return false;
+    c->how = pg_text_how(c->report);
+    return greet(c, w, out);
 }
 
 /* Before any server was seen: what every PostgreSQL of today says. What turns out to differ is

@@ -73,6 +73,8 @@ static void server_fini(void *ps)
     free(s->reset_query);
     free(s->overdue);
     pg_stmt_put(&s->own);
+    pg_sql_free(&s->sql_bound);
+    pg_sql_free(&s->sql_again);
     buf_release(&s->sql);
     pg_heal_fini(&s->heal);
     if (s->conn != NULL)

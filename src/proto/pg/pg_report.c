@@ -40,13 +40,9 @@ bool pg_report_overlay(struct var_set **report, const struct var_set *defaults,
     return true;
 }
 
-struct report_arg {
-    struct proto_out *out;
-};
-
-static void emit_report(void *arg, const struct var_entry *e)
+static void emit(void *arg, const struct var_entry *e)
 {
-    struct proto_out *out = ((struct report_arg *)arg)->out;
+    struct proto_out *out = arg;
     uint8_t head[PG_HEAD_BYTES] = {'S'};
     out->renamed |= e->name_len == 16 && memcmp(e->name, "application_name", 16) == 0;
     if (e->name_len + e->value_len + 16u > out->arena_size - out->arena_used ||
@@ -58,17 +54,11 @@ static void emit_report(void *arg, const struct var_entry *e)
     pg_put(out, &out->client, e->value, e->value_len + 1);
 }
 
-/* Tell the client what is different in `now`. */
-static void tell(struct pg_client *c, struct var_set *now, struct proto_out *out)
-{
-    struct report_arg arg = {.out = out};
-    if (c->report == now)
-        return;
-    var_set_each_difference(c->report, now, emit_report, &arg);
-    vars_assign(&c->report, now);
-}
-
 void pg_report_sync(struct pg_client *c, struct pg_server *s, struct proto_out *out)
 {
-    tell(c, s->report, out);
+    if (c->report == s->report)
+        return;
+    var_set_each_difference(c->report, s->report, emit, out);
+    vars_assign(&c->report, s->report);
+    c->how = pg_text_how(c->report);
 }

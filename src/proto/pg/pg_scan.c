@@ -356,11 +356,23 @@ static const uint8_t *trimmed(const uint8_t *from, const uint8_t *to)
     return to;
 }
 
+/* The statement of a PREPARE goes to the end of its own. */
+static void end_bodies(struct scanner *s, uint32_t from)
+{
+    struct pg_scan *out = s->out;
+    for (uint32_t i = from; i < out->n_names && i < PG_SCAN_NAMES_MAX; i++) {
+        struct pg_span *body = &out->names[i].body;
+        const uint8_t *start = s->lx.base + body->off;
+        if (body->off != 0 && start < s->lx.tok)
+            *body = span_to(s, start, trimmed(start, s->lx.tok));
+    }
+}
+
 void pg_scan_text(const char *text, size_t len, unsigned opts, struct pg_scan *out)
 {
     const uint8_t *p = (const uint8_t *)text;
     struct scanner s = {.out = out};
-    memset(out, 0, sizeof(*out));
+    memset(out, 0, offsetof(struct pg_scan, names));
     s.lx.base = s.lx.p = p;
     s.lx.end = p + len;
     s.lx.scs = (opts & PG_SCAN_OPT_SCS) != 0;
@@ -368,7 +380,9 @@ void pg_scan_text(const char *text, size_t len, unsigned opts, struct pg_scan *o
     while (s.t != PG_TOK_END) {
         if (!is_char(&s, ';')) {
             const uint8_t *from = s.lx.tok;
+            uint32_t named = out->n_names;
             pg_scan_statement(&s);
+            end_bodies(&s, named);
             s.exact = s.exact << 4 | s.is;
             if (out->statements++ == 0) {
                 out->kind = s.kind;

@@ -23,7 +23,7 @@
 #include <stdint.h>
 
 #define PG_SCAN_MAX        (64u * 1024) /* texts up to here are worth collecting for a scan */
-#define PG_SCAN_NAMES_MAX  4            /* statement names remembered */
+#define PG_SCAN_NAMES_MAX  64           /* statement names remembered */
 #define PG_SCAN_CUSTOM_MAX 4            /* custom settings remembered */
 #define PG_SETTING_MAX     128          /* longest setting name that is followed, with its NUL */
 
@@ -178,8 +178,12 @@ enum pg_scan_whole {
 
 /* One statement name in PREPARE, EXECUTE or DEALLOCATE, in the order of the text. */
 struct pg_scan_name {
-    struct pg_span at; /* the token as written, quotes included: replace these bytes to rename */
-    uint64_t flag;     /* PG_SCAN_PREPARE, PG_SCAN_EXECUTE or PG_SCAN_DEALLOCATE */
+    struct pg_span at;   /* the token as written, quotes included: replace these bytes to rename;
+                            len 0: U&"..", or what the server will refuse */
+    struct pg_span body; /* PREPARE: the statement behind AS; len 0: there is none */
+    uint64_t flag;       /* PG_SCAN_PREPARE, _EXECUTE, _DEALLOCATE or, without a name, of
+                            DEALLOCATE ALL _DEALLOCATE_ALL */
+    bool typed;          /* PREPARE: with a list of types */
 };
 
 struct pg_scan {
@@ -192,13 +196,13 @@ struct pg_scan {
     struct pg_span name;  /* SET_SIMPLE, RESET_ONE: the setting's name as written */
     struct pg_span value; /* SET_SIMPLE: everything between TO and the end, as written */
     struct pg_span first; /* the first statement without the semicolon */
-    uint32_t n_names;     /* all of them; only the first PG_SCAN_NAMES_MAX are in names[] */
-    struct pg_scan_name names[PG_SCAN_NAMES_MAX];
     /* Custom settings (my.var) that the text sets or resets for the session, by whatever statement:
      * the server doesn't list them in pg_settings, it only answers for a name. A name for
      * pg_scan_custom(); overlong ones, and those in a parameter, are PG_SCAN_SET_UNNAMED. */
     uint32_t n_custom; /* all of them; only the first PG_SCAN_CUSTOM_MAX are in custom[] */
     struct pg_span custom[PG_SCAN_CUSTOM_MAX];
+    uint32_t n_names; /* all of them; only the first PG_SCAN_NAMES_MAX are in names[] */
+    struct pg_scan_name names[PG_SCAN_NAMES_MAX]; /* what is behind n_names is not initialized */
 };
 
 /* Scan the text. `opts` is a set of enum pg_scan_opt. */

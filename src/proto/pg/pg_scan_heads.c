@@ -240,18 +240,40 @@ static void head_end(struct scanner *s)
 /* ---- prepared statements and cursors ----------------------------------------------------------
  */
 
-static void remember_name(struct scanner *s, uint64_t which)
+static struct pg_scan_name *remember_name(struct scanner *s, uint64_t which)
 {
     struct pg_scan *out = s->out;
+    bool readable = is_name(s) || which == PG_SCAN_DEALLOCATE_ALL;
+    struct pg_scan_name name = {.at = here(s), .flag = which}, *to = NULL;
     flag(s, which);
-    if (!is_name(s)) { /* U&"..", or what the server will refuse */
+    if (!readable) { /* U&"..", or what the server will refuse */
         flag(s, PG_SCAN_MAY_ANY);
-        return;
+        name.at.len = 0;
     }
     if (out->n_names < PG_SCAN_NAMES_MAX)
-        out->names[out->n_names] = (struct pg_scan_name){here(s), which};
+        *(to = &out->names[out->n_names]) = name;
     out->n_names++;
+    if (readable)
+        advance(s);
+    return to;
+}
+
+/* Behind PREPARE's name: [(types)] AS statement */
+static void prepared_body(struct scanner *s, struct pg_scan_name *name)
+{
+    name->typed = is_char(s, '(');
+    for (uint32_t depth = 0; name->typed && s->t != PG_TOK_END;) {
+        depth += is_char(s, '(');
+        depth -= is_char(s, ')');
+        advance(s);
+        if (depth == 0)
+            break;
+    }
+    if (!IS(s, "as"))
+        return;
     advance(s);
+    if (!at_end(s))
+        name->body.off = here(s).off;
 }
 
 static void head_prepare(struct scanner *s)
@@ -268,13 +290,15 @@ static void head_prepare(struct scanner *s)
         }
         *s = before;
     }
-    remember_name(s, PG_SCAN_PREPARE);
+    struct pg_scan_name *name = remember_name(s, PG_SCAN_PREPARE);
+    if (name != NULL && name->at.len != 0)
+        prepared_body(s, name);
 }
 
 static void head_execute(struct scanner *s)
 {
     advance(s);
-    remember_name(s, PG_SCAN_EXECUTE);
+    (void)remember_name(s, PG_SCAN_EXECUTE);
 }
 
 static void head_deallocate(struct scanner *s)
@@ -288,10 +312,9 @@ static void head_deallocate(struct scanner *s)
     }
     if (IS(s, "all")) {
         s->is = EXACT_DEALLOCATE_ALL;
-        flag(s, PG_SCAN_DEALLOCATE_ALL);
-        advance(s);
+        (void)remember_name(s, PG_SCAN_DEALLOCATE_ALL);
     } else {
-        remember_name(s, PG_SCAN_DEALLOCATE);
+        (void)remember_name(s, PG_SCAN_DEALLOCATE);
     }
 }
 

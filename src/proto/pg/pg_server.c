@@ -68,6 +68,8 @@ static enum pass on_complete(struct pg_client *c, struct pg_server *s, const uin
     s->copy = 0;
     if (x->act == PG_A_PASS)
         pg_on_tag(c, s, (const char *)body, len);
+    if (x->sql != NULL)
+        pg_sql_tag(c, x->sql, (const char *)body, len);
     if (x->kind == PG_X_QUERY)
         return verdict;
     if (x->kind != PG_X_EXECUTE)
@@ -97,6 +99,8 @@ static enum pass on_ready(struct pg_client *c, struct pg_server *s, const uint8_
     enum pg_expect_act act = (enum pg_expect_act)x->act;
     bool query = x->kind == PG_X_QUERY;
     bool again = s->heal.state != PG_HEAL_OFF && pg_heal_on_ready(s, x);
+    if (x->sql != NULL && pg_sql_on_ready(s, pg_expect_head(s)))
+        again = true;
     pg_expect_pop(s);
     if (again)
         return DROP;
@@ -125,6 +129,7 @@ static enum pass on_ready(struct pg_client *c, struct pg_server *s, const uint8_
     case PG_A_SWALLOW:
     case PG_A_FAKE:
     case PG_A_REPLACE:
+    case PG_A_ASIDE:
         break;
     }
     return verdict;
@@ -216,6 +221,8 @@ static enum pass on_error(struct pg_client *c, struct pg_server *s, const uint8_
     s->copy = 0;
     if (x->first && pg_heal_takes(s, c, body, n))
         return DROP;
+    if (x->sql != NULL && c != NULL && pg_sql_hides(s, x->sql, body, n))
+        return DROP;
     switch ((enum pg_expect_act)x->act) {
     case PG_A_SET:
         s->set_failed = true;
@@ -233,10 +240,16 @@ static enum pass on_error(struct pg_client *c, struct pg_server *s, const uint8_
         }
         verdict = DROP;
         break;
+    case PG_A_ASIDE:
+        pg_sql_keep_error(s, body, n);
+        verdict = DROP;
+        break;
     case PG_A_PASS:
     case PG_A_SWALLOW:
     case PG_A_FAKE:
-        if (c != NULL && (send_overdue(s, body, n, out) || send_renamed(c, s, body, n, out)))
+        if (c != NULL && (send_overdue(s, body, n, out) ||
+                          (x->sql != NULL && pg_sql_error(x->sql, body, n, out)) ||
+                          send_renamed(c, s, body, n, out)))
             verdict = DROP;
         else if (c != NULL)
             verdict = PASS; /* weir prepared the statement for the client: the failure is its own */
@@ -270,6 +283,7 @@ static enum pass on_parameter(struct pg_client *c, struct pg_server *s, const ui
         (void)vars_take(&c->report, vars_with(c->report, (const char *)body, name, VAR_REPORT,
                                               (const char *)body + name + 1, value));
         out->renamed |= strcmp((const char *)body, "application_name") == 0;
+        c->how = pg_text_how(c->report);
     }
     return verdict;
 }
@@ -279,6 +293,8 @@ static enum pass on_describe(struct pg_server *s, enum pass verdict)
     const struct pg_expect *x = pg_expect_head(s);
     if (x == NULL)
         return BROKEN;
+    if (x->sql != NULL)
+        pg_sql_shown(x->sql);
     if (x->kind == PG_X_DESCRIBE)
         pg_expect_pop(s);
     return verdict;
@@ -321,6 +337,8 @@ static enum pass on_message(struct pg_client *c, struct pg_server *s, uint8_t ty
     case 'N':
         return verdict;
     case 't':
+        if (x != NULL && x->act == PG_A_ASIDE && x->kind == PG_X_DESCRIBE)
+            pg_sql_described(c, x, body, n);
         return s->heal.state != PG_HEAL_OFF && pg_heal_hides(s, x) ? DROP : verdict;
     case 'A':
         /* While weir asks whether the session listens now, it may already be told something. */

@@ -20,6 +20,7 @@
 #include "proto/vars/vars.h"
 #include "proto/pg/pg_msg.h"
 #include "proto/pg/pg_heal.h"
+#include "proto/pg/pg_sql.h"
 #include "proto/pg/pg_stmt.h"
 #include "proto/pg/pg_wire.h"
 #include "proto/proto.h"
@@ -52,6 +53,7 @@ struct pg_client {
     uint32_t deadline_ms;         /* weir.deadline, 0: none */
     uint32_t startup_deadline_ms; /* what RESET goes back to */
     uint32_t statement_max_bytes;
+    pg_text_how_t how;  /* its texts are to be read: follows `report` */
     uint8_t lost;       /* enum pg_lost */
     uint8_t pool_mode;  /* enum pg_pool_mode */
     bool skip_to_sync;  /* an error was answered without a server: skip until Sync */
@@ -83,6 +85,7 @@ enum pg_expect_act {
     PG_A_SWALLOW, /* weir's: success is not shown; an error is (the client's next message fails) */
     PG_A_FAKE,    /* never sent: answered by weir when its turn comes */
     PG_A_REPLACE, /* sent to make the server fail; the error shown is `fault` */
+    PG_A_ASIDE,   /* weir's, beside a text of the client's: neither success nor failure is shown */
     PG_A_SET,     /* weir's own batch of SET: nothing is shown, failure is remembered */
     PG_A_SETTLE,  /* weir's own question or clean-up after the loan */
 };
@@ -103,8 +106,10 @@ struct pg_expect {
     struct pg_stmt *stmt;   /* PARSE: what is being prepared; holds a reference. With `replaced`
                                what it took the place of. FAKE of DESCRIBE and EXECUTE: weir's
                                own statement */
-    char *name;             /* PARSE, CLOSE of a named statement: the client's name (owned) */
+    char *name;             /* PARSE, CLOSE of a named statement: the client's name (owned).
+                               DESCRIBE with ASIDE: the name whose types are asked for, of `stmt` */
     struct pg_fault *fault; /* REPLACE (owned) */
+    struct pg_sql *sql;     /* QUERY, EXECUTE: the names in its text (owned), or NULL */
 };
 
 /* What a loan may have changed; decided when the server is quiet. */
@@ -159,8 +164,10 @@ struct pg_server {
     struct var_set *custom; /* names of custom settings that this loan may have changed */
     struct var_set *truth;  /* being collected in PG_PH_TRUTH */
     struct pg_cache *cache;
-    struct pg_stmt *unnamed; /* what its unnamed statement is, NULL: none or unknown */
-    struct pg_stmt *own;     /* weir's own, which the unnamed portal stands for, or NULL */
+    struct pg_stmt *unnamed;  /* what its unnamed statement is, NULL: none or unknown */
+    struct pg_stmt *own;      /* weir's own, which the unnamed portal stands for, or NULL */
+    struct pg_sql *sql_bound; /* the names in its text, if it has any; owned */
+    struct pg_sql *sql_again; /* a text that is to be run again; owned or NULL */
     struct pg_expect *ring;
     struct pg_change *change; /* owned */
     char *reset_query;        /* server_reset_query; owned */
@@ -238,7 +245,8 @@ static inline bool pg_expect_ends(const struct pg_expect *x)
 /* Is it for weir's own use, not a part of the client's conversation? */
 static inline bool pg_expect_is_own(const struct pg_expect *x)
 {
-    return x->act == PG_A_SET || x->act == PG_A_SETTLE || (x->act == PG_A_SWALLOW && !x->again);
+    return x->act == PG_A_SET || x->act == PG_A_SETTLE || x->act == PG_A_ASIDE ||
+           (x->act == PG_A_SWALLOW && !x->again);
 }
 
 /* ---- feeding
@@ -262,10 +270,17 @@ struct pg_in {
  * be on their way. */
 enum proto_verdict pg_extended(struct pg_client *c, struct pg_server *s, const struct pg_in *m,
                                struct proto_out *out);
-/* SQL's DEALLOCATE of a statement that was prepared by the protocol; PROTO_LOAN: there is none of
- * that name, the text is to be passed on as it is. */
-enum proto_verdict pg_deallocate(struct pg_client *c, struct pg_server *s, const char *name,
-                                 size_t n, struct proto_out *out);
+/* Does an unanswered message of an earlier segment decide what this name or statement is? Only when
+ * it is answered can be said what became of it; its Sync is on its way, so it will be. */
+bool pg_is_unsure(struct pg_server *s, const char *name, size_t n, const struct pg_stmt *stmt);
+/* Prepare the statement on the server, where it is not; what makes room there is closed. false: out
+ * of memory. */
+bool pg_put_needed(struct pg_server *s, struct pg_stmt *stmt, uint32_t limit,
+                   enum pg_expect_act act, struct proto_out *out)
+    __attribute__((warn_unused_result));
+/* A simple query goes out: the `have` bytes, and its entry. */
+enum proto_verdict pg_push_query(struct pg_client *c, struct pg_server *s, const struct pg_in *m,
+                                 struct proto_out *out);
 /* Fail where the message stood that is being dropped. */
 enum proto_verdict pg_refuse_statement(struct pg_server *s, struct proto_out *out);
 
@@ -278,7 +293,7 @@ void pg_note(struct pg_client *c, struct pg_server *s, uint64_t scan_flags, cons
 /* The values of a Bind, from its parameter formats on, whose statement calls set_config($1, ...):
  * what could name a custom setting is asked for. false: it can't be told. */
 bool pg_note_parameters(struct pg_server *s, const uint8_t *p, size_t n);
-uint64_t pg_scan_flags(const char *sql, size_t n);
+uint64_t pg_scan_flags(const char *sql, size_t n, pg_text_how_t how);
 /* Bring the server's settings to the client's; true: hold the client until it is answered. */
 bool pg_sync_settings(struct pg_client *c, struct pg_server *s, struct proto_out *out);
 /* Set s->restore in the open transaction, ahead of the client's next message. */

@@ -71,10 +71,10 @@ static void note_pin(struct pg_server *s, const char *sql, size_t n)
         digest_statement(s->pin_statement, sizeof s->pin_statement, sql, n);
 }
 
-static bool change_make(struct pg_server *s, const char *sql, size_t n)
+static bool change_make(const struct pg_client *c, struct pg_server *s, const char *sql, size_t n)
 {
     struct pg_scan scan;
-    pg_scan_text(sql, n, PG_SCAN_OPT_SCS, &scan);
+    pg_text_scan(sql, n, c->how, 0, &scan);
     struct pg_change *ch = calloc(1, sizeof *ch + scan.value.len + 1);
     if (ch == NULL)
         return false;
@@ -124,7 +124,7 @@ static void note_restore(struct pg_client *c, struct pg_server *s, uint64_t sets
     char name[PG_SETTING_MAX];
     struct var_entry e;
     struct pg_scan scan;
-    pg_scan_text(sql, n, PG_SCAN_OPT_SCS, &scan);
+    pg_text_scan(sql, n, c->how, 0, &scan);
     size_t len = pg_scan_setting(sql, &scan, name);
     if (!var_set_find(c->startup, name, len, &e))
         return;
@@ -148,11 +148,12 @@ static uint64_t note_sequence(struct pg_client *c, uint64_t flags)
 
 /* pg_settings doesn't list custom settings (my.var): they are asked for by the names that the text
  * shows. What shows none may be lost to this client, but is never another's. */
-static void note_custom(struct pg_server *s, uint64_t flags, const char *sql, size_t n)
+static void note_custom(const struct pg_client *c, struct pg_server *s, uint64_t flags,
+                        const char *sql, size_t n)
 {
     struct pg_scan scan;
     char name[PG_SETTING_MAX];
-    pg_scan_text(sql, n, PG_SCAN_OPT_SCS, &scan);
+    pg_text_scan(sql, n, c->how, 0, &scan);
     bool all = (flags & PG_SCAN_SET_UNNAMED) == 0 && scan.n_custom <= PG_SCAN_CUSTOM_MAX;
     if (s->custom == NULL)
         s->custom = vars_empty();
@@ -217,9 +218,9 @@ void pg_note(struct pg_client *c, struct pg_server *s, uint64_t flags, const cha
         s->pins |= (flags & PG_SCAN_SEQUENCE) != 0 ? PG_PIN_SEQUENCE : PG_PIN_SEED;
     }
     s->resets |= (flags & RESETS) != 0 && var_set_count(c->startup) != 0;
-    if ((flags & SETS) != 0 && !(change_is_simple(s, flags) && change_make(s, sql, n))) {
+    if ((flags & SETS) != 0 && !(change_is_simple(s, flags) && change_make(c, s, sql, n))) {
         s->dirt |= PG_D_SETTINGS;
-        note_custom(s, flags, sql, n);
+        note_custom(c, s, flags, sql, n);
         note_restore(c, s, flags & SETS, sql, n);
     }
 }
@@ -409,6 +410,7 @@ enum proto_loan pg_begin(void *ps, void *pc, struct proto_out *out)
     s->pin_statement[0] = '\0';
     s->drops_all = s->alone = s->bound = false;
     s->resets = s->misreport = s->kept_ready = false;
+    pg_sql_free(&s->sql_bound);
     s->heal.state = PG_HEAL_OFF;
     vars_put(&s->restore);
     s->raw = c->replication;
@@ -495,6 +497,8 @@ enum proto_loan pg_state(void *ps, void *pc, bool may_end, uint64_t now_us, stru
         s->copy = 0;
         return LOAN_BUSY;
     }
+    if (c != NULL && s->sql_again != NULL)
+        return pg_sql_again(c, s, out) ? LOAN_BUSY : LOAN_BROKEN;
     if (c != NULL && pg_heal_is_due(s))
         return pg_heal_go_on(c, s, out) ? LOAN_BUSY : LOAN_BROKEN;
     if (s->maybes && s->copy == 0 && !s->open && !s->skipping && only_syncs(s))
@@ -629,5 +633,6 @@ bool pg_abandon(void *ps, void *pc, struct proto_out *out)
     }
     s->hold = s->kept_ready = false;
     s->heal.state = PG_HEAL_OFF;
+    pg_sql_free(&s->sql_again);
     return running;
 }

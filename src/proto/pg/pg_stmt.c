@@ -23,7 +23,8 @@ struct entry {
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct entry *table;
 
-static struct entry *entry_create(const uint8_t *body, size_t n, const uint8_t digest[16])
+static struct entry *entry_create(const uint8_t *body, size_t n, pg_text_how_t how,
+                                  const uint8_t digest[16])
 {
     struct entry *e = calloc(1, sizeof *e + n);
     if (e == NULL)
@@ -31,6 +32,7 @@ static struct entry *entry_create(const uint8_t *body, size_t n, const uint8_t d
     memcpy(e->bytes, body, n);
     e->s.body = e->bytes;
     e->s.body_len = (uint32_t)n;
+    e->s.how = how;
     memcpy(e->s.digest, digest, 16);
     memcpy(e->s.name, PG_STMT_PREFIX, PG_STMT_PREFIX_LEN);
     static const char hex[] = "0123456789abcdef";
@@ -42,11 +44,15 @@ static struct entry *entry_create(const uint8_t *body, size_t n, const uint8_t d
     return e;
 }
 
-struct pg_stmt *pg_stmt_intern(const uint8_t *body, size_t n,
-                               uint64_t (*scan)(const char *sql, size_t n))
+struct pg_stmt *pg_stmt_intern(const uint8_t *body, size_t n, pg_text_how_t how,
+                               uint64_t (*scan)(const char *sql, size_t n, pg_text_how_t how))
 {
     uint8_t digest[16];
+    const char *sql = (const char *)body;
+    how = pg_text_how_of(sql, strlen(sql), how);
     pg_crypto_digest128(body, n, digest);
+    digest[0] ^= (uint8_t)(how >> 8);
+    digest[1] ^= (uint8_t)(how ^ PG_TEXT_PLAIN);
     struct entry *e = NULL;
     pthread_mutex_lock(&table_lock);
     HASH_FIND(hh, table, digest, 16, e);
@@ -56,10 +62,10 @@ struct pg_stmt *pg_stmt_intern(const uint8_t *body, size_t n,
     if (e != NULL)
         return &e->s;
 
-    e = entry_create(body, n, digest);
+    e = entry_create(body, n, how, digest);
     if (e == NULL)
         return NULL;
-    e->s.flags = scan((const char *)e->bytes, strlen((const char *)e->bytes));
+    e->s.flags = scan(sql, strlen(sql), how);
     struct entry *other = NULL;
     pthread_mutex_lock(&table_lock);
     HASH_FIND(hh, table, digest, 16, other); /* another worker may have been quicker */

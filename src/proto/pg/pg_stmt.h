@@ -6,6 +6,8 @@
  *   pg_names   what one client calls its statements: name -> pg_stmt
  *   pg_cache   what one server connection has prepared, by digest, least recently used last
  *
+ * A text whose bytes mean something else under another client_encoding, or another reading of
+ * backslashes, is another statement there.
  * A server knows a statement as "weir_" and its digest, whoever asked first, so equal statements of
  * different clients are prepared once per connection.
  * Threads: the table of texts has a lock; names belong to the client's worker, caches to the worker
@@ -13,6 +15,8 @@
  */
 #ifndef WEIR_PROTO_PG_STMT_H
 #define WEIR_PROTO_PG_STMT_H
+
+#include "proto/pg/pg_text.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,15 +29,17 @@
 struct pg_stmt {
     const uint8_t *body; /* Parse without the name: query, NUL, count of types, types */
     uint32_t body_len;
-    uint64_t flags; /* what scanning the text found (pg_scan) */
+    pg_text_how_t how; /* what its bytes depend on */
+    uint64_t flags;    /* what scanning the text found (pg_scan) */
     uint8_t digest[16];
     char name[PG_STMT_NAME_BYTES]; /* on every server connection */
 };
 
-/* The statement with this body (a query, a NUL, and the types); a new one is scanned for its flags.
- * NULL when out of memory. The result holds a reference. */
-struct pg_stmt *pg_stmt_intern(const uint8_t *body, size_t n,
-                               uint64_t (*scan)(const char *sql, size_t n));
+/* The statement with this body (a query, a NUL, and the types) of a client whose texts are read
+ * like that; a new one is scanned for its flags. NULL when out of memory. The result holds a
+ * reference. */
+struct pg_stmt *pg_stmt_intern(const uint8_t *body, size_t n, pg_text_how_t how,
+                               uint64_t (*scan)(const char *sql, size_t n, pg_text_how_t how));
 struct pg_stmt *pg_stmt_get(struct pg_stmt *s);
 void pg_stmt_put(struct pg_stmt **s); /* NULL is fine */
 
