@@ -120,7 +120,7 @@ static const struct admin_column pools[] = {
 };
 static const struct admin_column state[] = {T("key"), T("value")};
 static const struct admin_column statements[] = {
-    T("name"), T("database"), T("user"), T("statement"), I("clients"), I("servers"), N("uses")};
+    T("name"), T("database"), T("user"), T("statement"), I("clients"), I("servers"), N("bytes")};
 static const struct admin_column totals[] = {T("name"), N("value")};
 static const struct admin_column users[] = {
     T("name"),

@@ -68,7 +68,8 @@ static const struct verb_row verb_rows[ADMIN_VERB_COUNT] = {
     [ADMIN_SHOW_SOCKETS] = SHOW("SOCKETS", "sockets", "clients and server connections"),
     [ADMIN_SHOW_STATE] = SHOW("STATE", "state", "active, paused, draining"),
     [ADMIN_SHOW_STATEMENTS] =
-        SHOW("STATEMENTS", "statements", "prepared statements on server connections"),
+        SHOW("STATEMENTS", "statements",
+             "prepared statements: who knows them, which connections have them"),
     [ADMIN_SHOW_STATS] = SHOW("STATS", "stats", "totals and averages of each database"),
     [ADMIN_SHOW_STATS_AVERAGES] =
         SHOW("STATS_AVERAGES", "stats_averages", "averages of each database"),

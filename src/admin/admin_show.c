@@ -201,7 +201,7 @@ static void show_statements(const struct view_statement *s, size_t n, struct adm
         admin_table_text(t, s->statement);
         admin_table_uint(t, s->clients);
         admin_table_uint(t, s->servers);
-        admin_table_uint(t, s->uses);
+        admin_table_uint(t, s->bytes);
     }
 }
 

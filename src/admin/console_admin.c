@@ -120,10 +120,11 @@ static void collect(void *ctx, enum admin_what what, struct admin_collect *c)
         [ADMIN_WHAT_CLIENTS] = VIEW_CLIENTS,
         [ADMIN_WHAT_SERVERS] = VIEW_SERVERS,
         [ADMIN_WHAT_PINS] = VIEW_PINS,
+        [ADMIN_WHAT_STATEMENTS] = VIEW_STATEMENTS,
     };
     struct admin_world *a = ctx;
-    if (what == ADMIN_WHAT_STATEMENTS || !world_collect(a->world, map[what], collected, c))
-        admin_collect_done(c, NULL, 0, what == ADMIN_WHAT_STATEMENTS);
+    if (!world_collect(a->world, map[what], collected, c))
+        admin_collect_done(c, NULL, 0, false);
 }
 
 /* ---- orders

@@ -144,6 +144,17 @@ struct proto_facts {
     char tx;             /* 'I' idle, 'T' in a transaction, 'E' failed */
 };
 
+/* A text that was prepared, as one client or one server connection has it. */
+struct proto_statement {
+    uint64_t key;     /* among those of one pool equal texts have equal keys */
+    const char *name; /* on the server; "" where that is a number of each connection */
+    uint32_t bytes;   /* of its text */
+    const void *of;
+    /* The text as it may be shown: literals replaced, white space folded, cut. */
+    void (*digest)(const void *of, char *to, size_t room);
+};
+typedef void proto_statement_row(void *arg, const struct proto_statement *st);
+
 /* One protocol. At most ten functions. `pc` is its client object, `ps` its server object; either
  * may be NULL where the other end is gone or not there yet. */
 struct proto_ops {
@@ -180,6 +191,8 @@ struct proto_ops {
     bool (*say)(void *pc, void *ps, enum proto_event ev, const char *text, const char *code,
                 const uint8_t *in, size_t n, size_t *used, struct buf *out);
     void (*facts)(const void *pc, const void *ps, struct proto_facts *out);
+    /* What the client (ps NULL) or the server connection (pc NULL) has prepared. */
+    void (*statements)(const void *pc, const void *ps, proto_statement_row *row, void *arg);
     void (*client_fini)(void *pc);
     void (*server_fini)(void *ps);
 };

@@ -139,13 +139,13 @@ struct view_dns {
     int64_t ttl_s;
 };
 
-/* One prepared statement text that server connections hold. */
+/* One text that clients or server connections of a pool have prepared. */
 struct view_statement {
-    char name[VIEW_NAME_MAX]; /* on the server */
+    char name[VIEW_NAME_MAX]; /* on the server; "" where that is a number of each connection */
     char database[VIEW_NAME_MAX], user[VIEW_NAME_MAX];
     char statement[256]; /* digest: literals replaced, cut */
     uint32_t clients, servers;
-    uint64_t uses;
+    uint64_t bytes; /* of the text */
 };
 
 /* The process as a whole. */

@@ -15,7 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROWS_A_TURN 256u
+#define ROWS_A_TURN  256u
+#define TEXTS_A_TURN 32u /* clients, each of which may have many */
 
 static void copy(char *to, size_t room, const char *from)
 {
@@ -315,6 +316,7 @@ struct view_mail {
     void *arg;
     struct buf rows;
     size_t n;
+    struct view_statements *statements; /* of VIEW_STATEMENTS, or NULL */
 };
 
 static void put_addr(const struct client *c, char *to, size_t room, uint16_t *port)
@@ -406,14 +408,19 @@ static void collect_servers(struct worker *w, struct view_mail *m)
     for (int s = 0; s < BACKEND_LISTS; s++) {
         struct backend *b;
         TAILQ_FOREACH(b, &w->backends[s], link)
-        server_row(w, b, m);
+        {
+            if (m->statements != NULL)
+                view_statements_add(m->statements, b->route, NULL, b->proto);
+            else
+                server_row(w, b, m);
+        }
     }
 }
 
 /* Some of the clients; true: all are done. */
 static bool collect_clients(struct worker *w, struct view_mail *m)
 {
-    uint32_t end = m->slot + ROWS_A_TURN;
+    uint32_t end = m->slot + (m->statements != NULL ? TEXTS_A_TURN : ROWS_A_TURN);
     for (; m->slot < w->n_slots && m->slot < end; m->slot++) {
         struct client *c = w->slots[m->slot];
         if (c == NULL || c->route == NULL || c->is_console || c->state == CLIENT_LOGIN ||
@@ -421,6 +428,10 @@ static bool collect_clients(struct worker *w, struct view_mail *m)
             continue;
         if (m->what == VIEW_PINS) {
             pin_row(w, c, m);
+            continue;
+        }
+        if (m->statements != NULL) {
+            view_statements_add(m->statements, c->route, c->proto, NULL);
             continue;
         }
         struct view_client v = {0};
@@ -435,9 +446,9 @@ void view_on_mail(struct worker *w, struct mail *mail)
 {
     struct view_mail *m = container_of(mail, struct view_mail, mail);
     bool all = true;
-    if (m->what == VIEW_SERVERS)
+    if (m->what == VIEW_SERVERS || (m->what == VIEW_STATEMENTS && m->slot == 0))
         collect_servers(w, m);
-    else
+    if (m->what != VIEW_SERVERS)
         all = collect_clients(w, m);
     if (!all) {
         worker_post(w->world, w->index, mail);
@@ -455,6 +466,8 @@ void view_collected(struct mail *mail)
 {
     struct view_mail *m = container_of(mail, struct view_mail, mail);
     void *rows = buf_steal(&m->rows);
+    if (m->statements != NULL)
+        rows = view_statements_end(&m->statements, &m->n);
     m->done(rows, m->n, m->arg);
     free(m);
 }
@@ -469,6 +482,10 @@ bool world_collect(struct world *w, enum view_what what, view_done *done, void *
     m->what = what;
     m->done = done;
     m->arg = arg;
+    if (what == VIEW_STATEMENTS && (m->statements = view_statements_create()) == NULL) {
+        free(m);
+        return false;
+    }
     worker_post(w, 0, &m->mail);
     return true;
 }

@@ -29,8 +29,9 @@ size_t world_reasons(struct world *w, struct view_reason **rows);
 /* Waits (hold false) or holds of a function's loans; false: there is none of this name. */
 bool world_times(struct world *w, const char *function, bool hold, struct histogram_view *out);
 
-enum view_what { VIEW_CLIENTS, VIEW_SERVERS, VIEW_PINS };
-/* `done` gets the rows (view_client, view_server or view_pin) on the control plane's thread, once.
+enum view_what { VIEW_CLIENTS, VIEW_SERVERS, VIEW_PINS, VIEW_STATEMENTS };
+/* `done` gets the rows (view_client, view_server, view_pin or view_statement) on the control
+ * plane's thread, once.
  */
 typedef void view_done(void *rows, size_t n, void *arg);
 bool world_collect(struct world *w, enum view_what what, view_done *done, void *arg);

@@ -456,4 +456,14 @@ void worker_destroy(struct worker **w);
 void view_on_mail(struct worker *w, struct mail *m);
 void order_on_mail(struct worker *w, struct mail *m);
 
+/* ---- view_statements.c ---- */
+struct view_statements;
+struct view_statement;
+struct view_statements *view_statements_create(void);
+/* What a client (ps NULL) or a server connection (pc NULL) has prepared. */
+void view_statements_add(struct view_statements *all, const struct route *r, const void *pc,
+                         const void *ps);
+/* The rows, malloc'ed, and the end of it. */
+struct view_statement *view_statements_end(struct view_statements **all, size_t *n);
+
 #endif

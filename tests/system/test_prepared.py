@@ -134,6 +134,34 @@ def test_a_session_that_leaves_takes_its_names_along(start):
             assert d.value("select count(*) from pg_prepared_statements where from_sql") == "0"
 
 
+def test_show_statements(start):
+    proxy = start(max_server_connections=2)
+    a, b, holder = proxy.clients(3)
+    with a, b, holder:
+        for c in (a, b):
+            c.ask(P("s", "select $1::int, 'secret', 4711 from items where id = $1"), S)
+            c.rows("prepare of_sql (int) as select $1, $$secret$$")
+        holder.simple("begin")
+        holder.value("select 1")
+        assert wire.error_code(a.ask(B("", "s", 1), E(), S)) is None
+        a.rows("execute of_sql (1)")
+        holder.simple("commit")
+        holder.simple("begin")
+        holder.ask(P("", "select 2"), B(), E(), S)
+        rows = {r["statement"]: r for r in proxy.show("STATEMENTS")}
+        row = rows["select $1::int, ?, ? from items where id = $1"]
+        assert (row["database"], row["user"], int(row["clients"]), int(row["bytes"])) == ("shop", "app", 2, 55)
+        assert int(row["servers"]) in (1, 2) and row["name"].startswith("weir_")
+        row = rows["select $1, ?"]
+        assert int(row["clients"]) == 2 and int(row["servers"]) >= 1
+        assert int(rows["select ?"]["clients"]) == 1
+        assert not any("secret" in str(r) for r in rows.values())
+        holder.simple("commit")
+        b.rows("deallocate s")
+        rows = {r["statement"]: r for r in proxy.show("STATEMENTS")}
+        assert int(rows["select $1::int, ?, ? from items where id = $1"]["clients"]) == 1
+
+
 # --- drivers --------------------------------------------------------------------------------------------
 
 def by_psycopg2(dsn):

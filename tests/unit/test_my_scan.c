@@ -875,6 +875,30 @@ static void test_large(void **state)
     free(text);
 }
 
+static void test_digest(void **state)
+{
+    static const struct {
+        const char *sql, *shown;
+    } rows[] = {
+        {"select  'secret', \"secret\" /* secret */ , 47.11 from `T` where a=?",
+         "select ?, ? , ? from `T` where a=?"},
+        {"select @x := 5", "select @x := ?"},
+        {"select 'a\\', 'secret", "select ?"},
+        {"select 'secret", "select ?"},
+        {"", ""},
+    };
+    char to[64];
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        my_scan_digest(rows[i].sql, strlen(rows[i].sql), 0, to, sizeof to);
+        assert_string_equal(to, rows[i].shown);
+    }
+    for (size_t room = 1; room < sizeof to; room++) {
+        my_scan_digest(rows[0].sql, strlen(rows[0].sql), 0, to, room);
+        assert_true(strlen(to) < room);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -887,7 +911,7 @@ int main(void)
         cmocka_unit_test(test_kill),     cmocka_unit_test(test_tables),
         cmocka_unit_test(test_limits),   cmocka_unit_test(test_cut),
         cmocka_unit_test(test_prefixes), cmocka_unit_test(test_large),
-        cmocka_unit_test(test_columns),
+        cmocka_unit_test(test_columns),  cmocka_unit_test(test_digest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

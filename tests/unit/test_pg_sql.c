@@ -197,6 +197,34 @@ static void test_errors(void **state)
     free(r);
 }
 
+static void test_digest(void **state)
+{
+    static const struct {
+        const char *sql, *shown;
+        bool scs;
+    } rows[] = {
+        {"select  'secret' ,\n12.5 -- secret\n from \"T\" /* secret */ where a=$1",
+         "select ? , ? from \"T\" where a=$1", true},
+        {"select $$secret$$, $x$secret$x$, E'se\\'cret', U&'secret', b'1'", "select ?, ?, ?, ?, ?",
+         true},
+        {"select 'a\\', 'secret", "select ?, ?", true},
+        {"select 'a\\', 'secret' --'", "select ?secret?", false},
+        {"select \"secret", "select ?", true},
+        {"", "", true},
+    };
+    char to[64];
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        pg_text_digest(to, sizeof to, rows[i].sql, strlen(rows[i].sql),
+                       rows[i].scs ? PG_TEXT_PLAIN : 0);
+        assert_string_equal(to, rows[i].shown);
+    }
+    for (size_t room = 1; room < sizeof to; room++) {
+        pg_text_digest(to, room, rows[0].sql, strlen(rows[0].sql), PG_TEXT_PLAIN);
+        assert_true(strlen(to) < room);
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -210,6 +238,7 @@ int main(void)
         cmocka_unit_test(test_others_are_out_of_reach),
         cmocka_unit_test(test_too_odd),
         cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_digest),
     };
     relay_set_up();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -151,6 +151,13 @@ static void server_fini(void *ps)
     memset(s, 0, sizeof *s);
 }
 
+static void statements(const void *pc, const void *ps, proto_statement_row *row, void *arg)
+{
+    const struct my_client *c = pc;
+    const struct my_server *s = ps;
+    my_texts_each(c != NULL ? c->stmts : NULL, s != NULL ? s->cache : NULL, row, arg);
+}
+
 const struct proto_ops my_proto_ops = {
     .name = "mysql",
     .client_bytes = sizeof(struct my_client),
@@ -163,6 +170,7 @@ const struct proto_ops my_proto_ops = {
     .abandon = my_abandon,
     .say = my_say,
     .facts = facts,
+    .statements = statements,
     .client_fini = client_fini,
     .server_fini = server_fini,
 };

@@ -161,6 +161,9 @@ bool my_scan_column(const char *text, size_t n, unsigned opts, uint32_t at, stru
 
 /* Options by the name of a character set, and by a server's version as it reports it. */
 unsigned my_scan_charset(const char *charset);
+
+/* The text as it may be shown: literals replaced, comments left out, cut to `room`. */
+void my_scan_digest(const char *text, size_t n, unsigned opts, char *to, size_t room);
 unsigned my_scan_server(const char *version, bool mariadb);
 
 /* A name without quotes and white space, as it is written or with ASCII letters in lower case; `to`

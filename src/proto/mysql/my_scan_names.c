@@ -131,3 +131,26 @@ bool my_scan_literal(const char *text, struct my_span sp, unsigned opts, char *t
     to[n] = '\0';
     return true;
 }
+
+void my_scan_digest(const char *text, size_t n, unsigned opts, char *to, size_t room)
+{
+    /* Whether a backslash protects a quote depends on a mode that may be the server's default: what
+     * is behind one isn't shown. */
+    const char *cut = memchr(text, '\\', n);
+    struct my_lexer l = {.text = text, .opts = opts};
+    struct my_token t;
+    size_t len = 0;
+    uint32_t behind = 0;
+    l.n = (uint32_t)(cut != NULL ? (size_t)(cut - text) : n);
+    for (my_lex_next(&l, &t); t.kind != MY_T_END && len + 2 < room; my_lex_next(&l, &t)) {
+        bool literal = t.kind == MY_T_STRING || t.kind == MY_T_NUMBER || l.unended;
+        if (len != 0 && t.at != behind)
+            to[len++] = ' ';
+        behind = t.at + t.len;
+        for (uint32_t i = 0; i < t.len && len + 1 < room && !literal; i++)
+            to[len++] = (uint8_t)text[t.at + i] < ' ' ? '?' : text[t.at + i];
+        if (literal && len + 1 < room)
+            to[len++] = '?';
+    }
+    to[len] = '\0';
+}

@@ -5,7 +5,10 @@
 
 #include "proto/mysql/my_text.h"
 
+#include "proto/mysql/my_scan.h"
+
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -305,4 +308,35 @@ void my_cache_clear(struct my_cache **cp)
 uint32_t my_cache_count(const struct my_cache *c)
 {
     return c != NULL ? HASH_COUNT(c->by_text) : 0;
+}
+
+/* ---- one after another ---- */
+
+static void digest(const void *of, char *to, size_t room)
+{
+    const struct my_text *t = of;
+    /* The context's last line is a collation: it begins with the name of its character set. */
+    char charset[32] = "";
+    const char *line = strrchr(t->key, '\n');
+    if (line != NULL)
+        (void)sscanf(line + 1, "%31[^_]", charset);
+    my_scan_digest(my_text_sql(t), t->text_len, my_scan_charset(charset), to, room);
+}
+
+static void put_row(const struct my_text *t, proto_statement_row *row, void *arg)
+{
+    struct proto_statement out = {.key = (uintptr_t)t, .name = "", .of = t, .digest = digest};
+    out.bytes = t->text_len;
+    row(arg, &out);
+}
+
+void my_texts_each(const struct my_stmts *all, const struct my_cache *c, proto_statement_row *row,
+                   void *arg)
+{
+    for (const struct my_stmt_node *node = all != NULL ? all->by_id : NULL; node != NULL;
+         node = node->hh.next)
+        put_row(node->stmt.text, row, arg);
+    for (const struct cache_node *node = c != NULL ? c->by_text : NULL; node != NULL;
+         node = node->hh.next)
+        put_row(node->text, row, arg);
 }

@@ -15,6 +15,7 @@
 #define WEIR_PROTO_MYSQL_MY_TEXT_H
 
 #include "base/buf.h"
+#include "proto/proto.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -39,6 +40,14 @@ static inline const char *my_text_sql(const struct my_text *t)
 struct my_text *my_text_intern(const char *context, const char *sql, size_t n, uint64_t flags);
 struct my_text *my_text_get(struct my_text *t);
 void my_text_put(struct my_text **t); /* NULL is fine */
+
+/* ---- one after another, for SHOW STATEMENTS ---- */
+
+struct my_stmts;
+struct my_cache;
+/* Of a client, a server connection, or (NULL) neither. */
+void my_texts_each(const struct my_stmts *all, const struct my_cache *c, proto_statement_row *row,
+                   void *arg);
 
 /* ---- a client's statements ---- */
 

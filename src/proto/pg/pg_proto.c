@@ -6,6 +6,7 @@
 #include "proto/pg/pg_dial_raw.h"
 #include "proto/pg/pg_login.h"
 #include "proto/pg/pg_session.h"
+#include "proto/pg/pg_stmt_each.h"
 
 #include <libpq-fe.h>
 #include <stdlib.h>
@@ -41,6 +42,18 @@ static void facts(const void *pc, const void *ps, struct proto_facts *out)
     out->pin_reason = pg_pin_name(s->pins);
     out->pin_statement = s->pins != 0 ? s->pin_statement : "";
     out->pin_since_us = s->pins != 0 ? s->pin_since_us : 0;
+}
+
+static void statements(const void *pc, const void *ps, proto_statement_row *row, void *arg)
+{
+    const struct pg_client *c = pc;
+    const struct pg_server *s = ps;
+    if (c != NULL && c->unnamed != NULL)
+        pg_stmt_row(c->unnamed, c->unnamed->name, row, arg);
+    if (c != NULL)
+        pg_names_each(c->names, row, arg);
+    else
+        pg_cache_each(s->cache, row, arg);
 }
 
 static void client_fini(void *pc)
@@ -95,6 +108,7 @@ const struct proto_ops pg_proto_ops = {
     .abandon = pg_abandon,
     .say = pg_say,
     .facts = facts,
+    .statements = statements,
     .client_fini = client_fini,
     .server_fini = server_fini,
 };

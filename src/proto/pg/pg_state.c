@@ -21,7 +21,6 @@
 #include "proto/pg/pg_scan.h"
 #include "proto/pg/pg_session.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,35 +39,10 @@
 
 /* ---- noting ---------------------------------------------------------------------------------- */
 
-/* The statement as it may be shown: literals replaced, white space folded, cut. */
-static void digest_statement(char *to, size_t room, const char *sql, size_t n)
-{
-    size_t len = 0;
-    for (size_t i = 0; i < n && len + 2 < room; i++) {
-        char ch = sql[i];
-        if (ch == '\'') {
-            for (i++; i < n && sql[i] != '\''; i++)
-                ;
-            to[len++] = '?';
-        } else if (isdigit((unsigned char)ch) &&
-                   (len == 0 || !(isalnum((unsigned char)to[len - 1]) || to[len - 1] == '_'))) {
-            while (i + 1 < n && (isdigit((unsigned char)sql[i + 1]) || sql[i + 1] == '.'))
-                i++;
-            to[len++] = '?';
-        } else if (isspace((unsigned char)ch) || iscntrl((unsigned char)ch)) {
-            if (len != 0 && to[len - 1] != ' ')
-                to[len++] = ' ';
-        } else {
-            to[len++] = ch;
-        }
-    }
-    to[len] = '\0';
-}
-
-static void note_pin(struct pg_server *s, const char *sql, size_t n)
+static void note_pin(const struct pg_client *c, struct pg_server *s, const char *sql, size_t n)
 {
     if (s->pins == 0 && s->pin_statement[0] == '\0')
-        digest_statement(s->pin_statement, sizeof s->pin_statement, sql, n);
+        pg_text_digest(s->pin_statement, sizeof s->pin_statement, sql, n, c->how);
 }
 
 static bool change_make(const struct pg_client *c, struct pg_server *s, const char *sql, size_t n)
@@ -207,12 +181,12 @@ void pg_note(struct pg_client *c, struct pg_server *s, uint64_t flags, const cha
         return;
     if ((flags & MAY_PIN) != 0) {
         s->dirt |= PG_D_PINS;
-        note_pin(s, sql, n);
+        note_pin(c, s, sql, n);
     }
     if ((flags & MAY_UNPIN) != 0 && (s->pins & PG_PIN_ASKED) != 0)
         s->dirt |= PG_D_PINS;
     if ((flags & (PG_SCAN_SEQUENCE | PG_SCAN_SEED)) != 0) {
-        note_pin(s, sql, n);
+        note_pin(c, s, sql, n);
         if (s->pins == 0)
             s->pin_since_us = clock_now_us();
         s->pins |= (flags & PG_SCAN_SEQUENCE) != 0 ? PG_PIN_SEQUENCE : PG_PIN_SEED;

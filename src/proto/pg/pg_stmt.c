@@ -6,6 +6,7 @@
 #include "proto/pg/pg_stmt.h"
 
 #include "proto/pg/pg_crypto.h"
+#include "proto/pg/pg_stmt_each.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -266,4 +267,61 @@ void pg_cache_clear(struct pg_cache **c)
 uint32_t pg_cache_count(const struct pg_cache *c)
 {
     return HASH_COUNT(c);
+}
+
+/* ---- one after another -------------------------------------------------------------------------
+ */
+
+static void digest(const void *of, char *to, size_t room)
+{
+    const struct pg_stmt *st = of;
+    to[0] = '\0';
+    if (st != NULL)
+        pg_text_digest(to, room, (const char *)st->body, strlen((const char *)st->body), st->how);
+}
+
+static uint8_t nibble(char c)
+{
+    return (uint8_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+}
+
+static void digest_of_name(const char *name, uint8_t to[16])
+{
+    const char *hex = name + PG_STMT_PREFIX_LEN;
+    for (size_t i = 0; i < 16; i++)
+        to[i] = (uint8_t)(nibble(hex[2 * i]) << 4 | nibble(hex[2 * i + 1]));
+}
+
+void pg_stmt_row(const struct pg_stmt *st, const char *name, proto_statement_row *row, void *arg)
+{
+    uint8_t raw[16];
+    struct proto_statement out = {.name = name, .of = st, .digest = digest};
+    digest_of_name(name, raw);
+    memcpy(&out.key, raw, sizeof out.key);
+    if (st != NULL)
+        out.bytes = (uint32_t)strlen((const char *)st->body);
+    row(arg, &out);
+}
+
+void pg_names_each(const struct pg_names *names, proto_statement_row *row, void *arg)
+{
+    for (const struct pg_names *item = names; item != NULL; item = item->hh.next)
+        pg_stmt_row(item->s, item->s->name, row, arg);
+}
+
+void pg_cache_each(const struct pg_cache *cache, proto_statement_row *row, void *arg)
+{
+    for (const struct pg_cache *item = cache; item != NULL; item = item->hh.next) {
+        uint8_t raw[16];
+        struct entry *e = NULL;
+        digest_of_name(item->name, raw);
+        pthread_mutex_lock(&table_lock);
+        HASH_FIND(hh, table, raw, 16, e);
+        if (e != NULL)
+            e->refs++;
+        pthread_mutex_unlock(&table_lock);
+        struct pg_stmt *st = e != NULL ? &e->s : NULL;
+        pg_stmt_row(st, item->name, row, arg);
+        pg_stmt_put(&st);
+    }
 }

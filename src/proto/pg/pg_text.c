@@ -6,6 +6,7 @@
 #include "proto/pg/pg_text.h"
 
 #include "proto/pg/pg_canon.h"
+#include "proto/pg/pg_lex.h"
 #include "proto/vars/vars.h"
 
 #include <libpq-fe.h>
@@ -111,4 +112,25 @@ size_t pg_text_bytes(const char *p, size_t n, size_t chars, pg_text_how_t how)
     for (; i < n && chars != 0; chars--)
         i += char_bytes(p + i, n - i, encoding_of(how));
     return i;
+}
+
+void pg_text_digest(char *to, size_t room, const char *sql, size_t n, pg_text_how_t how)
+{
+    const uint8_t *p = (const uint8_t *)sql;
+    struct pg_lex lx = {.p = p, .end = p + n, .base = p, .scs = (how & SCS) != 0};
+    size_t len = 0;
+    to[0] = '\0';
+    if ((how & UNSAFE) != 0 && has_high(sql, n)) /* its quotes may not be what they look like */
+        lx.end = p;
+    for (enum pg_tok t; (t = pg_lex_next(&lx)) != PG_TOK_END && len + 2 < room;) {
+        bool literal = t == PG_TOK_STRING || t == PG_TOK_ESCAPE || t == PG_TOK_NUMBER || lx.broken;
+        if (len != 0 && lx.tok != p)
+            to[len++] = ' ';
+        p = lx.p;
+        for (const uint8_t *at = lx.tok; at < p && len + 1 < room && !literal; at++)
+            to[len++] = (char)(*at < ' ' || *at == 127 ? '?' : *at);
+        if (literal && len + 1 < room)
+            to[len++] = '?';
+    }
+    to[len] = '\0';
 }

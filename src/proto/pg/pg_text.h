@@ -33,5 +33,7 @@ void pg_text_scan(const char *sql, size_t n, pg_text_how_t how, unsigned opts, s
 size_t pg_text_chars(const char *p, size_t n, pg_text_how_t how);
 /* The bytes of the first `chars` of them. */
 size_t pg_text_bytes(const char *p, size_t n, size_t chars, pg_text_how_t how);
+/* The text as it may be shown: literals replaced, white space folded, cut to `room`. */
+void pg_text_digest(char *to, size_t room, const char *sql, size_t n, pg_text_how_t how);
 
 #endif

@@ -16,6 +16,7 @@ from pymysql.constants import CLIENT
 
 from harness.line import Line
 from harness.myproxy import code, one, rows
+from harness.mywire import Wire
 from harness.postgres import free_port, make_certificates
 from harness.proxy import ADMIN, STATS, weir_binary
 
@@ -258,6 +259,19 @@ def test_console_shows(start):
         assert proxy.my_show(what) or what == "PINS", what
     assert {r[0] for r in rows_of(proxy, "show databases")} >= {"other", "shop", "third"}
     assert {m["name"] for m in proxy.my_show("MEM")} >= {"client", "client_mysql"}
+
+
+def test_show_statements(start):
+    proxy = start()
+    sql = "select ?, 'secret', \"secret\", 4711"
+    with Wire(proxy.connect()) as a, Wire(proxy.connect()) as b:
+        for c in (a, b):
+            number = c.prepare(sql)[0]
+            c.execute(number, (1,))
+        found = [r for r in proxy.my_show("STATEMENTS") if r["statement"] == "select ?, ?, ?, ?"]
+        assert len(found) == 1, proxy.my_show("STATEMENTS")
+        assert (int(found[0]["clients"]), int(found[0]["bytes"]), found[0]["user"]) == (2, len(sql), "app")
+        assert int(found[0]["servers"]) >= 1
 
 
 def rows_of(proxy, sql, who=ADMIN):
