@@ -304,7 +304,7 @@ script("many prepared names in one string", "; ".join(f"prepare w{i} as select {
        "; ".join(f"deallocate w{i}" for i in range(19)), "execute w19", "execute w18")
 script("prepare in transactions", "begin", "prepare t1 (int) as select $1 * 2", "execute t1 (4)", "rollback", "execute t1 (5)",
        "begin", "deallocate t1", "prepare t2 as select 1", "select 1/0", "execute t2", "rollback", "execute t1 (6)", "execute t2",
-       "begin", "prepare t3 as select 'x' + 1", "execute t2", "rollback", "begin", "savepoint a", "execute nothing",
+       "begin", "prepare t3 as select 'x' + 1", "execute t2", "rollback", "begin", "execute t2", "savepoint a", "execute nothing",
        "rollback to a; execute t2", "prepare t4 as select 4", "select 1/0", "rollback to a", "execute t4", "commit", "execute t4")
 script("where errors of prepared statements are", "prepare p1 as select nothing from items", "prepare p1 as selec 1",
        "prepare p1 (nosuch) as select 1", "prepare p1 as select 1 from nosuch", "prepare a_rather_long_name_that_needs_no_room as select nope",
