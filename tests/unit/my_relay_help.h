@@ -165,11 +165,14 @@ static inline void model_prepare(struct model *m, const char *sql)
         model_eof(m, 0);
 }
 
-/* weir gives no number that the server doesn't know. */
+/* weir gives no number that the server doesn't know, but for those with the highest bit: of a
+ * client's number that is nobody's the server is to say so itself. NULL: one of these. */
 static inline struct model_statement *model_statement(struct model *m, const uint8_t *p, size_t n)
 {
     RELAY_REQUIRE(n >= 5);
     uint32_t id = my_get32(p + 1);
+    if (id >> 31 != 0)
+        return NULL;
     RELAY_REQUIRE(id < MODEL_STATEMENTS && m->statements[id].used);
     return &m->statements[id];
 }
@@ -177,6 +180,10 @@ static inline struct model_statement *model_statement(struct model *m, const uin
 static inline void model_execute(struct model *m, const uint8_t *p, size_t n)
 {
     const struct model_statement *s = model_statement(m, p, n);
+    if (s == NULL) {
+        model_error(m, 1243);
+        return;
+    }
     RELAY_REQUIRE(n >= 10);
     size_t bound = 10 + (s->params + 7u) / 8u;
     RELAY_REQUIRE(s->params == 0 || n > bound);
@@ -209,21 +216,27 @@ static inline void model_command(struct model *m, const uint8_t *p, size_t n)
         model_execute(m, p, n);
         break;
     case MY_COM_STMT_FETCH:
-        (void)model_statement(m, p, n);
         RELAY_REQUIRE(n == 9);
+        if (model_statement(m, p, n) == NULL) {
+            model_error(m, 1243);
+            break;
+        }
         model_packet(m, "\0\0\1a", 4);
         model_eof(m, m->cursor ? MY_ST_CURSOR : MY_ST_LAST_ROW);
         m->cursor = !m->cursor;
         break;
     case MY_COM_STMT_CLOSE:
+        RELAY_REQUIRE(model_statement(m, p, n) != NULL);
         model_statement(m, p, n)->used = false;
         break;
     case MY_COM_STMT_SEND_LONG_DATA:
-        (void)model_statement(m, p, n);
+        RELAY_REQUIRE(model_statement(m, p, n) != NULL);
         break;
     case MY_COM_STMT_RESET:
-        (void)model_statement(m, p, n);
-        model_ok(m);
+        if (model_statement(m, p, n) != NULL)
+            model_ok(m);
+        else
+            model_error(m, 1243);
         break;
     case MY_COM_RESET_CONNECTION:
         memset(m->statements, 0, sizeof m->statements);

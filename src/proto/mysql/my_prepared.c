@@ -9,6 +9,7 @@
  */
 #include "config.h"
 
+#include "proto/mysql/my_cache.h"
 #include "proto/mysql/my_session.h"
 
 #include <stdio.h>
@@ -295,10 +296,15 @@ static enum proto_verdict unknown(struct my_client *c, struct my_server *s, cons
         !my_expect_push(s, kind, MY_A_PASS, m->p[MY_HEAD_BYTES]))
         return PROTO_BAD;
     s->owner = c->turn = my_stamp(c, c->turn);
-    uint8_t *copy = my_put(out, &out->server, m->p, MY_HEAD_BYTES + 5);
-    uint32_t id = my_get32(copy + MY_HEAD_BYTES + 1) | 0x80000000u;
-    my_put32(copy + MY_HEAD_BYTES + 1, id != STMT_LAST ? id : id - 1);
-    proto_lane_add(&out->server, m->p + MY_HEAD_BYTES + 5, m->have - MY_HEAD_BYTES - 5);
+    /* Made up, for the client's own may be of any length: only the number counts. */
+    uint8_t packet[MY_HEAD_BYTES + PARAM_HEAD] = {0};
+    uint8_t cmd = m->p[MY_HEAD_BYTES];
+    size_t n = cmd == MY_COM_STMT_EXECUTE ? PARAM_HEAD : cmd == MY_COM_STMT_FETCH ? 9 : 5;
+    uint32_t id = my_get32(m->p + MY_HEAD_BYTES + 1) | 0x80000000u;
+    my_put_head(packet, (uint32_t)n, 0);
+    packet[MY_HEAD_BYTES] = cmd;
+    my_put32(packet + MY_HEAD_BYTES + 1, id != STMT_LAST ? id : id - 1);
+    my_put(out, &out->server, packet, MY_HEAD_BYTES + n);
     return PROTO_MORE;
 }
 

@@ -3,6 +3,7 @@
  */
 #include "config.h"
 
+#include "proto/mysql/my_cache.h"
 #include "proto/mysql/my_dial.h"
 #include "proto/mysql/my_proto.h"
 #include "proto/mysql/my_session.h"
@@ -155,7 +156,8 @@ static void statements(const void *pc, const void *ps, proto_statement_row *row,
 {
     const struct my_client *c = pc;
     const struct my_server *s = ps;
-    my_texts_each(c != NULL ? c->stmts : NULL, s != NULL ? s->cache : NULL, row, arg);
+    my_stmts_each(c != NULL ? c->stmts : NULL, row, arg);
+    my_cache_each(s != NULL ? s->cache : NULL, row, arg);
 }
 
 const struct proto_ops my_proto_ops = {

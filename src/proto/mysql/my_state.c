@@ -4,6 +4,7 @@
  */
 #include "config.h"
 
+#include "proto/mysql/my_cache.h"
 #include "proto/mysql/my_session.h"
 
 #include <stdio.h>

@@ -5,11 +5,9 @@
  *              to the whole process; immutable, counted
  *   my_stmts   what one client has prepared: its own numbers -> my_text, and the parameter types
  *              it sent with its first execution, which the protocol sends only once
- *   my_cache   what one server connection has prepared: my_text -> the server's number, least
- *              recently used first to go
  *
- * Threads: the table of texts has a lock; my_stmts belongs to the client's worker, my_cache to the
- * worker that holds the server connection.
+ * What one server connection has prepared is in my_cache.h.
+ * Threads: the table of texts has a lock; my_stmts belongs to the client's worker.
  */
 #ifndef WEIR_PROTO_MYSQL_MY_TEXT_H
 #define WEIR_PROTO_MYSQL_MY_TEXT_H
@@ -41,13 +39,8 @@ struct my_text *my_text_intern(const char *context, const char *sql, size_t n, u
 struct my_text *my_text_get(struct my_text *t);
 void my_text_put(struct my_text **t); /* NULL is fine */
 
-/* ---- one after another, for SHOW STATEMENTS ---- */
-
-struct my_stmts;
-struct my_cache;
-/* Of a client, a server connection, or (NULL) neither. */
-void my_texts_each(const struct my_stmts *all, const struct my_cache *c, proto_statement_row *row,
-                   void *arg);
+/* Tell it as a row of SHOW STATEMENTS. */
+void my_text_row(const struct my_text *t, proto_statement_row *row, void *arg);
 
 /* ---- a client's statements ---- */
 
@@ -81,29 +74,9 @@ void my_stmts_clear(struct my_stmts **all);
 /* `bytes` (NULL is fine): what they take in memory, long data aside; texts that clients share count
  * for each. */
 uint32_t my_stmts_count(const struct my_stmts *all, size_t *bytes);
+/* A row for each; NULL: none. */
+void my_stmts_each(const struct my_stmts *all, proto_statement_row *row, void *arg);
 /* Remember the types of an execution; false: out of memory. */
 bool my_stmt_set_types(struct my_stmt *s, const uint8_t *types);
-
-/* ---- a server connection's ---- */
-
-struct my_cached {
-    uint32_t server_id;
-    uint32_t types_id; /* bound there last; 0: none */
-    bool cursor;       /* one is open: closing it, or preparing it again, would lose that */
-};
-
-struct my_cache;
-/* NULL: not there. Valid until the next call; counts as used just now. */
-struct my_cached *my_cache_find(struct my_cache **c, const struct my_text *text);
-/* It is prepared there under this number. If there are two numbers for it now, the one to be closed
- * is put into *close, else 0. false: out of memory. */
-bool my_cache_add(struct my_cache **c, struct my_text *text, uint32_t server_id, uint32_t *close);
-/* An execution under this number failed: which types the server took is not known. `forget`: nor
- * what else it remembers, so that it has to be closed. */
-void my_cache_spoil(struct my_cache *c, uint32_t server_id, bool forget);
-/* Forget the least recently used one without a cursor; its number is to be closed. false: none. */
-bool my_cache_evict(struct my_cache **c, uint32_t *close);
-void my_cache_clear(struct my_cache **c);
-uint32_t my_cache_count(const struct my_cache *c);
 
 #endif
