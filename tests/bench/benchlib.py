@@ -21,7 +21,7 @@ BOUND = 20
 
 def fetched(name):
     """A program that fetch_peers brought from Debian unstable, or None."""
-    path = os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "weir/unstable", name)
+    path = os.path.join(os.environ.get("WEIR_UNSTABLE", "/var/cache/weir/unstable"), name)
     return path if os.access(path, os.X_OK) else None
 
 

@@ -50,7 +50,7 @@ def engines():
 
 def mysqld():
     """MySQL's server: MYSQLD, or the one that tests/debian_unstable left."""
-    cache = os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "weir", "unstable")
+    cache = os.environ.get("WEIR_UNSTABLE", "/var/cache/weir/unstable")
     path = os.environ.get("MYSQLD") or os.path.join(cache, "mysqld")
     assert os.access(path, os.X_OK), f"no MySQL server at {path}: tests/debian_unstable mysql-server-core:sbin/mysqld"
     return path

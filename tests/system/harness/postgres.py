@@ -4,6 +4,7 @@
 import glob
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -58,14 +59,19 @@ GIVEN = set()  # nobody listens on them yet, so the system might give one of the
 
 
 def free_port():
+    """Never given before in this run, nor one that the kernel gives to a client's end: of these any may be taken by the
+    time a server wants it. By chance, for other runs may be under way beside this one."""
     while True:
+        port = random.randrange(10000, 32000)
+        if port in GIVEN:
+            continue
         with socket.socket() as s:
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
-        if port not in GIVEN:
-            GIVEN.add(port)
-            return port
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        GIVEN.add(port)
+        return port
 
 
 def bindir():
@@ -73,7 +79,7 @@ def bindir():
     if os.environ.get("PG_BINDIR"):
         return os.environ["PG_BINDIR"]
     if os.environ.get("WEIR_POSTGRES") == "unstable":
-        cache = os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "weir", "unstable")
+        cache = os.environ.get("WEIR_UNSTABLE", "/var/cache/weir/unstable")
         found = glob.glob(f"{cache}/usr/lib/postgresql/*/bin/postgres")
         assert found, f"no PostgreSQL in {cache}: tests/debian_unstable 'postgresql:lib/postgresql/*/bin/postgres' ..."
         return os.path.dirname(max(found, key=lambda path: int(path.split("/")[-3])))
