@@ -205,10 +205,10 @@ connection_sharing_delay=0
                        f"(MySQL Router {med['router']:.0f})", med["weir"] <= med["router"])
 
     def part_memory(self):
-        """5,000 clients logged in at once, then idle. A fresh weir, warmed up with 40 clients."""
+        """5,000 clients logged in at once, then idle. A fresh weir with all its server connections."""
         count = 500 if self.args.quick else 5000
         for tls, limit in ((False, 640), (True, 8192)):
-            t = self.start("weir")
+            t = self.start("weir", min_pool_size=BOUND)
             found, kept = self.idle_memory(t, self.conninfo(t.port, tls), count)
             self.end(t)
             name = "TLS" if tls else "no TLS"
