@@ -391,9 +391,10 @@ enum pg_auth_outcome pg_auth_feed(struct pg_auth *a, const void *p, size_t n, si
 bool pg_auth_is_heavy(const struct pg_auth *a, const void *p, size_t n)
 {
     const uint8_t *bytes = p;
-    bool scram =
-        a->secret != NULL ? pg_secret_kind_of(a->secret) == PG_SECRET_SCRAM : a->facts.mock_scram;
-    return a->state == AUTH_PASSWORD && scram && n > MESSAGE_HEAD && bytes[0] == 'p';
+    if (a->state != AUTH_PASSWORD || n <= MESSAGE_HEAD || bytes[0] != 'p')
+        return false; /* asked of each message: the secret is read for a password only */
+    return a->secret != NULL ? pg_secret_kind_of(a->secret) == PG_SECRET_SCRAM
+                             : a->facts.mock_scram;
 }
 
 bool pg_auth_client_key(const struct pg_auth *a, uint8_t out[PG_SHA256_BYTES])

@@ -196,7 +196,7 @@ bool pg_crypto_base64_decode(const char *text, size_t n, uint8_t *out, size_t ca
     *out_n = n / 4 * 3 - pad;
     if (*out_n != 0)
         memcpy(out, raw, *out_n);
-    OPENSSL_cleanse(raw, sizeof(raw));
+    OPENSSL_cleanse(raw, n / 4 * 3);
     return true;
 }
 
