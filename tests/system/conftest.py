@@ -2,6 +2,7 @@
 """Fixtures of the system tests."""
 
 import os
+import signal
 import sys
 
 import pytest
@@ -16,6 +17,8 @@ collect_ignore = [] if os.environ.get("WEIR_POSTGRES") == "unstable" else ["test
 
 
 def pytest_configure(config):
+    # A shell's background job ignores SIGINT, and so would all programs that the tests start and interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "weir_only: says something that PgBouncer does not promise")
     if peer() == "weir" and not os.access(weir_binary(), os.X_OK):
         pytest.exit(f"no weir at {weir_binary()}: build it, or set WEIR_BIN", returncode=1)
