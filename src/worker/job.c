@@ -68,7 +68,7 @@ void job_free(struct job **jp)
         close(j->ack_fd);
     if (j->login != NULL)
         j->login_ops->destroy(&j->login);
-    explicit_bzero(buf_head(&j->in), buf_len(&j->in));
+    buf_wipe(&j->in);
     buf_release(&j->in);
     buf_release(&j->out);
     stream_export_close(&j->stream);
