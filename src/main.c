@@ -289,6 +289,7 @@ static int run(struct process *p, struct conf *conf, struct conf_report *report)
     log_info(NULL, "stopping");
     watch_stop(&p->signals);
     timer_clear(&p->drain);
+    world_stop(p->world);
     admin_world_destroy(&p->admin);
     world_destroy(&p->world);
     pidfile_remove(p->pidfile, conf_settings(shown)->pidfile);

@@ -23,7 +23,10 @@ struct world;
  * of `conf`. NULL: `report` or `e` says why. */
 struct world *world_create(struct conf *conf, struct conf_report *report, struct err *e)
     __attribute__((warn_unused_result));
-/* Stop every thread and close every socket. */
+/* Every thread ends, clients and server connections are closed. Before what consoles ask
+ * (world_on_console) is gone: their sessions end here. */
+void world_stop(struct world *w);
+/* What is left, after world_stop(). */
 void world_destroy(struct world **w);
 /* The control plane's loop, to be run by the caller. */
 struct loop *world_loop(struct world *w);

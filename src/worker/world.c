@@ -421,16 +421,20 @@ bool world_ready(struct world *w, const char **why)
     return false;
 }
 
-void world_destroy(struct world **wp)
+void world_stop(struct world *w)
 {
-    struct world *w = *wp;
-    *wp = NULL;
     for (uint32_t i = 0; i < w->n_workers; i++)
         worker_stop(w->workers[i]);
     jobs_destroy(&w->jobs);
     w->control->stopping = true;
     for (uint32_t i = 0; i < w->n_workers; i++)
         worker_destroy(&w->workers[i]);
+}
+
+void world_destroy(struct world **wp)
+{
+    struct world *w = *wp;
+    *wp = NULL;
     listen_set_destroy(&w->listen);
     control_destroy(&w->control);
     settings_put(&w->settings);
