@@ -53,7 +53,8 @@ def attempt(proxy, password):
 
 def test_costly_passwords_are_judged_aside(start, costly):
     """Right and wrong ones; while hundreds of rounds of thousands are computed, a client's statements go on."""
-    proxy = start(auth_type="plain", userlist={"app": costly, "app2": "secret2"}, workers=1, query_wait_timeout=60)
+    proxy = start(auth_type="plain", userlist={"app": costly, "app2": "secret2"}, workers=1, query_wait_timeout=60,
+                  client_login_timeout=240)
     done = threading.Event()
     slowest = [0.0]
 

@@ -452,7 +452,7 @@ def hammer(proxy, end, tolerate=True):
 
 def test_restart_under_load_is_a_delay_for_those_outside_transactions(start, own_pg):
     pg = own_pg()
-    proxy = start(server=pg, max_server_connections=4, query_wait_timeout=20)
+    proxy = start(server=pg, max_server_connections=4, query_wait_timeout=60, server_login_retry=15)
     end = [time.monotonic() + 30]
     with Sampler(pg) as seen:
         hogs = Crowd(20, hammer(proxy, lambda: end[0])).start()

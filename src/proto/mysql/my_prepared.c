@@ -288,8 +288,6 @@ static enum proto_verdict unknown(struct my_client *c, struct my_server *s, cons
                                   enum my_kind kind, struct proto_out *out)
 {
     const struct my_scan scan = {.statements = 1};
-    if (m->have < MY_HEAD_BYTES + 5)
-        return malformed(c, out);
     if (s == NULL)
         return PROTO_LOAN;
     if (!my_sync(c, s, out) || !my_effect_note(c, s, &scan, "", 0) ||
@@ -300,7 +298,8 @@ static enum proto_verdict unknown(struct my_client *c, struct my_server *s, cons
     uint8_t packet[MY_HEAD_BYTES + PARAM_HEAD] = {0};
     uint8_t cmd = m->p[MY_HEAD_BYTES];
     size_t n = cmd == MY_COM_STMT_EXECUTE ? PARAM_HEAD : cmd == MY_COM_STMT_FETCH ? 9 : 5;
-    uint32_t id = my_get32(m->p + MY_HEAD_BYTES + 1) | 0x80000000u;
+    uint32_t id = m->have >= MY_HEAD_BYTES + 5 ? my_get32(m->p + MY_HEAD_BYTES + 1) : 0;
+    id |= 0x80000000u; /* MariaDB takes what is missing for 0 */
     my_put_head(packet, (uint32_t)n, 0);
     packet[MY_HEAD_BYTES] = cmd;
     my_put32(packet + MY_HEAD_BYTES + 1, id != STMT_LAST ? id : id - 1);
