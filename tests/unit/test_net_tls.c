@@ -509,6 +509,7 @@ static void a_handshake_aside_that_fails(void **state)
     assert_int_equal(write(r->fd, "GET / HTTP/1.1\r\n", 16), 16);
     assert_int_equal(stream_handshake_detached(&x, &wants_write), IO_ERROR);
     stream_export_close(&x);
+    disconnect_pair(r);
     connect_pair(r);
     x = stream_detach(&r->s);
     close(r->fd);

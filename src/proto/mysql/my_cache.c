@@ -6,6 +6,7 @@
 #include "proto/mysql/my_cache.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/queue.h>
 #include <uthash.h>
 
@@ -34,6 +35,7 @@ static void cache_free(struct my_cache *c, struct cache_node *node)
     HASH_DEL(c->by_text, node);
     TAILQ_REMOVE(&c->used, node, link);
     my_text_put(&node->text);
+    free(node->cached.shape);
     free(node);
 }
 
@@ -59,8 +61,10 @@ bool my_cache_add(struct my_cache **cp, struct my_text *text, uint32_t server_id
     struct cache_node *node = cache_node_of(c, text);
     if (node != NULL) {
         *close = node->cached.cursor ? server_id : node->cached.server_id;
-        if (!node->cached.cursor)
+        if (!node->cached.cursor) {
+            free(node->cached.shape);
             node->cached = (struct my_cached){.server_id = server_id};
+        }
         (void)my_cache_find(cp, text);
         return true;
     }
@@ -88,6 +92,35 @@ bool my_cache_evict(struct my_cache **cp, uint32_t *close)
         return false;
     *close = node->cached.server_id;
     cache_free(c, node);
+    return true;
+}
+
+bool my_cached_fits(const struct my_cached *c, const struct my_stmt *s)
+{
+    const uint8_t *shape = my_stmt_shape(s);
+    if (c->shape == NULL || shape == NULL)
+        return true;
+    for (size_t i = 0; i < 2u * s->params; i += 2)
+        if (shape[i] != MY_TYPE_NULL && c->shape[i] != MY_TYPE_NULL &&
+            memcmp(shape + i, c->shape + i, 2) != 0)
+            return false;
+    return true;
+}
+
+bool my_cached_settle(struct my_cached *c, const struct my_stmt *s)
+{
+    size_t n = 2u * s->params;
+    const uint8_t *shape = my_stmt_shape(s);
+    if (shape == NULL)
+        return true;
+    if (c->shape == NULL) {
+        if ((c->shape = malloc(n)) == NULL)
+            return false;
+        memcpy(c->shape, shape, n);
+    }
+    for (size_t i = 0; i < n; i += 2)
+        if (shape[i] != MY_TYPE_NULL)
+            memcpy(c->shape + i, shape + i, 2);
     return true;
 }
 

@@ -13,6 +13,7 @@ struct my_cached {
     uint32_t server_id;
     uint32_t types_id; /* bound there last; 0: none */
     bool cursor;       /* one is open: closing it, or preparing it again, would lose that */
+    uint8_t *shape;    /* like my_stmt_shape(): of all its executions; NULL: there was none */
 };
 
 struct my_cache;
@@ -26,6 +27,12 @@ bool my_cache_add(struct my_cache **c, struct my_text *text, uint32_t server_id,
 void my_cache_spoil(struct my_cache *c, uint32_t server_id, bool forget);
 /* Forget the least recently used one without a cursor; its number is to be closed. false: none. */
 bool my_cache_evict(struct my_cache **c, uint32_t *close);
+/* MySQL (since 8.0.22) settles a parameter's type with an execution and converts later values to
+ * it, a text to the number 0: an execution with other types than those before needs a statement of
+ * its own. */
+bool my_cached_fits(const struct my_cached *c, const struct my_stmt *s);
+/* It is executed there with these types. false: out of memory. */
+bool my_cached_settle(struct my_cached *c, const struct my_stmt *s);
 void my_cache_clear(struct my_cache **c);
 uint32_t my_cache_count(const struct my_cache *c);
 /* A row of SHOW STATEMENTS for each; NULL: none. */

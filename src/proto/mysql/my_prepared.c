@@ -375,8 +375,6 @@ static enum proto_verdict send_execute(struct my_client *c, struct my_server *s,
                                        const struct my_in *m, const struct execute *e,
                                        struct proto_out *out)
 {
-    if (e->types_n != 0 && !my_stmt_set_types(stmt, m->p + e->bound + 1))
-        return PROTO_BAD;
     bool insert = stmt->params != 0 && e->types_n == 0 && stmt->types != NULL &&
                   there->types_id != stmt->types_id;
     size_t extra = insert ? 2u * stmt->params : 0;
@@ -463,6 +461,8 @@ static enum proto_verdict on_execute(struct my_client *c, struct my_server *s,
                      MY_LONG_DATA_MAX >> 20);
         return PROTO_MORE;
     }
+    if (e.types_n != 0 && !my_stmt_set_types(stmt, m->p + e.bound + 1))
+        return PROTO_BAD;
     if (s == NULL)
         return PROTO_LOAN;
     if (prepare_failed(s, out))
@@ -473,6 +473,8 @@ static enum proto_verdict on_execute(struct my_client *c, struct my_server *s,
     struct my_text *text = (stmt->text->flags & MY_DO_PAST) != 0 ? past_text(c, s, stmt->text)
                                                                  : my_text_get(stmt->text);
     struct my_cached *there = text != NULL ? my_cache_find(&s->cache, text) : NULL;
+    if (there != NULL && is_mysql(c) && !there->cursor && !my_cached_fits(there, stmt))
+        there = NULL;
     if (there == NULL)
         my_prepared_trim(s);
     if (text == NULL || !my_sync(c, s, out)) {
@@ -492,6 +494,8 @@ static enum proto_verdict on_execute(struct my_client *c, struct my_server *s,
     scan.flags |= flags & MY_DO_SET_INSERT_ID;
     if (!my_give_insert_id(c, s, &scan, out) ||
         !my_effect_note(c, s, &scan, my_text_sql(stmt->text), stmt->text->text_len))
+        return PROTO_BAD;
+    if (!my_cached_settle(there, stmt))
         return PROTO_BAD;
     size_t before = out->server.bytes;
     v = send_execute(c, s, stmt, there, m, &e, out);

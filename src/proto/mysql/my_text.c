@@ -176,15 +176,26 @@ uint32_t my_stmts_count(const struct my_stmts *all, size_t *bytes)
     return all != NULL ? HASH_COUNT(all->by_id) : 0;
 }
 
+/* MYSQL_TYPE_TINY .. DOUBLE, LONGLONG, INT24, YEAR, BIT, NEWDECIMAL */
+static bool is_number(uint8_t type)
+{
+    return type <= 5 || type == 8 || type == 9 || type == 13 || type == 16 || type == 246;
+}
+
 bool my_stmt_set_types(struct my_stmt *s, const uint8_t *types)
 {
     size_t n = 2u * s->params;
     if (s->types != NULL && memcmp(s->types, types, n) == 0)
         return true;
-    uint8_t *copy = realloc(s->types, n);
+    uint8_t *copy = realloc(s->types, 2 * n);
     if (copy == NULL)
         return false;
     memcpy(copy, types, n);
+    if (s->types == NULL)
+        memcpy(copy + n, types, n);
+    for (size_t i = 0; i < n; i += 2)
+        if (types[i] != MY_TYPE_NULL && !(is_number(copy[n + i]) && !is_number(types[i])))
+            memcpy(copy + n + i, types + i, 2);
     s->types = copy;
     /* A number for these types: a hash will do, for a wrong match needs two types of one statement
      * that collide. FNV-1a. */

@@ -44,6 +44,8 @@ void my_text_row(const struct my_text *t, proto_statement_row *row, void *arg);
 
 /* ---- a client's statements ---- */
 
+#define MY_TYPE_NULL 6u /* of a parameter: says nothing of the type it has otherwise */
+
 #define MY_LONG_DATA_MAX (64u * 1024u * 1024u) /* of one client, until it is executed */
 
 struct my_stmt {
@@ -52,7 +54,8 @@ struct my_stmt {
     bool cursor;     /* open on the server connection that it holds */
     bool longs_lost; /* long data that there was no room for: it can't be executed */
     struct my_text *text;
-    uint8_t *types;    /* 2 * params bytes as the client sent them last, or NULL */
+    uint8_t *types; /* 2 * params bytes as the client sent them last, or NULL; as many behind them:
+                       see my_stmt_shape() */
     uint32_t types_id; /* names these types: equal ones have equal numbers, never 0 */
     struct buf longs;  /* whole COM_STMT_SEND_LONG_DATA packets */
 };
@@ -76,6 +79,12 @@ void my_stmts_clear(struct my_stmts **all);
 uint32_t my_stmts_count(const struct my_stmts *all, size_t *bytes);
 /* A row for each; NULL: none. */
 void my_stmts_each(const struct my_stmts *all, proto_statement_row *row, void *arg);
+/* What MySQL takes its parameters' types to be after these executions: NULL says nothing, and once
+ * a number it stays one. NULL before the first types. */
+static inline const uint8_t *my_stmt_shape(const struct my_stmt *s)
+{
+    return s->types != NULL ? s->types + 2u * s->params : NULL;
+}
 /* Remember the types of an execution; false: out of memory. */
 bool my_stmt_set_types(struct my_stmt *s, const uint8_t *types);
 

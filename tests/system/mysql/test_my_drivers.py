@@ -74,8 +74,9 @@ def test_dumps(shared, my, args):
     if my.engine == "mysql":
         args = ("--skip-triggers", *args)
     direct, through = program("mariadb-dump", my, *args), program("mariadb-dump", shared, *args)
-    assert through[0] == 0 and "INSERT INTO `items`" in through[1], through[2]
-    assert through[1] == direct[1]
+    assert through[:2] == direct[:2], through[2] + direct[2]
+    # mariadb-dump without its options asks MySQL for a mode that it hasn't any more
+    assert through[0] == 0 and "INSERT INTO `items`" in through[1] or my.engine == "mysql" and "--skip-opt" in args, through[2]
 
 
 # --- LOAD DATA LOCAL -----------------------------------------------------------------------------
@@ -260,6 +261,7 @@ def test_statements_of_many_sessions(shared):
             value = i if i % 2 else f"text {i}"
             for n in range(20):
                 row = c.execute(number, (value,), types=n == 0).rows[0]
-                assert row.endswith(struct.pack("<i", i) if i % 2 else value.encode()) or str(value).encode() in row
+                # MySQL makes eight bytes of a number, MariaDB four
+                assert row[2:].ljust(8, b"\0") == struct.pack("<q", i) if i % 2 else row.endswith(value.encode())
         return i
     assert crowd(8, work, 120) == list(range(8))
