@@ -164,13 +164,15 @@ bool my_put_warnings(const struct my_client *c, const struct my_text *text, stru
 static bool answer_here(struct my_client *c, struct my_server *s, const struct my_scan *scan,
                         const char *text, unsigned opts, struct proto_out *out)
 {
-    if (scan->statements != 1 || (s != NULL && s->pins != 0))
+    if (scan->statements != 1)
         return false;
     if ((scan->flags & MY_DO_SHOW_WARNINGS) != 0 && c->warnings != NULL &&
         (s == NULL || s->diagnosed != c->diagnosis) && put_warnings(c, scan, false, out)) {
         out->queries++;
         return true;
     }
+    if (s != NULL && s->pins != 0)
+        return false;
     if (!is_idle_set(c, scan, text, opts) && !is_current_schema(c, scan, text) &&
         !ends_nothing(c, s, scan))
         return false;
