@@ -5,8 +5,9 @@
 
 #include "base/slab.h"
 
+#include "base/own_count.h"
+
 #include <assert.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -30,13 +31,6 @@ void slab_init(struct slab *s, size_t size)
     s->per_block = (uint32_t)((BLOCK_BYTES - HEAD_BYTES) / s->size);
     assert(s->per_block > 0);
     LIST_INIT(&s->partial);
-}
-
-/* Only one thread writes: no read-modify-write. */
-static void count(_Atomic uint32_t *n, int by)
-{
-    uint32_t was = atomic_load_explicit(n, memory_order_relaxed);
-    atomic_store_explicit(n, was + (uint32_t)by, memory_order_relaxed);
 }
 
 static struct slab_block *block_map(void)
@@ -65,7 +59,7 @@ void *slab_get(struct slab *s)
             b = block_map();
             if (b == NULL)
                 return NULL;
-            count(&s->blocks, 1);
+            own_count_add(&s->blocks, 1);
         }
         LIST_INSERT_HEAD(&s->partial, b, link);
     }
@@ -78,7 +72,7 @@ void *slab_get(struct slab *s)
     }
     if (++b->used == s->per_block)
         LIST_REMOVE(b, link);
-    count(&s->used, 1);
+    own_count_add(&s->used, 1);
     return object;
 }
 
@@ -88,7 +82,7 @@ void slab_put(struct slab *s, void *object)
     assert(b->magic == SLAB_MAGIC && b->used > 0);
     memcpy(object, &b->free, sizeof b->free);
     b->free = object;
-    count(&s->used, -1);
+    own_count_add(&s->used, -1);
     if (b->used-- == s->per_block)
         LIST_INSERT_HEAD(&s->partial, b, link);
     if (b->used != 0)
@@ -99,7 +93,7 @@ void slab_put(struct slab *s, void *object)
         return;
     }
     munmap(b, BLOCK_BYTES);
-    count(&s->blocks, -1);
+    own_count_add(&s->blocks, -1);
 }
 
 void slab_fini(struct slab *s)

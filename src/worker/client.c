@@ -12,6 +12,7 @@
 #include "worker/world.h"
 
 #include "base/log.h"
+#include "base/own_count.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -25,13 +26,6 @@
 const char *const client_state_names[CLIENT_STATES] = {"login",  "idle",    "waiting",
                                                        "active", "closing", "gone"};
 
-/* Only its worker writes: no read-modify-write. */
-static void count(struct worker *w, unsigned state, int by)
-{
-    uint32_t n = atomic_load_explicit(&w->counts[state], memory_order_relaxed);
-    atomic_store_explicit(&w->counts[state], n + (uint32_t)by, memory_order_relaxed);
-}
-
 void client_set_state(struct client *c, enum client_state state)
 {
     struct worker *w = c->worker;
@@ -40,14 +34,14 @@ void client_set_state(struct client *c, enum client_state state)
     if (c->state == state)
         return;
     TAILQ_REMOVE(&w->states[c->state], c, link);
-    count(w, c->state, -1);
+    own_count_add(&w->counts[c->state], -1);
     if (c->state == CLIENT_LOGIN || c->state == CLIENT_WAITING || state == CLIENT_GONE) {
         w->churn++;
         w->churn_us = w->now_us;
     }
     c->state = (uint8_t)state;
     c->since_us = w->now_us;
-    count(w, state, 1);
+    own_count_add(&w->counts[state], 1);
     TAILQ_INSERT_TAIL(&w->states[state], c, link);
 }
 
@@ -151,7 +145,7 @@ void client_on_accept(int fd, unsigned door, const struct sockaddr_storage *peer
     l->login = protocol->login->create(&w->settings->policy);
     l->deadline_us = w->now_us + w->settings->login_us;
     c->state = CLIENT_LOGIN;
-    count(w, CLIENT_LOGIN, 1);
+    own_count_add(&w->counts[CLIENT_LOGIN], 1);
     TAILQ_INSERT_TAIL(&w->states[CLIENT_LOGIN], c, link);
     atomic_fetch_add(&w->world->clients, 1);
     if (l->login == NULL || !stream_init(&c->stream, w->loop, fd, relay_client_io, c)) {
@@ -252,7 +246,7 @@ static void let_go(struct client *c)
         console_end(c);
     client_set_state(c, CLIENT_GONE);
     TAILQ_REMOVE(&w->states[CLIENT_GONE], c, link);
-    count(w, CLIENT_GONE, -1);
+    own_count_add(&w->counts[CLIENT_GONE], -1);
     if (free_now)
         TAILQ_INSERT_TAIL(&w->dead_clients, c, link);
 }

@@ -117,6 +117,7 @@ bool my_cached_settle(struct my_cached *c, const struct my_stmt *s)
         if ((c->shape = malloc(n)) == NULL)
             return false;
         memcpy(c->shape, shape, n);
+        return true;
     }
     for (size_t i = 0; i < n; i += 2)
         if (shape[i] != MY_TYPE_NULL)

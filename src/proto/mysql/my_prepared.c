@@ -285,7 +285,7 @@ static enum proto_verdict wrong_arguments(const struct my_client *c, struct prot
 /* A number that the client has not: the server says so itself, to one that it surely hasn't either,
  * and remembers it for SHOW WARNINGS. */
 static enum proto_verdict unknown(struct my_client *c, struct my_server *s, const struct my_in *m,
-                                  enum my_kind kind, struct proto_out *out)
+                                  uint32_t id, enum my_kind kind, struct proto_out *out)
 {
     const struct my_scan scan = {.statements = 1};
     if (s == NULL)
@@ -298,8 +298,7 @@ static enum proto_verdict unknown(struct my_client *c, struct my_server *s, cons
     uint8_t packet[MY_HEAD_BYTES + PARAM_HEAD] = {0};
     uint8_t cmd = m->p[MY_HEAD_BYTES];
     size_t n = cmd == MY_COM_STMT_EXECUTE ? PARAM_HEAD : cmd == MY_COM_STMT_FETCH ? 9 : 5;
-    uint32_t id = m->have >= MY_HEAD_BYTES + 5 ? my_get32(m->p + MY_HEAD_BYTES + 1) : 0;
-    id |= 0x80000000u; /* MariaDB takes what is missing for 0 */
+    id |= 0x80000000u;
     my_put_head(packet, (uint32_t)n, 0);
     packet[MY_HEAD_BYTES] = cmd;
     my_put32(packet + MY_HEAD_BYTES + 1, id != STMT_LAST ? id : id - 1);
@@ -408,6 +407,7 @@ static enum proto_verdict send_execute(struct my_client *c, struct my_server *s,
 /* What was asked for by the number 0xffffffff, MariaDB's "the last one". */
 static struct my_stmt *find(struct my_client *c, const struct my_in *m, uint32_t *id)
 {
+    /* MariaDB takes what is missing for 0. */
     *id = m->have >= MY_HEAD_BYTES + 5 ? my_get32(m->p + MY_HEAD_BYTES + 1) : 0;
     return my_stmts_find(c->stmts, *id == STMT_LAST ? my_stmts_last(c->stmts) : *id);
 }
@@ -451,7 +451,7 @@ static enum proto_verdict on_execute(struct my_client *c, struct my_server *s,
     if (m->total < MY_HEAD_BYTES + PARAM_HEAD)
         return malformed(c, out);
     if (stmt == NULL)
-        return unknown(c, s, m, MY_R_RESULT, out);
+        return unknown(c, s, m, id, MY_R_RESULT, out);
     if (!look(stmt, m, &e))
         return e.torn ? malformed(c, out) : wrong_arguments(c, out);
     if (stmt->longs_lost) {
@@ -520,7 +520,7 @@ static enum proto_verdict on_fetch(struct my_client *c, struct my_server *s, con
     if (is_mysql(c) && m->total < MY_HEAD_BYTES + 9)
         return malformed(c, out);
     if (stmt == NULL)
-        return unknown(c, s, m, MY_R_FETCH, out);
+        return unknown(c, s, m, id, MY_R_FETCH, out);
     if (m->total != MY_HEAD_BYTES + 9)
         return wrong_arguments(c, out);
     if (s == NULL)
@@ -565,7 +565,7 @@ static enum proto_verdict on_reset(struct my_client *c, struct my_server *s, con
     if (is_mysql(c) && m->total < MY_HEAD_BYTES + 5)
         return malformed(c, out);
     if (stmt == NULL)
-        return unknown(c, s, m, MY_R_OK, out);
+        return unknown(c, s, m, id, MY_R_OK, out);
     drop_longs(c, stmt);
     if (stmt->cursor && s != NULL) {
         s->flags = 0;
