@@ -152,7 +152,7 @@ def test_pools_counts(start, pg):
     assert int(row["cl_active"]) == 3, "linked or idle clients count as active"
     holder.simple("commit"), other.simple("commit")
     waiter.until()
-    wait_until(lambda: proxy.pool()["sv_idle"] == "2" and proxy.pool()["cl_waiting"] == "0", 3, "a calm pool")
+    wait_until(lambda: proxy.pool()["sv_idle"] == "2" and proxy.pool()["cl_waiting"] == "0", 15, "a calm pool")
     for c in (holder, waiter, idle, other):
         c.terminate()
 
@@ -297,7 +297,7 @@ def test_kill_drops_clients_and_servers(start, pg):
     for c in (a, b):
         msgs = c.until_closed(5)
         assert wire.error_code(msgs) in (None, "57P01")
-    wait_until(lambda: pg.count("usename = 'app3'") == 0, 5, "the servers' end")
+    wait_until(lambda: pg.count("usename = 'app3'") == 0, 15, "the servers' end")
     proxy.admin("RESUME shop")
     with proxy.client() as c:
         assert c.value("select 1") == "1"

@@ -137,7 +137,7 @@ def sidecar(pg):
 
 def test_sidecar_prints_the_dsn_that_works(sidecar, pg):
     proxy = sidecar(["--url", f"postgres://app:secret@127.0.0.1:{pg.port}/shop"])
-    found = wait_until(lambda: re.search(r"postgres(?:ql)?://\S+", proxy.log()), 5, "a DSN")
+    found = wait_until(lambda: re.search(r"postgres(?:ql)?://\S+", proxy.log()), 15, "a DSN")
     dsn = found.group(0).rstrip(".,;'\"")
     assert str(proxy.port) in dsn
     assert "secret" not in dsn

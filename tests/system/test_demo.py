@@ -78,5 +78,5 @@ def test_demo_leaves_nothing_behind(demo, when):
     wait_until(there, 60, when)
     time.sleep(0.1)
     os.killpg(demo.proc.pid, signal.SIGINT)
-    assert demo.proc.wait(60) == 130, demo.out()
+    assert demo.proc.wait(150) == 130, demo.out()
     wait_until(lambda: demo.left() == [], 20, "the end of all")

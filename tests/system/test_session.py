@@ -381,9 +381,9 @@ def test_a_pin_ends_with_its_client(start):
     proxy = start(max_server_connections=2)
     c = proxy.client()
     c.rows("create temp table p (i int)")
-    wait_until(lambda: len(proxy.show("PINS")) == 1, 2, "the pin")
+    wait_until(lambda: len(proxy.show("PINS")) == 1, 15, "the pin")
     c.terminate()
-    wait_until(lambda: proxy.show("PINS") == [], 3, "the pin's end")
+    wait_until(lambda: proxy.show("PINS") == [], 15, "the pin's end")
 
 
 def test_nothing_pins_without_cause(start):
