@@ -466,9 +466,10 @@ static void logged_in(struct client *c)
         .ignore_startup = cs->ignore_startup_parameters,
     };
     char address[CLIENT_ADDRESS_BYTES];
-    client_address(c, address);
-    if (cs->application_name_add_host)
+    if (cs->application_name_add_host) {
+        client_address(c, address);
         welcome.add_host = address;
+    }
     welcome.report = route_report(w->world->routes, c->route, &welcome.own_report);
     struct function *unnamed = NULL;
     bool ok = name_function(c, &unnamed) && ops->finish(l->login, c->proto, &welcome, &c->out);

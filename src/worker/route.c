@@ -19,6 +19,8 @@
 #define BOUND_UNKNOWN    10u   /* until the server has said how many it gives */
 #define AUTO_LEFT_PEOPLE 3u    /* `auto` leaves these beside what the server reserves */
 
+#define ROUTE_KEY_BYTES 600u
+
 struct item {
     UT_hash_handle hh;
     struct route *route;
@@ -386,19 +388,35 @@ static struct route *route_create(struct routes *rs, struct settings *set,
     return r->pool != NULL ? r : NULL;
 }
 
+/* Its length; 0: too long. Made at each login, so without printf. */
+static size_t key_of(const struct route_ask *ask, char key[ROUTE_KEY_BYTES])
+{
+    size_t database_n = strlen(ask->database), user_n = strlen(ask->user);
+    if (database_n + user_n + sizeof "\n\n012345678" > ROUTE_KEY_BYTES)
+        return 0;
+    char *p = mempcpy(key, ask->database, database_n);
+    *p++ = '\n';
+    p = mempcpy(p, ask->user, user_n);
+    *p++ = '\n';
+    *p++ = (char)('0' + ask->replication);
+    for (uint32_t flags = ask->pool_flags; flags != 0; flags >>= 4)
+        *p++ = (char)('a' + (flags & 15));
+    *p = '\0';
+    return (size_t)(p - key);
+}
+
 struct route *routes_get(struct routes *rs, struct settings *set, const struct conf_database *db,
                          const struct route_ask *ask)
 {
-    char key[600];
-    int len = snprintf(key, sizeof key, "%s\n%s\n%d %u", ask->database, ask->user, ask->replication,
-                       (unsigned)ask->pool_flags);
-    if (len < 0 || (size_t)len >= sizeof key)
+    char key[ROUTE_KEY_BYTES];
+    size_t len = key_of(ask, key);
+    if (len == 0)
         return NULL;
     struct item *it = NULL;
     struct route *r = NULL;
     bool fresh = false;
     pthread_mutex_lock(&rs->lock);
-    HASH_FIND(hh, rs->by_key, key, (size_t)len, it);
+    HASH_FIND(hh, rs->by_key, key, len, it);
     if (it != NULL) {
         r = it->route;
     } else if ((it = calloc(1, sizeof *it)) != NULL) {
@@ -406,7 +424,7 @@ struct route *routes_get(struct routes *rs, struct settings *set, const struct c
         if (r != NULL) {
             fresh = true;
             it->route = r;
-            HASH_ADD_KEYPTR(hh, rs->by_key, r->key, (size_t)len, it);
+            HASH_ADD_KEYPTR(hh, rs->by_key, r->key, len, it);
             struct route_standing s = standing(rs, r->database);
             atomic_store(&r->disabled, s.disabled);
             atomic_store(&r->paused, s.paused);

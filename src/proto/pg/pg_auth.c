@@ -140,7 +140,7 @@ static enum pg_auth_outcome ask_sasl(struct pg_auth *a, struct buf *out)
     static const char both[] = PG_SCRAM_PLUS_NAME "\0" PG_SCRAM_NAME "\0";
     static const char only[] = PG_SCRAM_NAME "\0";
     bool plus = a->facts.binding_n != 0;
-    if (a->secret != NULL && pg_secret_kind_of(a->secret) == PG_SECRET_MD5)
+    if (a->secret != NULL && pg_secret_is_md5(a->secret))
         doom(a, "the user's secret is an md5 hash, which SCRAM can't use");
     return ask(a, out, AUTH_SASL_INITIAL, PG_AUTH_CODE_SASL, plus ? both : only,
                plus ? sizeof(both) : sizeof(only));

@@ -26,10 +26,22 @@ static struct {
     bool ready;
 } shared;
 
+#define KEYED     8u /* HMAC contexts that keep their key */
+#define LOT_BYTES 256u
+
+struct keyed {
+    EVP_MAC_CTX *hmac;
+    uint8_t key[PG_SHA256_BYTES];
+    bool ready; /* it has that key */
+};
+
 /* One thread's contexts, made when it first hashes, gone with the thread. */
 struct contexts {
     EVP_MD_CTX *md;
     EVP_MAC_CTX *hmac;
+    struct keyed keyed[KEYED];
+    uint8_t lot[LOT_BYTES]; /* random bytes, each used once: the first lot_n are left */
+    size_t lot_n;
 };
 static __thread struct contexts *mine;
 
@@ -38,6 +50,9 @@ static void contexts_free(void *p)
     struct contexts *c = p;
     EVP_MD_CTX_free(c->md);
     EVP_MAC_CTX_free(c->hmac);
+    for (size_t i = 0; i < KEYED; i++)
+        EVP_MAC_CTX_free(c->keyed[i].hmac);
+    OPENSSL_cleanse(c, sizeof(*c));
     free(c);
 }
 
@@ -49,18 +64,26 @@ static _Noreturn void broken(const char *what)
     abort();
 }
 
-static struct contexts *contexts_create(void)
+static EVP_MAC_CTX *hmac_create(void)
 {
     OSSL_PARAM params[] = {
         OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char[]){"SHA256"}, 0),
         OSSL_PARAM_construct_end()};
+    EVP_MAC_CTX *ctx = EVP_MAC_CTX_new(shared.hmac);
+    if (ctx == NULL || EVP_MAC_CTX_set_params(ctx, params) != 1)
+        broken("HMAC");
+    return ctx;
+}
+
+static struct contexts *contexts_create(void)
+{
     struct contexts *c = calloc(1, sizeof(*c));
     if (!shared.ready || c == NULL)
         broken("anything: not initialised");
     c->md = EVP_MD_CTX_new();
-    c->hmac = EVP_MAC_CTX_new(shared.hmac);
-    if (c->md == NULL || c->hmac == NULL || EVP_MAC_CTX_set_params(c->hmac, params) != 1)
-        broken("HMAC");
+    if (c->md == NULL)
+        broken("SHA-256");
+    c->hmac = hmac_create();
     pthread_setspecific(shared.key, c);
     mine = c;
     return c;
@@ -130,16 +153,35 @@ void pg_crypto_digest128(const void *p, size_t n, uint8_t out[16])
     memcpy(out, full, 16);
 }
 
-void pg_crypto_hmac(const void *key, size_t key_n, const struct pg_piece *pieces, size_t count,
-                    uint8_t out[PG_SHA256_BYTES])
+/* key NULL: the one that the context has. */
+static void hmac(EVP_MAC_CTX *ctx, const void *key, size_t key_n, const struct pg_piece *pieces,
+                 size_t count, uint8_t out[PG_SHA256_BYTES])
 {
-    EVP_MAC_CTX *ctx = contexts_get()->hmac;
     size_t n = 0;
     bool fine = EVP_MAC_init(ctx, key, key_n, NULL) == 1;
     for (size_t i = 0; fine && i < count; i++)
         fine = EVP_MAC_update(ctx, pieces[i].p, pieces[i].n) == 1;
     if (!fine || EVP_MAC_final(ctx, out, &n, PG_SHA256_BYTES) != 1 || n != PG_SHA256_BYTES)
         broken("HMAC");
+}
+
+void pg_crypto_hmac(const void *key, size_t key_n, const struct pg_piece *pieces, size_t count,
+                    uint8_t out[PG_SHA256_BYTES])
+{
+    hmac(contexts_get()->hmac, key, key_n, pieces, count, out);
+}
+
+void pg_crypto_hmac_kept(const uint8_t key[PG_SHA256_BYTES], const struct pg_piece *pieces,
+                         size_t count, uint8_t out[PG_SHA256_BYTES])
+{
+    struct keyed *k = &contexts_get()->keyed[key[0] % KEYED];
+    if (k->hmac == NULL)
+        k->hmac = hmac_create();
+    bool same = k->ready && pg_crypto_equal(k->key, key, PG_SHA256_BYTES);
+    if (!same)
+        memcpy(k->key, key, PG_SHA256_BYTES);
+    k->ready = true;
+    hmac(k->hmac, same ? NULL : key, same ? 0 : PG_SHA256_BYTES, pieces, count, out);
 }
 
 bool pg_crypto_md5_hex(const struct pg_piece *pieces, size_t count, char out[PG_MD5_HEX_BYTES])
@@ -200,9 +242,22 @@ bool pg_crypto_base64_decode(const char *text, size_t n, uint8_t *out, size_t ca
     return true;
 }
 
+/* In lots: a generator's round costs many times the 18 bytes of a nonce. */
 bool pg_crypto_random(void *out, size_t n)
 {
-    return n <= INT32_MAX && RAND_bytes(out, (int)n) == 1;
+    struct contexts *c = contexts_get();
+    if (n > LOT_BYTES)
+        return n <= INT32_MAX && RAND_bytes(out, (int)n) == 1;
+    if (c->lot_n < n) {
+        c->lot_n = 0;
+        if (RAND_bytes(c->lot, LOT_BYTES) != 1)
+            return false;
+        c->lot_n = LOT_BYTES;
+    }
+    c->lot_n -= n;
+    memcpy(out, c->lot + c->lot_n, n);
+    pg_crypto_wipe(c->lot + c->lot_n, n);
+    return true;
 }
 
 bool pg_crypto_equal(const void *a, const void *b, size_t n)

@@ -36,6 +36,10 @@ struct pg_piece {
 };
 void pg_crypto_hmac(const void *key, size_t key_n, const struct pg_piece *pieces, size_t count,
                     uint8_t out[PG_SHA256_BYTES]);
+/* The same with a key that will come again soon: the thread keeps a few of them, set up, until it
+ * ends or others take their place. */
+void pg_crypto_hmac_kept(const uint8_t key[PG_SHA256_BYTES], const struct pg_piece *pieces,
+                         size_t count, uint8_t out[PG_SHA256_BYTES]);
 /* False when OpenSSL has no MD5 (FIPS mode). */
 __attribute__((warn_unused_result)) bool
 pg_crypto_md5_hex(const struct pg_piece *pieces, size_t count, char out[PG_MD5_HEX_BYTES]);

@@ -294,11 +294,13 @@ static bool keep_texts(struct pg_scram *s, struct pg_view bare, struct pg_view n
     s->texts = malloc(cap);
     if (s->texts == NULL)
         return false;
-    memcpy(s->texts, bare.p, bare.n);
-    int n = snprintf(s->texts + bare.n, cap - bare.n, ",r=%.*s%s,s=%s,i=%u", (int)nonce.n, nonce.p,
-                     s->out, salt, s->secret.iterations);
+    char *p = mempcpy(s->texts, bare.p, bare.n);
+    p = mempcpy(p, ",r=", 3);
+    p = mempcpy(p, nonce.p, nonce.n);
+    p += snprintf(p, cap - (size_t)(p - s->texts), "%s,s=%s,i=%u", s->out, salt,
+                  s->secret.iterations);
     s->bare_n = (uint16_t)bare.n;
-    s->texts_n = (uint16_t)(bare.n + (size_t)n);
+    s->texts_n = (uint16_t)(p - s->texts);
     s->nonce_at = (uint16_t)(bare.n + strlen(",r="));
     s->nonce_n = (uint16_t)(nonce.n + strlen(s->out));
     return true;
@@ -376,7 +378,7 @@ static void sign(const struct pg_scram *s, const uint8_t key[PG_SHA256_BYTES],
 {
     const struct pg_piece pieces[] = {
         {s->texts, s->texts_n}, {",", 1}, {without_proof.p, without_proof.n}};
-    pg_crypto_hmac(key, PG_SHA256_BYTES, pieces, 3, out);
+    pg_crypto_hmac_kept(key, pieces, 3, out);
 }
 
 /* Recover the ClientKey from the proof and see whether it is the one whose hash we have. */

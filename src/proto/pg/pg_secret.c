@@ -35,11 +35,16 @@ const char *pg_secret_kind_name(enum pg_secret_kind kind)
     return kind_names[kind];
 }
 
+bool pg_secret_is_md5(const char *secret)
+{
+    return strncmp(secret, "md5", 3) == 0 && strlen(secret) == 35 &&
+           strspn(secret + 3, "0123456789abcdef") == 32;
+}
+
 enum pg_secret_kind pg_secret_kind_of(const char *secret)
 {
     struct pg_scram_secret parsed;
-    if (strncmp(secret, "md5", 3) == 0 && strlen(secret) == 35 &&
-        strspn(secret + 3, "0123456789abcdef") == 32)
+    if (pg_secret_is_md5(secret))
         return PG_SECRET_MD5;
     if (pg_secret_parse_scram(secret, &parsed)) {
         pg_crypto_wipe(&parsed, sizeof(parsed));

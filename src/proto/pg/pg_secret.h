@@ -27,6 +27,8 @@ enum pg_secret_kind { PG_SECRET_PLAIN, PG_SECRET_MD5, PG_SECRET_SCRAM };
 const char *pg_secret_kind_name(enum pg_secret_kind kind);
 /* Told from its form, as PostgreSQL does. */
 enum pg_secret_kind pg_secret_kind_of(const char *secret);
+/* The same question where only this kind matters: nothing has to be decoded for it. */
+bool pg_secret_is_md5(const char *secret);
 
 struct pg_scram_secret {
     uint32_t iterations;
