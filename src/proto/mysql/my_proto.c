@@ -61,6 +61,7 @@ bool my_client_init(struct my_client *c, const struct my_client_start *start)
     if (c->start == NULL || !first_vars(c, start))
         return false;
     c->vars = vars_get(c->start);
+    my_scan_opts_follow(c);
     return name_application(c, start->application_name);
 }
 

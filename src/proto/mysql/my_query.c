@@ -8,6 +8,7 @@
 #include "proto/mysql/my_lex.h"
 #include "proto/mysql/my_session.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@
 /* A text with this much in it is not rewritten: nobody writes such a statement by hand. */
 #define REWRITE_MAX (256u * 1024u)
 
-unsigned my_scan_opts(const struct my_client *c)
+static unsigned scan_opts(const struct my_client *c)
 {
     struct var_entry e;
     unsigned opts = 0;
@@ -31,6 +32,19 @@ unsigned my_scan_opts(const struct my_client *c)
     if (my_set_value(c, "character_set_client", &e))
         opts |= my_scan_charset(e.value);
     return opts | (c->report != NULL ? c->report->scan_opts : 0);
+}
+
+void my_scan_opts_follow(struct my_client *c)
+{
+    c->scan_opts = scan_opts(c);
+}
+
+unsigned my_scan_opts(const struct my_client *c)
+{
+#ifdef WEIR_DEBUG
+    assert(c->scan_opts == scan_opts(c));
+#endif
+    return c->scan_opts;
 }
 
 /* INSERT .. RETURNING tells of no number: it is asked for. */

@@ -67,6 +67,7 @@ struct my_client {
     uint16_t warning_count, error_count;
     uint16_t status;      /* of the last OK, for answers that need no server */
     uint16_t prepare_64k; /* how long a text may be prepared, in units of 64 kB */
+    uint32_t scan_opts;   /* how its texts are to be read: follows `vars` and `report` */
     uint8_t pool_mode;
     uint8_t lost;  /* enum my_lost */
     bool more;     /* the packet under way goes on in the next one */
@@ -303,6 +304,8 @@ bool my_put_warnings(const struct my_client *c, const struct my_text *text, stru
 bool my_give_insert_id(const struct my_client *c, struct my_server *s, const struct my_scan *scan,
                        struct proto_out *out);
 unsigned my_scan_opts(const struct my_client *c);
+/* After each change of the client's vars or report. */
+void my_scan_opts_follow(struct my_client *c);
 uint64_t my_returning(const char *text, size_t n); /* MY_DO_SET_INSERT_ID or 0 */
 /* Begins a transaction where there may be none: refused. */
 bool my_is_barred(const struct my_client *c, const struct my_scan *scan, const char *text,

@@ -145,6 +145,12 @@ static bool is_unmovable(const char *name, size_t n)
     return false;
 }
 
+static void take_vars(struct my_client *c, const struct my_server *s)
+{
+    vars_assign(&c->vars, s->vars);
+    my_scan_opts_follow(c);
+}
+
 static void track_variable(struct my_client *c, struct my_server *s, struct my_view name,
                            struct my_view value)
 {
@@ -166,7 +172,7 @@ static void track_variable(struct my_client *c, struct my_server *s, struct my_v
         return;
     }
     if (c != NULL)
-        vars_assign(&c->vars, s->vars);
+        take_vars(c, s);
 }
 
 /* Servers name the character set of SET NAMES and not the collation that comes with it: it is the
@@ -177,7 +183,7 @@ static void track_collation(struct my_client *c, struct my_server *s)
     struct var_set *fresh =
         vars_with(s->vars, name, sizeof name - 1, VAR_PLAIN, s->collation, strlen(s->collation));
     if (vars_take(&s->vars, fresh) && c != NULL)
-        vars_assign(&c->vars, s->vars);
+        take_vars(c, s);
 }
 
 static bool is(struct my_view v, const char *name)
@@ -607,6 +613,7 @@ void my_client_reset(struct my_client *c)
     c->warnings = NULL;
     my_stmts_clear(&c->stmts);
     reset_vars(c);
+    my_scan_opts_follow(c);
     c->insert_id = 0;
     c->found_rows = my_found_at_first(c->report);
     c->deadline_ms = c->start_deadline_ms;
@@ -622,6 +629,7 @@ void my_client_meet(struct my_client *c, struct my_server *s)
     c->met = true;
     if (c->report == NULL && s->report != NULL)
         c->report = my_report_get(s->report);
+    my_scan_opts_follow(c);
     if ((c->caps & MY_CAP_IGNORE_SPACE) == 0 || s->base == NULL ||
         !var_set_find(s->base, "sql_mode", 8, &e) || strstr(e.value, "IGNORE_SPACE") != NULL)
         return;
@@ -631,4 +639,5 @@ void my_client_meet(struct my_client *c, struct my_server *s)
         return;
     if (!var_set_find(c->vars, "sql_mode", 8, &e))
         (void)vars_take(&c->vars, vars_with(c->vars, "sql_mode", 8, VAR_PLAIN, mode, (size_t)n));
+    my_scan_opts_follow(c);
 }
