@@ -79,6 +79,7 @@ static void check_pool(const struct core_pool *p, uint32_t *timed)
     /* Nobody waits beside an idle connection, unless nobody may be lent to. */
     HOLDS(idle == 0 || p->eligible == 0 || p->paused || p->resumed);
     HOLDS(p->hungry_at == 0 || p->eligible > p->n[CONN_OPENING]);
+    HOLDS(p->hungry_at == 0 || p->server->hungry.slot[p->hungry_at - 1].key == core_pool_hunger(p));
     HOLDS(p->opening_stale <= p->n[CONN_OPENING]);
 }
 

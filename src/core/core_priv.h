@@ -227,6 +227,8 @@ void core_pool_rate(struct core_pool *p);
 void core_server_wake(struct core_server *s, uint64_t now_us);
 /* Connections that it is to have though nobody asks: its minimum, or what it is being warmed to. */
 uint32_t core_pool_minimum(const struct core_pool *p);
+/* Its place among the hungry; for those that are. */
+uint64_t core_pool_hunger(const struct core_pool *p);
 struct core_pool *core_pool_hungriest(const struct core_server *s);
 
 /* ---- function.c ---- */

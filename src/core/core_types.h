@@ -46,6 +46,7 @@ struct core_conn {
     uint64_t since_us;           /* entered the present state */
     _Atomic uint64_t loans;      /* any thread may read it */
     struct core_function *function; /* whose loan it is, while it is lent */
+    struct core_function *last;     /* whose loan was the last, NULL: it has not been lent yet */
     struct core_peer *peer;         /* likewise; NULL: of no address that is limited */
     struct core_waiter *borrower; /* whom the present loan was granted to while it waited, or NULL;
                                      never followed by the core: the waiter may be gone by now */

@@ -35,7 +35,7 @@ static void lend_to(struct core_conn *c, struct core_function *f, struct core_pe
                     struct core_waiter *w, uint64_t now_us)
 {
     core_conn_enter(c, CONN_LENT, now_us);
-    c->function = f;
+    c->function = c->last = f;
     c->peer = peer;
     core_peer_lent(c->pool->server, peer, true);
     f->loans_total++;
@@ -189,6 +189,7 @@ enum core_next core_give_back(struct core_conn *c, uint64_t now_us, struct core_
     if (c->state != CONN_CLOSING) {
         assert(c->state == CONN_LENT);
         s->last_return_us = s->last_use_us = p->served_us = now_us;
+        core_conn_unborrow(c); /* before it is asked who should have it */
         if (core_lend_must_close(c, now_us) || core_share_yields(c, now_us))
             core_conn_enter(c, CONN_CLOSING, now_us);
         else

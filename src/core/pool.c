@@ -150,13 +150,22 @@ static bool pool_is_hungry(const struct core_pool *p)
     return p->refused == 0 || (p->server->now_us >= p->retry_us && p->n[CONN_OPENING] == 0);
 }
 
-/* Fewest connections first, then the longest wait: 16 bits and 48 bits (nine years) of one key. */
-static uint64_t pool_hunger_key(const struct core_pool *p)
+/* As one number, the least first: who is owed a slot; a function below its guarantee; a pool that
+ * holds nothing, by the longest wait; the smallest share, the fewest connections, the longest wait.
+ * Logins under way count as the function's for which they will probably be. */
+uint64_t core_pool_hunger(const struct core_pool *p)
 {
+    bool guaranteed;
+    const struct core_function *f = core_queue_next(p);
+    uint64_t share = core_function_share(f, f->lent + p->n[CONN_OPENING], &guaranteed);
+    uint64_t held = core_min(core_held(p), 0xfffu), since_us = core_queue_oldest(p)->since_us;
+    uint64_t key = (uint64_t)!guaranteed << 63 | (uint64_t)(held > 0) << 62;
+
     if (p->owed)
         return 0;
-    uint64_t held = core_min(core_held(p), 0xffffu);
-    return held << 48 | (core_queue_oldest(p)->since_us & ((UINT64_C(1) << 48) - 1));
+    if (held == 0)
+        return key | (since_us & ((UINT64_C(1) << 62) - 1));
+    return key | share << 40 | held << 28 | (since_us >> 10 & ((UINT64_C(1) << 28) - 1));
 }
 
 /* Waiters of a pool that can't log in: tell them, or have it tried again when its pause is over. */
@@ -181,7 +190,7 @@ void core_pool_rate(struct core_pool *p)
     struct core_server *s = p->server;
 
     if (p->waiting > 0 && pool_is_hungry(p)) {
-        (void)core_heap_set(&s->hungry, pool_hunger_key(p), &p->hungry_at); /* has its room */
+        (void)core_heap_set(&s->hungry, core_pool_hunger(p), &p->hungry_at); /* has its room */
     } else {
         core_heap_remove(&s->hungry, &p->hungry_at);
         p->owed = false;

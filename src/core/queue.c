@@ -52,13 +52,18 @@ static struct core_line *line_of(uint32_t *at)
 
 /* ---- lines ---- */
 
+uint64_t core_function_share(const struct core_function *f, uint32_t lent, bool *guaranteed)
+{
+    *guaranteed = lent < f->lim.guarantee;
+    uint64_t of = *guaranteed ? f->lim.guarantee : f->lim.weight;
+    return core_min((uint64_t)lent * SHARE_UNIT / of, (UINT64_C(1) << SHARE_BITS) - 1);
+}
+
 /* Below the guarantee first, then the smallest share, then the longest wait. */
 static uint64_t line_key(const struct core_line *l)
 {
-    const struct core_function *f = l->function;
-    bool guaranteed = f->lent < f->lim.guarantee;
-    uint64_t of = guaranteed ? f->lim.guarantee : f->lim.weight;
-    uint64_t share = core_min((uint64_t)f->lent * SHARE_UNIT / of, (UINT64_C(1) << SHARE_BITS) - 1);
+    bool guaranteed;
+    uint64_t share = core_function_share(l->function, l->function->lent, &guaranteed);
     uint64_t since = TAILQ_FIRST(&l->waiters)->since_us & ((UINT64_C(1) << AGE_BITS) - 1);
     return (uint64_t)!guaranteed << 63 | share << AGE_BITS | since;
 }
@@ -227,6 +232,11 @@ static void make_late(struct core_waiter *w)
 
     core_queue_remove(w, WAITER_LATE);
     TAILQ_INSERT_TAIL(&s->late[w->worker], w, link);
+}
+
+struct core_function *core_queue_next(const struct core_pool *p)
+{
+    return p->lines.n > 0 ? line_of(core_heap_least(&p->lines))->function : NULL;
 }
 
 struct core_waiter *core_queue_oldest(const struct core_pool *p)

@@ -18,6 +18,11 @@ bool core_queue_push(struct core_waiter *w, uint64_t now_us);
 void core_queue_remove(struct core_waiter *w, unsigned state);
 /* The longest waiting of a pool, NULL if none. */
 struct core_waiter *core_queue_oldest(const struct core_pool *p);
+/* Whose turn it is in a pool, NULL if nobody waits who may borrow. */
+struct core_function *core_queue_next(const struct core_pool *p);
+/* With so many loans, how much of what it should have does it hold: of its guarantee, while it is
+ * below that, otherwise for its weight. */
+uint64_t core_function_share(const struct core_function *f, uint32_t lent, bool *guaranteed);
 /* Whom a connection that is free on `worker` goes to, NULL if nobody. Who is found too late on the
  * way leaves the queue. */
 struct core_waiter *core_queue_pick(struct core_pool *p, uint16_t worker, uint64_t now_us);

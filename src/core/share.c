@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: ISC
  * Pools that share a bound. A connection belongs to one (database, user) pair, so giving a slot to
- * another pool costs a close and a login, and two rules pull against each other: nobody starves,
- * and the slots do not spend their lives logging in.
+ * another pool costs a close and a login, and three rules pull against each other: the order among
+ * functions is that of queue.c whatever the pools, nobody starves, and the slots do not spend their
+ * lives logging in.
  *
  * A pool is hungry when it has more waiters than logins under way (core_pool_rate). Only the
- * hungriest is looked at: fewest connections, then the oldest waiter. When no slot is free, a
- * connection that comes back is closed for it
- *   - if its pool holds at least two more than the hungry one: this evens the pools out to max-min
- *     fairness and then stops by itself, because after the move neither holds two more;
+ * hungriest is looked at. When no slot is free, a connection that comes back is closed for it
+ *   - if the function whose turn it is there is below its guarantee, and the one whose turn it is
+ *     in the connection's own pool is not;
+ *   - if it has the smaller share of the two without that connection: this evens the functions out
+ *     to max-min fairness and then stops by itself, because after the move the other one would not
+ *     take it back. Where nobody waits in the connection's pool, that is asked of the function
+ *     that had it last. For two pools of one function it is connections of each that are compared;
  *   - if the hungry pool holds none, once the connection has been of use to its pool for a few
  *     logins' time (QUANTUM): with more pools than slots the slots go round, and the logins take a
  *     fixed small part of the time;
@@ -55,6 +59,26 @@ static struct core_pool *share_claimant(const struct core_server *s, uint64_t no
     return q;
 }
 
+/* Is it q's turn by the order among functions? Slots that are already on their way are counted as
+ * if they all were for it. */
+static bool share_is_due(const struct core_conn *c, const struct core_pool *q)
+{
+    const struct core_pool *p = c->pool;
+    uint32_t coming = p->server->n[CONN_CLOSING];
+    const struct core_function *theirs = core_queue_next(q), *ours = core_queue_next(p);
+    bool waits = ours != NULL, first, ours_first;
+
+    ours = waits ? ours : c->last;
+    if (ours == NULL || ours == theirs)
+        return core_held(p) > core_held(q) + coming + 1;
+    coming += q->n[CONN_OPENING];
+    uint64_t share = core_function_share(theirs, theirs->lent + coming, &first);
+    uint64_t our_share = core_function_share(ours, ours->lent, &ours_first);
+    if (first != ours_first)
+        return first;
+    return share < our_share || (first && !waits);
+}
+
 /* From when on `c` yields to `q` whatever it is doing; CORE_NEVER if its pool needs it as much. */
 static uint64_t share_yield_us(const struct core_conn *c, const struct core_pool *q,
                                uint64_t now_us)
@@ -63,7 +87,7 @@ static uint64_t share_yield_us(const struct core_conn *c, const struct core_pool
     const struct core_server *s = p->server;
     uint64_t quantum = share_quantum_us(s);
 
-    if (core_held(p) > core_held(q) + s->n[CONN_CLOSING] + 1)
+    if (share_is_due(c, q))
         return 0;
     if (core_held(q) == 0)
         return c->opened_us + quantum;

@@ -159,6 +159,22 @@ def test_quick_function_is_not_held_up_by_a_slow_crowd(start):
     assert done["quick"] >= done["slow"] / 4
 
 
+def test_a_guarantee_holds_for_a_user_of_its_own(start):
+    """Two connections of three, though the others are nine, and were there first."""
+    proxy = start(max_server_connections=3, functions={"vip": "guarantee=2"})
+    done = {"vip": 0, "crowd": 0}
+    end = time.monotonic() + 2
+
+    def work(i):
+        name = "vip" if i >= 9 else "crowd"
+        with proxy.client(user="app2" if name == "vip" else "app", application_name=name) as c:
+            while time.monotonic() < end:
+                c.value("select pg_sleep(0.1)")
+                done[name] += 1
+    crowd(13, work)
+    assert done["vip"] > 1.2 * done["crowd"], done
+
+
 def test_max_waiting_of_a_function(start):
     proxy = start(max_server_connections=1, functions={"small": "max_waiting=1"})
     with begin(proxy, "big"):

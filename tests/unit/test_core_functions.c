@@ -43,21 +43,27 @@ static struct core_function *function[KINDS];
 static double rate[KINDS];
 static uint64_t worst_us[KINDS];
 
-static void start(const struct core_function_limits *lim, bool by_function)
+/* `pool`: in which each function's clients borrow, NULL: all in one. */
+static void start_in(const struct core_function_limits *lim, bool by_function, const uint32_t *pool)
 {
     uint32_t at = 0;
     memset(client, 0, sizeof client);
-    world_open(&LIM, 1, &POOL);
+    world_open(&LIM, pool != NULL ? KINDS : 1, &POOL);
     for (uint32_t k = 0; k < KINDS; k++) {
         function[k] = core_function_create(world.server, SHOP[k].name, &lim[k]);
         assert_non_null(function[k]);
         for (uint32_t i = 0; i < SHOP[k].containers; i++, at++) {
             client[at].random = true;
             client[at].function = by_function ? function[k] : NULL;
-            world_client_start(&client[at], 0, (uint16_t)(at % 4), SHOP[k].work_us,
-                               SHOP[k].think_us);
+            world_client_start(&client[at], pool != NULL ? pool[k] : 0, (uint16_t)(at % 4),
+                               SHOP[k].work_us, SHOP[k].think_us);
         }
     }
+}
+
+static void start(const struct core_function_limits *lim, bool by_function)
+{
+    start_in(lim, by_function, NULL);
 }
 
 static uint64_t served(uint32_t from, uint32_t n)
@@ -149,17 +155,70 @@ static void test_limits_are_never_exceeded(void **state)
 
 /* saveUser has what nobody else asks for; who has a guarantee waits for one of its loans to end, of
  * twenty, and no longer. */
+static const struct core_function_limits GUARANTEED[KINDS] = {
+    {.weight = 1, .guarantee = 8}, {.weight = 1}, {.weight = 1000}, {.weight = 1}};
+static const double LONE = 30 / 0.025; /* nobody else there: 30 containers, 25 ms a turn */
+
 static void test_guarantee_is_kept_within_a_loan(void **state)
 {
     (void)state;
-    static const struct core_function_limits lim[KINDS] = {
-        {.weight = 1, .guarantee = 8}, {.weight = 1}, {.weight = 1000}, {.weight = 1}};
-    start(lim, true);
+    start(GUARANTEED, true);
     (void)measure("guarantee 8 for getUsers");
-    double lone = 30 / 0.025; /* with nobody else there: 30 containers, 25 ms a turn */
-    assert_true(rate[0] > lone * 0.85);
+    assert_true(rate[0] > LONE * 0.85);
     assert_true(worst_us[0] < 150000);
     world_close();
+}
+
+/* ---- functions that log in as users of their own, or use databases of their own ----
+ *
+ * A connection can't pass from one pool to another but by a close and a login. The order is the
+ * same; what it costs is bounded. */
+
+static const uint32_t OWN[KINDS] = {0, 1, 2, 3}, APART[KINDS] = {0, 0, 1, 0};
+
+static void measure_in(const struct core_function_limits *lim, const uint32_t *pool,
+                       const char *what)
+{
+    start_in(lim, true, pool);
+    uint64_t before = world.logins;
+    (void)measure(what);
+    print_message("  %s: %u logins a second\n", what,
+                  (unsigned)((world.logins - before) / (SECONDS + 10)));
+    assert_true(world.logins - before < (SECONDS + 10) * 100);
+    world_close();
+}
+
+static void test_shop_in_several_pools(void **state)
+{
+    (void)state;
+    for (int apart = 0; apart < 2; apart++) {
+        measure_in(EQUAL, apart ? APART : OWN, apart ? "saveUser apart" : "a pool each");
+        for (uint32_t k = 0; k < KINDS; k++)
+            assert_true(rate[k] > SHOP[k].by_function * (k == 2 ? 0.7 : 0.85));
+    }
+}
+
+static void test_weights_hold_across_pools(void **state)
+{
+    (void)state;
+    static const struct core_function_limits lim[KINDS] = {
+        {.weight = 1}, {.weight = 1}, {.weight = 7}, {.weight = 1}};
+    double in_one[KINDS];
+    measure_in(lim, NULL, "weight 7 for saveUser");
+    memcpy(in_one, rate, sizeof rate);
+    measure_in(lim, OWN, "the same, a pool each");
+    for (uint32_t k = 0; k < KINDS; k++) {
+        assert_true(rate[k] > in_one[k] * 0.85);
+        assert_true(rate[k] < in_one[k] * 1.15);
+    }
+}
+
+static void test_guarantee_holds_across_pools(void **state)
+{
+    (void)state;
+    measure_in(GUARANTEED, OWN, "guarantee 8 for getUsers, a pool each");
+    assert_true(rate[0] > LONE * 0.85);
+    assert_true(worst_us[0] < 150000);
 }
 
 /* ---- one address can't take everything ---- */
@@ -376,11 +435,12 @@ static void test_nobody_starves(void **state)
     (void)state;
     static const uint32_t weights[][KINDS] = {
         {1, 1, 1, 1}, {1000, 1, 1, 1}, {1, 1, 1000, 1}, {1, 1000, 1000, 1000}, {3, 50, 700, 2}};
-    for (size_t i = 0; i < sizeof weights / sizeof weights[0]; i++) {
+    static const uint32_t *const pools[] = {NULL, OWN, APART};
+    for (size_t i = 0; i < sizeof weights / sizeof weights[0] * 3; i++) {
         struct core_function_limits lim[KINDS] = {{0}};
         for (uint32_t k = 0; k < KINDS; k++)
-            lim[k].weight = weights[i][k];
-        start(lim, true);
+            lim[k].weight = weights[i / 3][k];
+        start_in(lim, true, pools[i % 3]);
         world_run(world.now_us + SECONDS * SECOND);
         for (uint32_t c = 0; c < CLIENTS; c++)
             assert_true(client[c].served > 0);
@@ -396,6 +456,9 @@ int main(void)
         cmocka_unit_test(test_limits_are_never_exceeded),
         cmocka_unit_test(test_guarantee_is_kept_within_a_loan),
         cmocka_unit_test(test_nobody_starves),
+        cmocka_unit_test(test_shop_in_several_pools),
+        cmocka_unit_test(test_weights_hold_across_pools),
+        cmocka_unit_test(test_guarantee_holds_across_pools),
         cmocka_unit_test(test_an_address_is_limited),
         cmocka_unit_test(test_held_ones_expire),
         cmocka_unit_test(test_overload_serves_the_newest),

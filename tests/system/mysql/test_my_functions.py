@@ -101,6 +101,22 @@ def test_limit_and_guarantee(start):
     assert int(rows["slow"]["refusals"]) == 1 and int(rows["vip"]["refusals"]) == 0
 
 
+def test_a_guarantee_holds_for_a_user_of_its_own(start):
+    """Two connections of three, though the others are nine, and were there first."""
+    proxy = start(max_server_connections=3, functions={"vip": "guarantee=2"})
+    done = {"vip": 0, "crowd": 0}
+    end = time.monotonic() + 2
+
+    def work(i):
+        name = "vip" if i >= 9 else "crowd"
+        with proxy.connect(user="app2" if name == "vip" else "app", program_name=name) as c:
+            while time.monotonic() < end:
+                one(c, "select sleep(0.1)")
+                done[name] += 1
+    Crowd(13, work).start().join()
+    assert done["vip"] > 1.2 * done["crowd"], done
+
+
 def test_the_sentence_of_a_refusal(start, my):
     proxy = start(max_server_connections=2, query_wait_timeout=60,
                   functions={"getUsers": "query_wait_timeout=1500ms"})
