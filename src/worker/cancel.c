@@ -5,7 +5,9 @@
  * A cancel hits whatever the server is at when it comes. Ahead of a client's statement weir may
  * have put words of its own in the same write (its settings); were these stopped, the statement
  * would run with another's. So a cancel waits until they are answered. It may also be late: while
- * one is under way the connection isn't given back (loan.c), so it can't hit the next borrower.
+ * one is under way the connection isn't given back (loan.c), so it can't hit the next borrower, nor
+ * is its client's next statement sent (relay.c). One whose statement is over before it was sent is
+ * not sent any more.
  * Thread: the worker's.
  */
 #include "config.h"
@@ -31,6 +33,7 @@ static void send_cancel(struct backend *b, int ack_fd)
         return;
     }
     b->cancels++;
+    b->cancel = j;
     control_post(b->worker->world->control, &j->mail);
 }
 
@@ -69,6 +72,21 @@ void cancel_go_on(struct backend *b)
     send_cancel(b, b->cancel_ack);
 }
 
+void cancel_moot(struct backend *b)
+{
+    if (b->cancel != NULL)
+        atomic_store(&b->cancel->moot, true);
+}
+
+bool cancel_overtaken(const struct backend *b)
+{
+    struct proto_facts facts;
+    if (b->cancels == 0)
+        return false;
+    b->route->proto->facts(NULL, b->proto, &facts);
+    return !facts.busy || facts.own;
+}
+
 void cancel_client(struct client *c, int ack_fd)
 {
     route_count(c->route, c->worker, STAT_CANCELS, 1);
@@ -88,12 +106,16 @@ void cancel_client(struct client *c, int ack_fd)
 void cancel_done(struct worker *w, struct job *j)
 {
     struct backend *b = j->backend;
+    struct client *c = b->client;
     b->cancels--;
+    b->cancel = NULL;
     job_free(&j);
     if (b->dead && b->cancels == 0) {
         (void)core_conn_break(&b->core, w->now_us);
         backend_close(b);
         return;
     }
+    if (c != NULL && buf_len(&c->in) != 0) /* its next statement was kept back */
+        client_make_ready(c);
     loan_check(b);
 }

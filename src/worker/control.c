@@ -150,11 +150,11 @@ static void try_waiting(struct control *c)
     settings_put(&set);
     STAILQ_FOREACH_SAFE(j, &c->waiting, link, tmp)
     {
-        bool late = limit != 0 && now - j->made_us > limit;
-        if (!late && !job_slot(j, now))
+        bool late = limit != 0 && now - j->made_us > limit, moot = atomic_load(&j->moot);
+        if (!late && !moot && !job_slot(j, now))
             continue;
         STAILQ_REMOVE(&c->waiting, j, job, link);
-        if (late) {
+        if (late || moot) {
             err_set(&j->err, "no connection was free for it");
             j->done = true;
             if (j->kind == JOB_PROBE) {

@@ -334,7 +334,7 @@ static void job_run(struct job *j)
     const struct params_kept *ps = j->params;
     switch (j->kind) {
     case JOB_CANCEL:
-        j->ok = j->ops->cancel_run(j->cancel, &j->err);
+        j->ok = atomic_load(&j->moot) || j->ops->cancel_run(j->cancel, &j->err);
         break;
     case JOB_PROBE:
         j->ok = j->ops->ask_limits(ps->p, ps->n, &j->max_connections, &j->reserved, &j->err);

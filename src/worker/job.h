@@ -33,7 +33,8 @@ struct job {
     /* CANCEL */
     struct backend *backend;
     void *cancel;
-    int ack_fd; /* the requester's socket, closed with the job; -1 */
+    _Atomic bool moot; /* the statement is over; any thread */
+    int ack_fd;        /* the requester's socket, closed with the job; -1 */
     /* PROBE */
     struct bound_server *server;
     uint32_t max_connections, reserved;

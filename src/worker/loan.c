@@ -400,14 +400,20 @@ void loan_check(struct backend *b)
         case LOAN_BUSY:
             return;
         case LOAN_QUIET: /* from now on it is the client who takes its time */
+            cancel_moot(b);
             b->query_us = b->until_us = 0;
             b->active_us = w->now_us;
             return;
         case LOAN_SETTLE:
+            if (sent) { /* the client's statement is over */
+                cancel_moot(b);
+                b->query_us = b->until_us = 0;
+            }
             if (sent && b->deadline_us == 0)
                 b->deadline_us = w->now_us + w->settings->gone_us;
             return;
         case LOAN_KEEP:
+            cancel_moot(b);
             b->query_us = b->until_us = 0;
             b->active_us = w->now_us;
             count_pin(b);
@@ -419,6 +425,8 @@ void loan_check(struct backend *b)
             loan_lost(b);
             return;
         case LOAN_CLEAN:
+            cancel_moot(b);
+            b->query_us = b->until_us = 0;
             if (b->cancels != 0 || buf_len(&b->out) != 0)
                 return;
             end_loan(b);

@@ -169,10 +169,16 @@ static bool keep(struct client *c, const uint8_t *data, size_t n)
     return false;
 }
 
+/* The answer to its KILL comes first; so does the end of a cancel, which would hit what comes now. */
+static bool is_held(const struct client *c)
+{
+    return c->killing || (c->loan != NULL && cancel_overtaken(c->loan));
+}
+
 /* Bytes that just came, or (data NULL) those kept in c->in. */
 static void feed_client(struct client *c, const uint8_t *data, size_t n)
 {
-    if (c->killing) { /* the answer to that comes first */
+    if (is_held(c)) {
         if (data != NULL)
             (void)keep(c, data, n);
         return;
@@ -248,7 +254,7 @@ static void client_readable(struct client *c)
             }
             if (!c->stalled || c->loan == NULL)
                 feed_client(c, NULL, 0);
-            bool stuck = c->killing || (c->stalled && c->state == CLIENT_ACTIVE);
+            bool stuck = is_held(c) || (c->stalled && c->state == CLIENT_ACTIVE);
             if (stuck && buf_len(&c->in) > WAIT_BYTES)
                 stream_pause(&c->stream, PAUSE_LEASE);
             return;

@@ -184,6 +184,7 @@ struct backend {
     const char *late_reason; /* goes with: */
     char *late;          /* to be taken back, for this reason, when the row under way is whole */
     uint32_t cancels;    /* under way; it is not given back before they are done */
+    struct job *cancel;  /* the one that is; NULL: none */
     int cancel_ack;      /* see job.h; goes with: */
     bool cancel_later;   /* when weir's own words in front of the statement are answered */
     bool checking;       /* CLEANING: lent to `to` if its server answers */
@@ -393,6 +394,10 @@ void cancel_statement(struct backend *b, int ack_fd);
 /* What had to wait may go, or is not wanted any more. */
 void cancel_go_on(struct backend *b);
 void cancel_forget(struct backend *b);
+/* Its statement is over: whatever has not been sent need not be. */
+void cancel_moot(struct backend *b);
+/* It is still under way, and would hit what is sent next. */
+bool cancel_overtaken(const struct backend *b);
 struct job;
 void cancel_done(struct worker *w, struct job *j);
 

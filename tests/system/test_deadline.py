@@ -107,6 +107,22 @@ def test_each_statement_has_it_anew(start):
         assert c.value("select 1") == "1"
 
 
+def test_what_follows_has_its_own_time(start):
+    """Neither the deadline of the one before nor its cancel, which may come late, ends the next statement."""
+    proxy = start(max_server_connections=2)
+    with proxy.client() as c:
+        with pytest.raises(PgError):
+            c.rows("select pg_sleep(20) /* deadline_ms=200 */")
+        assert c.rows("select pg_sleep(1.3)") == [['']]
+        for i in range(10):  # the limits are looked at each 50 ms: some end just then
+            if i % 2:
+                c.simple("begin")
+            assert wire.error_code(c.simple("select pg_sleep(0.15) /* deadline_ms=120 */")) in (None, "57014")
+            if i % 2:
+                c.simple("rollback")
+            assert c.rows("select pg_sleep(0.03)") == [['']]
+
+
 def test_set_show_reset_stay_here(start, pg):
     proxy = start(max_server_connections=1)
     with proxy.client(options="-c weir.deadline=9000") as c:

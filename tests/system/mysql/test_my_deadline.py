@@ -94,6 +94,21 @@ def test_prepared(start):
         assert e.value.code == 1317
 
 
+def test_what_follows_has_its_own_time(start):
+    """Neither the deadline of the one before nor its cancel, which may come late, ends the next statement."""
+    proxy = start(max_server_connections=2)
+    with proxy.connect() as c:
+        with pytest.raises(pymysql.MySQLError):
+            one(c, "/* deadline_ms=200 */ " + SLOW)
+        assert one(c, "select count(*) from items where id = 1 and sleep(1.3) = 0") == 1
+        for _ in range(10):  # the limits are looked at each 50 ms: some end just then
+            try:
+                one(c, "select count(*) from items where id = 1 and sleep(0.15) = 0 /* deadline_ms=120 */")
+            except pymysql.MySQLError as e:
+                assert e.args[0] == 1317
+            assert one(c, "select count(*) from items where id = 1 and sleep(0.03) = 0") == 1
+
+
 def test_set_stays_here(start):
     proxy = start(max_server_connections=1)
     with proxy.connect() as c, proxy.connect() as h, c.cursor() as cur:
