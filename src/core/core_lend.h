@@ -27,6 +27,10 @@ enum core_answer {
 enum core_answer core_borrow(struct core_waiter *w, uint64_t now_us, struct core_conn **conn,
                              bool *nudge) CORE_MUST_CHECK;
 
+/* It may wait until then, and no longer as before; nothing if it does not wait any more. `firm`: of
+ * its own accord (see struct core_waiter). */
+void core_waiter_limit(struct core_waiter *w, uint64_t deadline_us, bool firm);
+
 /* The waiter gives up (client gone, cancelled). true: it was in the queue and is out. false: a
  * message is on its way to it and it must stay until then: a connection, which must be given
  * back, or a failure. */

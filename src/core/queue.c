@@ -171,6 +171,16 @@ bool core_queue_push(struct core_waiter *w, uint64_t now_us)
     return true;
 }
 
+void core_queue_limit(struct core_waiter *w)
+{
+    struct core_heap *h = &w->pool->server->deadline[w->worker];
+
+    if (w->deadline_us == CORE_NEVER)
+        core_heap_remove(h, &w->deadline_at);
+    else if (!core_heap_set(h, w->deadline_us, &w->deadline_at))
+        w->deadline_us = CORE_NEVER;
+}
+
 void core_queue_remove(struct core_waiter *w, unsigned state)
 {
     struct core_pool *p = w->pool;

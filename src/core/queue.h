@@ -14,6 +14,8 @@ struct core_waiter;
 
 /* Queue `w`; false when out of memory. */
 bool core_queue_push(struct core_waiter *w, uint64_t now_us);
+/* Its deadline_us has changed. */
+void core_queue_limit(struct core_waiter *w);
 /* Take it out and give it its new state (enum waiter_state). */
 void core_queue_remove(struct core_waiter *w, unsigned state);
 /* The longest waiting of a pool, NULL if none. */

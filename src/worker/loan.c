@@ -60,20 +60,27 @@ void loan_attach(struct client *c, struct backend *b)
     worker_tick_need(w);
 }
 
-/* The client's own deadline binds where it is the shorter one, and where a database that wakes up
- * would be waited for longer. */
-static void note_firm_deadline(struct client *c)
+/* How long it may wait, by the settings. The client's own deadline binds where it is the shorter
+ * one, and where a database that wakes up would be waited for longer. */
+static uint64_t wait_deadline_us(const struct client *c, uint64_t since_us, bool *firm)
 {
-    struct worker *w = c->worker;
-    struct core_waiter *waiter = &c->wait->waiter;
-    waiter->firm = false;
-    if (w->out.deadline_ms == 0)
-        return;
-    uint64_t until = w->now_us + (uint64_t)w->out.deadline_ms * US_PER_MS;
-    waiter->firm =
-        until <= waiter->deadline_us || core_server_resuming(core_pool_server(c->route->pool));
-    if (waiter->firm)
-        waiter->deadline_us = until;
+    uint64_t limit = function_limit_us(&c->function->query_wait_us, c->route->query_wait_us);
+    uint64_t until = limit == 0 ? UINT64_MAX : since_us + limit, own = c->wait->until_us;
+    *firm = own != 0 && (own <= until || core_server_resuming(core_pool_server(c->route->pool)));
+    return *firm ? own : until;
+}
+
+void loan_limits_changed(struct worker *w)
+{
+    struct client *c;
+    bool firm;
+    TAILQ_FOREACH(c, &w->states[CLIENT_WAITING], link)
+    {
+        if (c->coming != NULL)
+            continue;
+        uint64_t until = wait_deadline_us(c, c->since_us, &firm);
+        core_waiter_limit(&c->wait->waiter, until, firm);
+    }
 }
 
 void loan_note_deadline(struct backend *b, uint32_t ms)
@@ -90,7 +97,6 @@ static bool borrow_once(struct client *c, enum loan_answer *result)
     struct worker *w = c->worker;
     struct core_conn *conn = NULL;
     bool nudge = false;
-    uint64_t limit = function_limit_us(&c->function->query_wait_us, c->route->query_wait_us);
     if (c->wait == NULL)
         c->wait = slab_get(&w->waits);
     if (c->wait == NULL) {
@@ -104,8 +110,9 @@ static bool borrow_once(struct client *c, enum loan_answer *result)
     waiter->who.function = c->function->core;
     waiter->worker = w->index;
     waiter->addr = c->family != 0 ? c->addr : NULL;
-    waiter->deadline_us = limit == 0 ? UINT64_MAX : w->now_us + limit;
-    note_firm_deadline(c);
+    c->wait->until_us =
+        w->out.deadline_ms != 0 ? w->now_us + (uint64_t)w->out.deadline_ms * US_PER_MS : 0;
+    waiter->deadline_us = wait_deadline_us(c, w->now_us, &waiter->firm);
     enum core_answer answer = core_borrow(waiter, w->now_us, &conn, &nudge);
     if (nudge)
         backend_nudge(w->world, c->route);

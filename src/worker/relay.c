@@ -169,7 +169,8 @@ static bool keep(struct client *c, const uint8_t *data, size_t n)
     return false;
 }
 
-/* The answer to its KILL comes first; so does the end of a cancel, which would hit what comes now. */
+/* The answer to its KILL comes first; so does the end of a cancel, which would hit what comes now.
+ */
 static bool is_held(const struct client *c)
 {
     return c->killing || (c->loan != NULL && cancel_overtaken(c->loan));

@@ -265,6 +265,7 @@ static void on_config(struct worker *w, struct config_mail *m)
     settings_put(&w->settings);
     w->settings = m->settings;
     free(m);
+    loan_limits_changed(w);
 }
 
 static void on_mail(struct mail *m, void *arg)

@@ -107,7 +107,8 @@ struct client_login {
 struct client_wait {
     struct core_waiter waiter;
     struct client *client;
-    struct mail mail; /* a failure on its way, or the order to fetch `coming` */
+    uint64_t until_us; /* its statement's own deadline; 0: none */
+    struct mail mail;  /* a failure on its way, or the order to fetch `coming` */
 };
 
 struct client {
@@ -376,6 +377,8 @@ void loan_abandon(struct client *c, bool keep_session, const char *reason, const
 void loan_lost(struct backend *b);
 bool loan_leave_queue(struct client *c); /* true when c may be freed at once */
 void loan_expire(struct worker *w);
+/* The settings are others: they hold for who waits already, too. */
+void loan_limits_changed(struct worker *w);
 /* A waiting client is not there any more: out of the queue, with an answer for when it is. */
 void loan_give_up(struct client *c, const char *text);
 /* A connection has come for a client that waits for it (WAITING, `coming`): lend it. `ok` false: it

@@ -367,6 +367,8 @@ bool world_reload(struct world *w, struct conf *conf, struct conf_report *report
     w->settings = fresh;
     pthread_mutex_unlock(&w->lock);
     apply_process_settings(fresh);
+    routes_reload(w->routes, fresh);
+    functions_reload(w->functions, fresh);
     for (uint32_t i = 0; i < w->n_workers; i++) {
         struct config_mail *m = calloc(1, sizeof *m);
         if (m == NULL)
@@ -375,8 +377,6 @@ bool world_reload(struct world *w, struct conf *conf, struct conf_report *report
         m->settings = settings_get(fresh);
         worker_post(w, (uint16_t)i, &m->mail);
     }
-    routes_reload(w->routes, fresh);
-    functions_reload(w->functions, fresh);
     control_look_at_warm(w->control);
     for (struct bound_server *s = routes_first_server(w->routes); s != NULL; s = s->next)
         control_plan(w->control, s);

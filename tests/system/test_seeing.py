@@ -175,7 +175,7 @@ def test_all_say_the_same(start):
 
 
 def test_reloaded_while_they_wait(start):
-    """query_wait_timeout and max_waiting hold for who comes next, limits at once."""
+    """max_waiting holds for who comes next, all else at once."""
     proxy = start(max_server_connections=3, query_wait_timeout=60, functions={"f": "limit=1"})
     with begin(proxy, "f"), proxy.client(application_name="f") as second, proxy.client(application_name="f") as third:
         second.send(query("select 2"))
@@ -191,6 +191,16 @@ def test_reloaded_while_they_wait(start):
         with pytest.raises(PgError) as e:
             third.value("select 3", timeout=30)
         assert e.value.code == "53300" and "within 400 ms" in str(e.value) and time.monotonic() - begun < 25
+        proxy.functions["f"] = "limit=1"
+        proxy.reconfigure()
+        wait_until(lambda: functions(proxy)["f"]["weight"] == "1", 20, "the reload")
+        second.send(query("select 2"))
+        third.send(query("/* deadline_ms=60000 */ select 3"))
+        wait_until(lambda: waiting(proxy) == 2, 20, "both")
+        proxy.functions["f"] = "limit=1 query_wait_timeout=400ms"  # they came under another
+        proxy.reconfigure()
+        for late in (second, third):
+            assert [m.fields["C"] for m in late.until("Z", timeout=20) if m.type == "E"] == ["53300"]
         proxy.functions["f"] = "idle_transaction_timeout=300ms"
         proxy.reconfigure()
         wait_until(lambda: functions(proxy)["f"]["lent"] == "0", 20, "the idle transaction was there before the reload")

@@ -298,6 +298,18 @@ static void step_leave(void)
     }
 }
 
+/* The settings have changed: some may wait longer, some are late already. */
+static void step_limit_wait(void)
+{
+    struct client *c = &m.client[roll(CLIENTS)];
+    uint64_t until = roll(4) == 0 ? UINT64_MAX : m.now_us + roll(50000) - roll(2) * 1000;
+
+    if (c->doing != WAITS || c->w.state == WAITER_LATE)
+        return;
+    core_waiter_limit(&c->w, until, roll(2) == 0);
+    assert_true(c->w.deadline_us == until);
+}
+
 static void step_expire(void)
 {
     struct core_waiter_list out = TAILQ_HEAD_INITIALIZER(out);
@@ -581,6 +593,8 @@ static void run(uint32_t seed)
             step_break();
         else if (what < 40)
             step_slots();
+        else if (what < 50)
+            step_limit_wait();
         else
             steps[what % (sizeof steps / sizeof steps[0])]();
         compare();
