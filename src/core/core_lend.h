@@ -27,9 +27,8 @@ enum core_answer {
 enum core_answer core_borrow(struct core_waiter *w, uint64_t now_us, struct core_conn **conn,
                              bool *nudge) CORE_MUST_CHECK;
 
-/* It may wait until then, and no longer as before; nothing if it does not wait any more. `firm`: of
- * its own accord (see struct core_waiter). */
-void core_waiter_limit(struct core_waiter *w, uint64_t deadline_us, bool firm);
+/* Its deadline_us as the caller would set it now; nothing if it does not wait any more. */
+void core_waiter_limit(struct core_waiter *w, uint64_t deadline_us);
 
 /* The waiter gives up (client gone, cancelled). true: it was in the queue and is out. false: a
  * message is on its way to it and it must stay until then: a connection, which must be given

@@ -68,7 +68,10 @@ struct core_waiter {
     TAILQ_ENTRY(core_waiter) link; /* in the pool's queue, by age */
     TAILQ_ENTRY(core_waiter) turn; /* in its function's */
     uint64_t since_us;             /* joined the queue */
-    uint64_t deadline_us;          /* leaves it; UINT64_MAX for never */
+    uint64_t deadline_us;          /* leaves it; UINT64_MAX for never. The core puts it off while
+                                      the server is resuming */
+    uint64_t own_us;               /* set by the caller before core_borrow(): it wants to wait no
+                                      longer, whatever there is to wait for; 0: as it is */
     union {
         const uint8_t *addr;    /* set by the caller before core_borrow(): CORE_ADDR_BYTES whose
                                    loans are limited together; NULL: nobody's */
@@ -79,7 +82,7 @@ struct core_waiter {
     uint16_t worker;
     uint8_t state; /* enum waiter_state */
     bool held;     /* it waits, or waited, for its own address's loans */
-    bool firm;     /* deadline_us holds though the database is resuming */
+    bool firm;     /* deadline_us is own_us */
 };
 TAILQ_HEAD(core_waiter_list, core_waiter);
 

@@ -46,13 +46,15 @@ static void lend_to(struct core_conn *c, struct core_function *f, struct core_pe
     c->pool->loans_total++;
 }
 
-/* Others wait until a server that is being woken has had its time. */
-static uint64_t lend_deadline_us(const struct core_waiter *w, uint64_t deadline_us)
+/* A server that is being woken is waited for until it has had its time, but for nobody longer than
+ * he himself wants to wait. */
+static void lend_limit(struct core_waiter *w, uint64_t deadline_us)
 {
     const struct core_server *s = w->pool->server;
-    if (!s->resuming || w->firm || deadline_us == CORE_NEVER)
-        return deadline_us;
-    return core_max(deadline_us, s->resume_since_us + s->lim.resume_us);
+    if (s->resuming && deadline_us != CORE_NEVER)
+        deadline_us = core_max(deadline_us, s->resume_since_us + s->lim.resume_us);
+    w->firm = w->own_us != 0 && w->own_us <= deadline_us;
+    w->deadline_us = w->firm ? w->own_us : deadline_us;
 }
 
 static enum core_answer lend_queue(struct core_waiter *w, uint64_t now_us)
@@ -71,7 +73,7 @@ static enum core_answer lend_queue(struct core_waiter *w, uint64_t now_us)
         return CORE_FULL;
     if (f->lim.max_waiting > 0 && f->waiting >= f->lim.max_waiting)
         return CORE_FULL;
-    w->deadline_us = lend_deadline_us(w, w->deadline_us);
+    lend_limit(w, w->deadline_us);
     return core_queue_push(w, now_us) ? CORE_QUEUED : CORE_FULL;
 }
 
@@ -138,14 +140,13 @@ bool core_leave(struct core_waiter *w)
     return out;
 }
 
-void core_waiter_limit(struct core_waiter *w, uint64_t deadline_us, bool firm)
+void core_waiter_limit(struct core_waiter *w, uint64_t deadline_us)
 {
     struct core_server *s = w->pool->server;
 
     core_enter(s, 0);
     if (w->state == WAITER_QUEUED) {
-        w->firm = firm;
-        w->deadline_us = lend_deadline_us(w, deadline_us);
+        lend_limit(w, deadline_us);
         core_queue_limit(w);
     }
     core_exit(s);

@@ -60,26 +60,20 @@ void loan_attach(struct client *c, struct backend *b)
     worker_tick_need(w);
 }
 
-/* How long it may wait, by the settings. The client's own deadline binds where it is the shorter
- * one, and where a database that wakes up would be waited for longer. */
-static uint64_t wait_deadline_us(const struct client *c, uint64_t since_us, bool *firm)
+/* Until when it may wait, by the settings. */
+static uint64_t wait_deadline_us(const struct client *c, uint64_t since_us)
 {
     uint64_t limit = function_limit_us(&c->function->query_wait_us, c->route->query_wait_us);
-    uint64_t until = limit == 0 ? UINT64_MAX : since_us + limit, own = c->wait->until_us;
-    *firm = own != 0 && (own <= until || core_server_resuming(core_pool_server(c->route->pool)));
-    return *firm ? own : until;
+    return limit == 0 ? UINT64_MAX : since_us + limit;
 }
 
 void loan_limits_changed(struct worker *w)
 {
     struct client *c;
-    bool firm;
     TAILQ_FOREACH(c, &w->states[CLIENT_WAITING], link)
     {
-        if (c->coming != NULL)
-            continue;
-        uint64_t until = wait_deadline_us(c, c->since_us, &firm);
-        core_waiter_limit(&c->wait->waiter, until, firm);
+        if (c->coming == NULL)
+            core_waiter_limit(&c->wait->waiter, wait_deadline_us(c, c->since_us));
     }
 }
 
@@ -110,9 +104,9 @@ static bool borrow_once(struct client *c, enum loan_answer *result)
     waiter->who.function = c->function->core;
     waiter->worker = w->index;
     waiter->addr = c->family != 0 ? c->addr : NULL;
-    c->wait->until_us =
+    waiter->own_us =
         w->out.deadline_ms != 0 ? w->now_us + (uint64_t)w->out.deadline_ms * US_PER_MS : 0;
-    waiter->deadline_us = wait_deadline_us(c, w->now_us, &waiter->firm);
+    waiter->deadline_us = wait_deadline_us(c, w->now_us);
     enum core_answer answer = core_borrow(waiter, w->now_us, &conn, &nudge);
     if (nudge)
         backend_nudge(w->world, c->route);

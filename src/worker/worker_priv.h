@@ -107,7 +107,6 @@ struct client_login {
 struct client_wait {
     struct core_waiter waiter;
     struct client *client;
-    uint64_t until_us; /* its statement's own deadline; 0: none */
     struct mail mail;  /* a failure on its way, or the order to fetch `coming` */
 };
 

@@ -72,6 +72,10 @@ def test_weirs_own_options_stay_here(start, pg):
             c.value("select current_setting('weir.function')")
         assert e.value.code == "42704"
         assert c.value("select application_name from pg_stat_activity where pid = pg_backend_pid()") == "getUsers"
+        with pytest.raises(PgError) as e:
+            c.rows("set weir.function = 'other'")
+        assert e.value.code == "55P02"
+        assert c.value("select current_setting('weir.function', true) is null") == "t"
 
 
 def test_followed_when_the_driver_sets_it_later(start):

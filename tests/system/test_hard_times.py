@@ -7,6 +7,7 @@ import pytest
 
 from harness.front import Front
 from harness.proxy import Crowd, crowd, wait_until
+from harness.wire import PgError
 
 pytestmark = pytest.mark.weir_only
 
@@ -53,3 +54,22 @@ def test_most_logins_are_refused_and_then_none(start, front):
     wait_until(lambda: door.refused >= 2, 30, "a refusal")
     door.every = 10 ** 9
     assert waiting.join() == ["1", "1"]
+
+
+def test_slow_to_wake(start, front):
+    """One login tries, for longer than it otherwise might, while the others wait, longer than they otherwise would."""
+    door = front(every=0)
+    proxy = start(max_server_connections=4, query_wait_timeout="500ms", server_connect_timeout="500ms", idle_to_zero="500ms",
+                  resume_timeout="60s", databases={"shop": {"host": "127.0.0.1", "port": door.port, "dbname": "shop"}})
+    with proxy.client(timeout=60) as first:
+        wait_until(lambda: first.simple("select 1")[0].type == "T", 30, "a first loan")
+        wait_until(lambda: door.open == 0, 30, "its sleep")
+        door.awake, seen = time.monotonic() + 2.5, door.seen
+        waiting = Crowd(5, lambda i: proxy.client(timeout=60).value(f"select {i}", timeout=60)).start()
+        with pytest.raises(PgError) as e:
+            first.value("/* deadline_ms=1200 */ select 1", timeout=60)
+        assert e.value.code == "53300" and "is resuming" in str(e.value)
+        if time.monotonic() < door.awake:
+            assert door.seen == seen + 1, "nobody else wakes it"
+        assert waiting.join() == [str(i) for i in range(5)]
+        assert first.value("select 7") == "7"

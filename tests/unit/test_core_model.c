@@ -306,7 +306,7 @@ static void step_limit_wait(void)
 
     if (c->doing != WAITS || c->w.state == WAITER_LATE)
         return;
-    core_waiter_limit(&c->w, until, roll(2) == 0);
+    core_waiter_limit(&c->w, until);
     assert_true(c->w.deadline_us == until);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC
  * weir.deadline, the one setting of weir's own that a session can change: SET, RESET and SHOW of it
- * are answered here and never reach a server. A simple query needs no server at all; by the
+ * are answered here and never reach a server. So is SET of weir.function, which a session has from
+ * its login: PostgreSQL's words for such a setting. A simple query needs no server at all; by the
  * extended protocol the statement has its turn among the others (pg_extended.c), and its answers
  * are made when that comes. It is no part of a transaction: ROLLBACK leaves it as it is.
  */
@@ -15,10 +16,11 @@
 #include <strings.h>
 
 #define NAME      "weir.deadline"
+#define FIXED     "weir.function"
 #define OWN_MAX   256u /* bytes of such a text; longer ones are somebody else's */
 #define BAD_VALUE "invalid value for parameter \"" NAME "\""
 
-enum own { OWN_NOT, OWN_SET, OWN_RESET, OWN_SHOW, OWN_LOCAL };
+enum own { OWN_NOT, OWN_SET, OWN_RESET, OWN_SHOW, OWN_LOCAL, OWN_FIXED };
 
 /* The next word, or a quoted text without its quotes, or one character. */
 static bool next_word(const char **at, const char *end, const char **word, size_t *n)
@@ -72,10 +74,12 @@ static enum own read_own(const char *sql, size_t n, const char **value, size_t *
         if (!next_word(&at, end, &word, &len))
             return OWN_NOT;
     }
-    if (!word_is(word, len, NAME))
+    if (own != OWN_RESET && own != OWN_SHOW && word_is(word, len, FIXED))
+        own = OWN_FIXED;
+    else if (!word_is(word, len, NAME))
         return OWN_NOT;
     *value_n = 0;
-    if (own == OWN_SET || own == OWN_LOCAL) {
+    if (own != OWN_RESET && own != OWN_SHOW) {
         if (!next_word(&at, end, &word, &len) ||
             (!word_is(word, len, "=") && !word_is(word, len, "TO")) ||
             !next_word(&at, end, value, value_n))
@@ -134,6 +138,10 @@ bool pg_own_is_wrong(const char *sql, size_t n, struct pg_fault *fault)
                      "/* deadline_ms=2500 */, is");
         return true;
     }
+    if (own == OWN_FIXED) {
+        pg_fault_set(fault, "55P02", "parameter \"" FIXED "\" cannot be set after connection start");
+        return true;
+    }
     if (own != OWN_SET || value_n == 0 || comment_read_ms(value, value_n, &ms))
         return false;
     pg_fault_set(fault, "22023", BAD_VALUE ": \"%.*s\"", (int)value_n, value);
@@ -147,6 +155,7 @@ void pg_own_run(struct pg_client *c, const char *sql, size_t n, struct proto_out
     switch (read_own(sql, n, &value, &value_n)) {
     case OWN_NOT:
     case OWN_LOCAL:
+    case OWN_FIXED:
         return;
     case OWN_SHOW:
         put_row(c, out);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
-"""A database server of limited hospitality: every second login is refused, in the server's own words.
+"""A database server of limited hospitality: every second login is refused, in the server's own words, or
+nobody is spoken to before it is awake.
 
 It stands in front of a real server and passes bytes; what it refuses never gets there.
 """
@@ -7,6 +8,7 @@ It stands in front of a real server and passes bytes; what it refuses never gets
 import socket
 import struct
 import threading
+import time
 
 from .postgres import free_port
 
@@ -24,13 +26,14 @@ def mysql_refusal():
 
 
 class Front:
-    """`every`: of so many logins one is refused. `open` and `peak`: connections passed to the server."""
+    """`every`: of so many logins one is refused; 0: none. `open` and `peak`: connections passed to the server.
+    `awake`: before that time (of time.monotonic) a connection is taken and left alone. `seen`: all that came."""
 
     def __init__(self, engine, host, port, every=2):
         self.engine, self.to, self.every = engine, (host, port), every
         self.port = free_port()
         self.lock = threading.Lock()
-        self.seen = self.refused = self.open = self.peak = 0
+        self.seen = self.refused = self.open = self.peak = self.awake = 0
         self.door = socket.create_server(("127.0.0.1", self.port), backlog=200)
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -61,7 +64,7 @@ class Front:
     def _refuses(self):
         with self.lock:
             self.seen += 1
-            refuse = self.seen % self.every == 0
+            refuse = self.every != 0 and self.seen % self.every == 0
             self.refused += refuse
             if not refuse:
                 self.open += 1
@@ -78,6 +81,7 @@ class Front:
             if self._refuses():
                 conn.sendall(pg_refusal() if self.engine == "postgres" else mysql_refusal())
                 return
+            time.sleep(max(0, self.awake - time.monotonic()))
             try:
                 with socket.create_connection(self.to) as server:
                     server.sendall(first)

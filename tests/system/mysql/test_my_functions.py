@@ -5,12 +5,16 @@ import json
 import re
 import time
 
+import MySQLdb
 import pymysql
 import pytest
 
-from harness.myproxy import one
-from harness.mywire import Wire
+from harness.myproxy import one, rows
+from harness.mywire import MyError, Wire, query
 from harness.proxy import Crowd, wait_until
+
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
 def functions(proxy):
@@ -117,6 +121,111 @@ def test_a_guarantee_holds_for_a_user_of_its_own(start):
     assert done["vip"] > 1.2 * done["crowd"], done
 
 
+def test_what_a_function_may_is_reloaded_while_it_waits(start):
+    proxy = start(max_server_connections=2, query_wait_timeout=60, idle_transaction_timeout=60, functions={
+        "hasty": "query_wait_timeout=300ms query_timeout=300ms idle_transaction_timeout=300ms", "small": "limit=1 max_waiting=1"})
+    small = [proxy.connect(program_name="small", read_timeout=60) for _ in range(3)]
+    with proxy.connect(program_name="hasty", read_timeout=60) as hasty, Wire(small[1]) as second:
+        small[0].begin()
+        one(small[0], "select 1 from items limit 1")
+        second.send(query("select 2"))
+        wait_until(lambda: int(functions(proxy)["small"]["waiting"]) == 1, 20, "the second")
+        with pytest.raises(pymysql.MySQLError) as e:
+            one(small[2], "select 3")
+        assert e.value.args[0] == 1040 and "too many clients wait" in e.value.args[1]
+        with pytest.raises(pymysql.MySQLError) as e:
+            one(hasty, "select count(*) from items where sleep(5) = 0")
+        assert e.value.args[0] == 1317 and "query_timeout" in e.value.args[1]
+        hasty.begin()
+        one(hasty, "select 1 from items limit 1")
+        wait_until(lambda: int(functions(proxy)["hasty"]["lent"]) == 0, 20, "it was idle for too long")
+        with pytest.raises(pymysql.MySQLError) as e:
+            one(hasty, "commit")
+        assert e.value.args[0] == 1213
+        proxy.functions = {"hasty": "limit=3 guarantee=1 weight=5", "small": "limit=2 max_waiting=5"}
+        proxy.reconfigure()
+        assert second.answer() is not None  # within the limit now
+        row = wait_until(lambda: [r for r in proxy.my_show("FUNCTIONS") if r["name"] == "hasty" and r["weight"] == 5], 20, "the reload")[0]
+        assert (row["lent_of_limit"], row["guarantee"]) == ("0/3", 1)
+        assert one(hasty, "select count(*) from items where id = 1 and sleep(0.5) = 0") == 1
+        second.send(query("select 2 from items where id = 1 and sleep(30) = 0"))
+        wait_until(lambda: int(functions(proxy)["small"]["lent"]) == 2, 20, "all are lent")
+        late = Crowd(1, lambda i: code_of(hasty, "select 4")).start()
+        wait_until(lambda: int(functions(proxy)["hasty"]["waiting"]) == 1, 20, "the late one")
+        proxy.functions = {"hasty": "query_wait_timeout=200ms", "small": "query_timeout=200ms"}
+        proxy.reconfigure()
+        assert late.join() == [1040], "it waited already"
+        with pytest.raises(MyError) as e:
+            second.answer()
+        assert e.value.code == 1317
+    for c in small:
+        if c.open:
+            c.close()
+
+
+def code_of(conn, sql):
+    try:
+        one(conn, sql)
+    except pymysql.MySQLError as e:
+        return e.args[0]
+    return 0
+
+
+def test_shown_on_console_json_and_metrics(start):
+    proxy = start(functions={"getUsers": "limit=30 guarantee=2 weight=3"}, idle_transaction_timeout="400ms", log_format="ecs",
+                  log_slow_loans="60s")
+    with proxy.connect(program_name="getUsers") as c:
+        c.begin()
+        one(c, f"select 1 from items limit 1 /*traceparent='00-{TRACE}-00f067aa0ba902b7-01'*/")
+        row = functions(proxy)["getUsers"]
+        assert (row["lent_of_limit"], row["guarantee"], row["weight"], row["clients"]) == ("1/30", 2, 3, 1)
+        assert [r["lent"] for r in json.loads(proxy.http("/api/v1/functions"))["rows"] if r["name"] == "getUsers"] == [1]
+        metric = 'weir_function_%s{function="getUsers"%s} %d'
+        wait_until(lambda: metric % ("rollbacks_total", ',reason="idle_transaction_timeout"', 1) in proxy.http("/metrics"), 20, "taken back")
+        with pytest.raises(pymysql.MySQLError):
+            c.rollback()
+        rows(c, "create temporary table mine (i int)")
+        wait_until(lambda: metric % ("pins_total", ',reason="temporary table"', 1) in proxy.http("/metrics"), 20, "the pin")
+        rows(c, "drop temporary table mine")
+        wait_until(lambda: functions(proxy)["getUsers"]["lent"] == 0, 20, "its end")
+        text = proxy.http("/metrics")
+        assert metric % ("wait_seconds_count", "", 2) in text and metric % ("loans_total", "", 2) in text
+
+    def found():
+        lines = [json.loads(line) for line in proxy.log().splitlines() if '"event.action":"loan"' in line]
+        return lines if len(lines) == 2 else None
+    taken, pinned = wait_until(found, 20, "both lines")
+    assert (taken["event.outcome"], taken["event.reason"], taken["trace.id"]) == ("failure", "idle_transaction_timeout", TRACE)
+    assert (pinned["event.outcome"], pinned["weir.pin_reason"], pinned["faas.name"]) == ("success", "temporary table", "getUsers")
+
+
+def test_overload_tells_the_hopeless_early(start):
+    """Thirty ask for what takes six seconds, and wait two: some hear that it's hopeless while there is time left."""
+    proxy = start(max_server_connections=1, query_wait_timeout=2)
+
+    def work(_):
+        with proxy.connect(read_timeout=60) as c:
+            try:
+                one(c, "select sleep(0.2)")
+                return None
+            except pymysql.MySQLError as err:
+                assert err.args[0] == 1040
+                return int(re.search(r"within (\d+) ms", err.args[1]).group(1))
+    told = [ms for ms in Crowd(30, work).start().join(120) if ms is not None]
+    assert told and min(told) < 1800 and len(told) < 30, told
+
+
+def test_another_user_is_another_function(start):
+    proxy = start()
+    conn = MySQLdb.connect(host=proxy.host, port=proxy.mysql_port, user="app+first", passwd="secret", db="shop")
+    for name in ("first", "second"):
+        conn.change_user("app+" + name, "secret", "shop")
+        conn.query("select 1")
+        conn.store_result()
+        assert {r["name"] for r in proxy.my_show("FUNCTIONS") if r["clients"] and r["name"] != "admin"} == {name}
+    conn.close()
+
+
 def test_the_sentence_of_a_refusal(start, my):
     proxy = start(max_server_connections=2, query_wait_timeout=60,
                   functions={"getUsers": "query_wait_timeout=1500ms"})
@@ -134,9 +243,6 @@ def test_the_sentence_of_a_refusal(start, my):
         assert one(c, "select 7") == 7, "the session is kept"
     for c in held:
         c.close()
-
-
-TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
 @pytest.mark.parametrize("prepared", [False, True])

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: ISC
-"""A MySQL in trouble: it refuses every second login with 1040."""
+"""A MySQL in trouble: it refuses every second login with 1040, or takes its time to wake up."""
 
 import time
 
+import pymysql
 import pytest
 
 from harness.front import Front
 from harness.myproxy import one
-from harness.proxy import crowd
+from harness.proxy import Crowd, crowd, wait_until
 
 
 @pytest.mark.parametrize("every", [2, 3])
@@ -31,3 +32,31 @@ def test_every_second_login_is_refused(start, my, every):
     assert door.refused > 0, "it wasn't hard at all"
     assert door.peak <= 10
     assert sum(int(r["refusals"]) for r in proxy.my_show("FUNCTIONS")) == 0
+
+
+def test_slow_to_wake(start, my):
+    """One login tries, for longer than it otherwise might, while the others wait, longer than they otherwise would."""
+    door = Front("mysql", my.host, my.port, every=0)
+    proxy = start(max_server_connections=4, query_wait_timeout="500ms", server_connect_timeout="500ms", idle_to_zero="500ms",
+                  resume_timeout="60s", databases={"shop": f"mysql://127.0.0.1:{door.port}/shop"})
+
+    def works(conn):
+        try:
+            return one(conn, "select 1 from items limit 1") == 1
+        except pymysql.MySQLError:
+            return False
+    try:
+        with proxy.connect(read_timeout=60) as first:
+            wait_until(lambda: works(first), 30, "a first loan")
+            wait_until(lambda: door.open == 0, 30, "its sleep")
+            door.awake, seen = time.monotonic() + 2.5, door.seen
+            waiting = Crowd(5, lambda i: one(proxy.connect(read_timeout=60), f"select {i} from items limit 1")).start()
+            with pytest.raises(pymysql.MySQLError) as e:
+                one(first, "/* deadline_ms=1200 */ select 1 from items limit 1")
+            assert e.value.args[0] == 1040 and "is resuming" in e.value.args[1]
+            if time.monotonic() < door.awake:
+                assert door.seen == seen + 1, "nobody else wakes it"
+            assert waiting.join() == list(range(5))
+            assert one(first, "select 7 from items limit 1") == 7
+    finally:
+        door.close()
