@@ -146,7 +146,7 @@ static int compose(char *line, size_t room, enum log_level level, const char *ob
                         when, level_names[level], text, (long)getpid(), object, f->text);
     case LOG_FORMAT_GCP:
         return snprintf(line, room,
-                        "{\"timestamp\":\"%s\",\"severity\":\"%s\",\"message\":\"%s\","
+                        "{\"time\":\"%s\",\"severity\":\"%s\",\"message\":\"%s\","
                         "\"object\":\"%s\"%s}\n",
                         when, gcp_names[level], text, object, f->text);
     case LOG_FORMAT_TEXT:

@@ -49,6 +49,7 @@ void loan_attach(struct client *c, struct backend *b)
     b->query_us = b->until_us = 0;
     b->waited_us = b->wait_us = waited;
     b->pinned = false;
+    b->overdue = NULL;
     b->statements = 0;
     b->pin_reason[0] = b->trace_id[0] = '\0';
     backend_set_state(b, BACKEND_LENT);
@@ -150,8 +151,8 @@ enum loan_answer loan_borrow(struct client *c)
     return answer;
 }
 
-/* Who waited for what: the sentence that the client and the log get. */
-static void describe_wait(struct client *c, const char *what, char *to, size_t room)
+/* Who waited for what: the sentence that the client and the log get. Its length. */
+static size_t describe_wait(struct client *c, const char *what, char *to, size_t room)
 {
     struct core_counts n;
     struct core_server *server = core_pool_server(c->route->pool);
@@ -160,14 +161,15 @@ static void describe_wait(struct client *c, const char *what, char *to, size_t r
     if (theirs != 0)
         snprintf(most, sizeof most, ", %" PRIu32 " of them to \"%s\"", theirs, busiest);
     core_server_counts(server, c->worker->now_us, &n);
-    snprintf(to, room,
-             "weir: no connection for function \"%s\" %s (%s%s %" PRIu32 "/%" PRIu32
-             " lent%s%s, %" PRIu32 " waiting, oldest loan %.1f s)",
-             c->function->name, what, core_server_name(server),
-             core_server_resuming(server) ? " is resuming," : "", n.lent, n.bound, most,
-             c->wait != NULL && c->wait->waiter.held ? ", to its address as many as it may have"
-                                                     : "",
-             n.waiting, (double)n.oldest_loan_us / 1e6);
+    int len = snprintf(
+        to, room,
+        "weir: no connection for function \"%s\" %s (%s%s %" PRIu32 "/%" PRIu32
+        " lent%s%s, %" PRIu32 " waiting, oldest loan %.1f s)",
+        c->function->name, what, core_server_name(server),
+        core_server_resuming(server) ? " is resuming," : "", n.lent, n.bound, most,
+        c->wait != NULL && c->wait->waiter.held ? ", to its address as many as it may have" : "",
+        n.waiting, (double)n.oldest_loan_us / 1e6);
+    return len > 0 && (size_t)len < room ? (size_t)len : strlen(to);
 }
 
 /* Answer the waiting message and go on behind it; `reason` is the word it is counted by. false: the
@@ -246,9 +248,10 @@ void loan_expire(struct worker *w)
         struct client *c = client_of_waiter(wt);
         char text[512], what[64];
         uint64_t until = w->now_us < wt->deadline_us ? w->now_us : wt->deadline_us;
-        snprintf(what, sizeof what, "within %s%" PRIu64 " ms", wt->firm ? "its deadline of " : "",
-                 (until - c->since_us) / US_PER_MS);
-        describe_wait(c, what, text, sizeof text);
+        snprintf(what, sizeof what, "within %" PRIu64 " ms", (until - c->since_us) / US_PER_MS);
+        size_t n = describe_wait(c, what, text, sizeof text);
+        if (wt->firm)
+            snprintf(text + n, sizeof text - n, ", its deadline");
         if (tell(c, PROTO_EV_NO_LOAN, wt->firm ? "deadline" : "timeout", NULL, text))
             relay_resume(c);
     }
@@ -338,7 +341,7 @@ static void end_loan(struct backend *b)
     if (b->function != NULL)
         function_held(b->function, w, held);
     if (c != NULL)
-        loan_log(b, c, NULL, "loan ended");
+        loan_log(b, c, b->overdue, "loan ended");
     route_count(b->route, w, STAT_XACTS, 1);
     route_count(b->route, w, STAT_XACT_US, held);
     route_count(b->route, w, STAT_QUERY_US, held);

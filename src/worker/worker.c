@@ -71,10 +71,11 @@ static void too_late(struct backend *b, const char *what, uint64_t us)
 }
 
 /* End the statement under way; its client is told why, and its session goes on. */
-static void cancel_late(struct backend *b, const char *what)
+static void cancel_late(struct backend *b, const char *limit, const char *what)
 {
     char text[160];
     size_t used;
+    b->overdue = limit;
     snprintf(text, sizeof text, "weir: canceling statement: %s is over", what);
     (void)b->route->proto->say(b->client->proto, b->proto, PROTO_EV_OVERDUE, text, NULL, NULL, 0,
                                &used, &b->client->out);
@@ -101,12 +102,12 @@ static void check_lent(struct worker *w, struct backend *b)
     if (query_us != 0 && b->query_us != 0 && facts.busy && now - b->query_us > query_us) {
         char what[64];
         snprintf(what, sizeof what, "query_timeout (%.1f s)", (double)query_us / 1e6);
-        cancel_late(b, what);
+        cancel_late(b, "query_timeout", what);
         b->query_us = now;
         return;
     }
     if (b->until_us != 0 && now >= b->until_us && b->query_us != 0 && facts.busy) {
-        cancel_late(b, "its deadline");
+        cancel_late(b, "deadline", "its deadline");
         b->until_us = now + CANCEL_AGAIN_US;
         return;
     }

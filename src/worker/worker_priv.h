@@ -107,7 +107,7 @@ struct client_login {
 struct client_wait {
     struct core_waiter waiter;
     struct client *client;
-    struct mail mail;  /* a failure on its way, or the order to fetch `coming` */
+    struct mail mail; /* a failure on its way, or the order to fetch `coming` */
 };
 
 struct client {
@@ -194,6 +194,7 @@ struct backend {
     bool dead;           /* found broken while idle */
     bool eof;            /* the server has hung up */
     bool pinned;         /* counted as a pin in this loan */
+    const char *overdue; /* the limit at which a statement of this loan was cancelled, or NULL */
     uint32_t statements; /* answered in this loan */
     char pin_reason[32]; /* of this loan; "" while there is none */
     char trace_id[33];   /* of its last statement that named one; "" for none */

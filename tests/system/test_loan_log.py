@@ -84,6 +84,15 @@ def test_taken_back(start):
         assert "rolled back" in line["message"] and line["trace.id"] == TRACE and line["faas.name"] == "frozenOne"
 
 
+def test_cancelled_at_a_limit(start):
+    proxy = start(log_format="ecs", log_slow_loans=0, query_timeout="400ms")
+    with proxy.client() as c:
+        c.simple("select pg_sleep(9) /* deadline_ms=200 */")
+        c.simple("select pg_sleep(9)")
+        lines = loans(proxy, 2)
+    assert [(line["event.outcome"], line["event.reason"]) for line in lines] == [("failure", "deadline"), ("failure", "query_timeout")]
+
+
 def test_sample(start):
     proxy = start(log_format="json", log_slow_loans=0, log_loan_sample=10)
     with proxy.client() as c:

@@ -139,7 +139,8 @@ bool pg_own_is_wrong(const char *sql, size_t n, struct pg_fault *fault)
         return true;
     }
     if (own == OWN_FIXED) {
-        pg_fault_set(fault, "55P02", "parameter \"" FIXED "\" cannot be set after connection start");
+        pg_fault_set(fault, "55P02",
+                     "parameter \"" FIXED "\" cannot be set after connection start");
         return true;
     }
     if (own != OWN_SET || value_n == 0 || comment_read_ms(value, value_n, &ms))
