@@ -237,6 +237,19 @@ bool loan_refused(struct client *c)
     return tell(c, PROTO_EV_DOWN, "server_down", code, text);
 }
 
+/* Its time is over: the settings', or its own. */
+static void tell_late(struct client *c, uint64_t deadline_us, bool own)
+{
+    char text[512], what[64];
+    uint64_t now_us = c->worker->now_us, until = now_us < deadline_us ? now_us : deadline_us;
+    snprintf(what, sizeof what, "within %" PRIu64 " ms", (until - c->since_us) / US_PER_MS);
+    size_t n = describe_wait(c, what, text, sizeof text);
+    if (own)
+        snprintf(text + n, sizeof text - n, ", its deadline");
+    if (tell(c, PROTO_EV_NO_LOAN, own ? "deadline" : "timeout", NULL, text))
+        relay_resume(c);
+}
+
 void loan_expire(struct worker *w)
 {
     struct core_waiter_list out;
@@ -245,15 +258,7 @@ void loan_expire(struct worker *w)
     struct core_waiter *wt;
     while ((wt = TAILQ_FIRST(&out)) != NULL) {
         TAILQ_REMOVE(&out, wt, link);
-        struct client *c = client_of_waiter(wt);
-        char text[512], what[64];
-        uint64_t until = w->now_us < wt->deadline_us ? w->now_us : wt->deadline_us;
-        snprintf(what, sizeof what, "within %" PRIu64 " ms", (until - c->since_us) / US_PER_MS);
-        size_t n = describe_wait(c, what, text, sizeof text);
-        if (wt->firm)
-            snprintf(text + n, sizeof text - n, ", its deadline");
-        if (tell(c, PROTO_EV_NO_LOAN, wt->firm ? "deadline" : "timeout", NULL, text))
-            relay_resume(c);
+        tell_late(client_of_waiter(wt), wt->deadline_us, wt->firm);
     }
 }
 
@@ -548,6 +553,13 @@ void loan_deliver(struct backend *b, struct client *c, bool ok)
         if (ok)
             give_back(b);
         loan_tell_cancelled(c);
+        return;
+    }
+    uint64_t own_us = c->wait->waiter.own_us;
+    if (own_us != 0 && w->now_us >= own_us) { /* it passed while the connection was on its way */
+        if (ok)
+            give_back(b);
+        tell_late(c, own_us, true);
         return;
     }
     if (ok)

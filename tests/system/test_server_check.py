@@ -10,6 +10,7 @@ import pytest
 from harness import wire
 from harness.line import Line
 from harness.proxy import wait_until
+from harness.wire import PgError
 
 pytestmark = pytest.mark.weir_only
 
@@ -54,6 +55,18 @@ def test_a_server_that_vanished_costs_a_delay(weir, line, count):
         c.terminate()
     assert line.sent < 200 * count, "of the statement nothing was sent into the void"
     wait_until(lambda: int(proxy.pool()["sv_idle"]) >= 1 and int(proxy.pool()["sv_active"]) == 0)
+
+
+def test_a_deadline_that_passes_meanwhile(weir, line):
+    """It is told so, and gets no connection any more: not the one that didn't answer, and not the next."""
+    proxy = weir()
+    with fill(proxy, 1)[0] as c:
+        line.cut()
+        time.sleep(0.3)
+        with pytest.raises(PgError) as e:
+            c.value("insert into scratch (who) values ('late') /* deadline_ms=300 */")
+        assert e.value.code == "53300" and str(e.value).endswith(", its deadline")
+        assert c.value("select count(*) from scratch") == "0"
 
 
 def test_what_a_driver_notices_is_a_delay(weir, line):
