@@ -137,6 +137,15 @@ def test_drivers_set_it_later(start):
     conn.close()
 
 
+def test_from_the_environment(start, monkeypatch):
+    """The DSN as it was; the platform says who it is."""
+    proxy = start()
+    monkeypatch.setenv("PGAPPNAME", "byPlatform")
+    with psycopg.connect(proxy.dsn(), autocommit=True) as conn:
+        conn.execute("select 1")
+        assert now(proxy) == ["byPlatform"]
+
+
 # --- users ------------------------------------------------------------------------------------------------
 
 

@@ -475,6 +475,39 @@ static void test_warm_wakes(void **state)
     (void)plan(6 * SECOND, CORE_ACT_CLOSE); /* nobody came: it may sleep again */
 }
 
+/* A server that wakes up is waited for longer than the settings say, but for nobody longer than he
+ * wants to wait, not for the one either who wakes it; and settings that change change neither. */
+static void test_own_deadlines_while_it_wakes(void **state)
+{
+    struct core_server_limits lim = LIM;
+    (void)state;
+    tear_down(NULL);
+    lim.idle_to_zero_us = SECOND;
+    lim.resume_us = 60 * SECOND;
+    open_with(&lim, &(struct core_pool_limits){0});
+    lend_new(0, p, 0, 10);
+    make_idle(0, 20);
+    (void)plan(2 * SECOND, CORE_ACT_CLOSE);
+    core_conn_closed(&conn[0], 2 * SECOND, &nudge);
+    plan(2 * SECOND, CORE_ACT_NONE);
+    for (int i = 1; i <= 3; i++)
+        w[i].deadline_us = 4 * SECOND;
+    w[1].own_us = 9 * SECOND;  /* the settings are shorter, the server takes longer */
+    w[2].own_us = 90 * SECOND; /* longer than both */
+    for (int i = 1; i <= 3; i++)
+        queue(i, p, 0, 3 * SECOND);
+    assert_true(w[1].firm && w[1].deadline_us == 9 * SECOND);
+    assert_true(!w[2].firm && w[2].deadline_us == 63 * SECOND);
+    assert_true(!w[3].firm && w[3].deadline_us == 63 * SECOND);
+    for (int i = 1; i <= 3; i++)
+        core_waiter_limit(&w[i], i == 3 ? UINT64_MAX : 5 * SECOND);
+    assert_true(w[1].firm && w[1].deadline_us == 9 * SECOND);
+    assert_true(w[2].deadline_us == 63 * SECOND && w[3].deadline_us == UINT64_MAX);
+    core_waiter_limit(&w[2], UINT64_MAX);
+    assert_true(w[2].firm && w[2].deadline_us == 90 * SECOND);
+    assert_ptr_equal(plan(3 * SECOND, CORE_ACT_OPEN).pool, p);
+}
+
 static void test_lifetime_is_spread(void **state)
 {
     struct core_waiter *next;
@@ -740,6 +773,7 @@ int main(void)
         CASE(test_idle_timeout_keeps_the_minimum),
         CASE(test_warm_once_within_the_bound),
         CASE(test_warm_wakes),
+        CASE(test_own_deadlines_while_it_wakes),
         CASE(test_lifetime_is_spread),
         CASE(test_idle_of_one_pool_goes_to_another),
         CASE(test_pool_limit),
