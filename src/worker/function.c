@@ -105,6 +105,11 @@ void function_clean(const char *name, char to[FUNCTION_NAME_BYTES])
     to[n] = '\0';
 }
 
+bool function_is_name(const char *name)
+{
+    return name != NULL && name[strspn(name, " ")] != '\0';
+}
+
 const char *function_choose(const struct settings *set, const struct function_names *names,
                             bool *follows)
 {
@@ -113,7 +118,7 @@ const char *function_choose(const struct settings *set, const struct function_na
         unsigned source = set->function_from[i];
         const char *name = names->by[source];
         *follows = *follows || source == CONF_FUNCTION_APPLICATION_NAME;
-        if (name != NULL && name[0] != '\0')
+        if (function_is_name(name))
             return name;
     }
     return NULL;

@@ -48,6 +48,8 @@ void functions_reload(struct functions *fs, const struct settings *set);
 /* A name as a client gave it, made fit to be shown, logged and compared: valid UTF-8 without
  * control characters (a "?" instead), without blanks around it, cut to fit. */
 void function_clean(const char *name, char to[FUNCTION_NAME_BYTES]);
+/* Would anything be left of it? */
+bool function_is_name(const char *name);
 /* What a client can be named by, by source; NULL or "" where it has no such name. */
 struct function_names {
     const char *by[CONF_FUNCTION_SOURCES];

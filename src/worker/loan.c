@@ -335,7 +335,7 @@ static void rename_function(struct client *c)
     if (conf_settings(c->worker->settings->conf)->application_name_add_host && n > tail &&
         strcmp(name + n - tail, added) == 0)
         name[n - tail] = '\0';
-    (void)client_set_function(c, name[0] != '\0' ? name : without);
+    (void)client_set_function(c, function_is_name(name) ? name : without);
 }
 
 static void end_loan(struct backend *b)

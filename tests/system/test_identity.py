@@ -221,6 +221,20 @@ def test_odd_names(start):
         assert f'weir_function_loans{{function="{escaped}"}} 0' in metrics
 
 
+def test_blank_names_are_none(start):
+    proxy = start()
+    with proxy.client(user="app+ ", password="secret", application_name="  ", options="-c weir.function=byOption") as c:
+        c.value("select 1")
+        assert now(proxy) == ["byOption"]
+    with proxy.client(application_name="  ") as c:
+        c.value("select 1")
+        assert now(proxy) == ["app"]
+        c.simple("set application_name = 'named'")
+        c.simple("set application_name = ' '")
+        c.value("select 1")
+        assert now(proxy) == ["app"]
+
+
 def test_the_database_gets_the_name_as_it_was_given(start):
     proxy = start()
     with proxy.client(application_name="Übers") as c:

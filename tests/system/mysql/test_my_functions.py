@@ -72,6 +72,8 @@ def test_odd_names(start):
         with attributes(weir__function=name)(proxy) as c:
             assert one(c, "select 1") == 1
             assert shown in functions(proxy), name
+    with attributes(weir__function=" ", program_name="byProgram")(proxy) as c:
+        assert one(c, "select 1") == 1 and "byProgram" in functions(proxy)
 
 
 def test_a_plus_that_is_part_of_the_users_name(start, my):
