@@ -117,6 +117,7 @@ static void check_functions(const struct core_server *s)
         uint32_t n = 0;
         LIST_FOREACH(l, &f->lines, link)
         {
+            HOLDS(l->n + l->held > 0);
             HOLDS(l->function == f && (l->n == 0) == TAILQ_EMPTY(&l->waiters));
             HOLDS((l->at != 0) == (l->eligible > 0) && l->eligible <= l->n);
             n += l->n + l->held;

@@ -39,7 +39,7 @@ struct core_desk {
     struct core_conn_list idle; /* last returned first */
 };
 
-/* The waiters of one function in one pool. */
+/* The waiters of one function in one pool; there is none where nobody waits. */
 struct core_line {
     LIST_ENTRY(core_line) link; /* in its function */
     struct core_pool *pool;
@@ -233,9 +233,8 @@ struct core_pool *core_pool_hungriest(const struct core_server *s);
 
 /* ---- function.c ---- */
 
-/* With the server, or with a pool that has no waiters left. */
+/* With the server, when nobody waits. */
 void core_functions_free(struct core_server *s);
-void core_function_forget_pool(struct core_pool *p);
 
 /* ---- slots.c ---- */
 

@@ -7,6 +7,7 @@
 #include "core/core_priv.h"
 #include "core/queue.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,30 +37,12 @@ struct core_function *core_function_create(struct core_server *s, const char *na
 void core_functions_free(struct core_server *s)
 {
     struct core_function *f;
-    struct core_line *l;
 
     while ((f = LIST_FIRST(&s->functions)) != NULL) {
-        while ((l = LIST_FIRST(&f->lines)) != NULL) {
-            LIST_REMOVE(l, link);
-            free(l);
-        }
+        assert(LIST_EMPTY(&f->lines));
         LIST_REMOVE(f, link);
         free(f->name);
         free(f);
-    }
-}
-
-void core_function_forget_pool(struct core_pool *p)
-{
-    struct core_function *f;
-    struct core_line *l;
-
-    LIST_FOREACH(f, &p->server->functions, link)
-    LIST_FOREACH(l, &f->lines, link)
-    if (l->pool == p) {
-        LIST_REMOVE(l, link);
-        free(l);
-        break;
     }
 }
 

@@ -253,7 +253,7 @@ void core_pool_destroy(struct core_pool **pp)
 
     assert(p->magic == CORE_MAGIC_POOL);
     core_enter(s, 0);
-    assert(p->waiting == 0 && core_held(p) + p->n[CONN_CLOSING] == 0);
+    assert(p->waiting == 0 && p->lines_n == 0 && core_held(p) + p->n[CONN_CLOSING] == 0);
     if (p->refused > 0)
         core_failure_clear(p);
     if (s->probe_pool == p)
@@ -264,7 +264,6 @@ void core_pool_destroy(struct core_pool **pp)
         s->below_min--;
     TAILQ_REMOVE(&s->pools, p, link);
     s->pools_n--;
-    core_function_forget_pool(p);
     core_exit(s);
     core_heap_fini(&p->lines);
     p->magic = 0;

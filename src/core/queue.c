@@ -138,6 +138,18 @@ static struct core_line *line_get(struct core_pool *p, struct core_function *f)
     return l;
 }
 
+/* Only where somebody waits is there a line: a function of a thousand databases would be moved in
+ * all of them with each of its loans. */
+static void line_put(struct core_line *l)
+{
+    if (l->n + l->held > 0)
+        return;
+    assert(l->at == 0);
+    l->pool->lines_n--;
+    LIST_REMOVE(l, link);
+    free(l);
+}
+
 /* ---- waiters ---- */
 
 bool core_queue_push(struct core_waiter *w, uint64_t now_us)
@@ -148,9 +160,13 @@ bool core_queue_push(struct core_waiter *w, uint64_t now_us)
     struct core_line *l = line_get(p, f);
 
     w->deadline_at = 0;
-    if (l == NULL || (w->deadline_us != CORE_NEVER &&
-                      !core_heap_set(&s->deadline[w->worker], w->deadline_us, &w->deadline_at)))
+    if (l == NULL)
         return false;
+    if (w->deadline_us != CORE_NEVER &&
+        !core_heap_set(&s->deadline[w->worker], w->deadline_us, &w->deadline_at)) {
+        line_put(l);
+        return false;
+    }
     w->since_us = now_us;
     w->state = WAITER_QUEUED;
     w->who.line = l;
@@ -206,6 +222,7 @@ void core_queue_remove(struct core_waiter *w, unsigned state)
     w->conn = NULL;
     w->who.function = l->function;
     line_rate(l);
+    line_put(l);
     core_pool_rate(p);
 }
 
