@@ -8,7 +8,6 @@ It stands in front of a real server and passes bytes; what it refuses never gets
 import socket
 import struct
 import threading
-import time
 
 from .postgres import free_port
 
@@ -27,13 +26,15 @@ def mysql_refusal():
 
 class Front:
     """`every`: of so many logins one is refused; 0: none. `open` and `peak`: connections passed to the server.
-    `awake`: before that time (of time.monotonic) a connection is taken and left alone. `seen`: all that came."""
+    `awake`: as long as that isn't set a connection is taken and left alone. `seen`: all that came."""
 
     def __init__(self, engine, host, port, every=2):
         self.engine, self.to, self.every = engine, (host, port), every
         self.port = free_port()
         self.lock = threading.Lock()
-        self.seen = self.refused = self.open = self.peak = self.awake = 0
+        self.seen = self.refused = self.open = self.peak = 0
+        self.awake = threading.Event()
+        self.awake.set()
         self.door = socket.create_server(("127.0.0.1", self.port), backlog=200)
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -81,7 +82,7 @@ class Front:
             if self._refuses():
                 conn.sendall(pg_refusal() if self.engine == "postgres" else mysql_refusal())
                 return
-            time.sleep(max(0, self.awake - time.monotonic()))
+            self.awake.wait(120)
             try:
                 with socket.create_connection(self.to) as server:
                     server.sendall(first)
