@@ -124,7 +124,7 @@ def test_a_guarantee_holds_for_a_user_of_its_own(start):
 
 
 def test_what_a_function_may_is_reloaded_while_it_waits(start):
-    proxy = start(max_server_connections=2, query_wait_timeout=60, idle_transaction_timeout=60, functions={
+    proxy = start(max_server_connections=4, query_wait_timeout=60, idle_transaction_timeout=60, functions={
         "hasty": "query_wait_timeout=300ms query_timeout=300ms idle_transaction_timeout=300ms", "small": "limit=1 max_waiting=1"})
     small = [proxy.connect(program_name="small", read_timeout=60) for _ in range(3)]
     with proxy.connect(program_name="hasty", read_timeout=60) as hasty, Wire(small[1]) as second:
@@ -150,11 +150,13 @@ def test_what_a_function_may_is_reloaded_while_it_waits(start):
         row = wait_until(lambda: [r for r in proxy.my_show("FUNCTIONS") if r["name"] == "hasty" and r["weight"] == 5], 20, "the reload")[0]
         assert (row["lent_of_limit"], row["guarantee"]) == ("0/3", 1)
         assert one(hasty, "select count(*) from items where id = 1 and sleep(0.5) = 0") == 1
-        second.send(query("select 2 from items where id = 1 and sleep(30) = 0"))
-        wait_until(lambda: int(functions(proxy)["small"]["lent"]) == 2, 20, "all are lent")
-        late = Crowd(1, lambda i: code_of(hasty, "select 4")).start()
-        wait_until(lambda: int(functions(proxy)["hasty"]["waiting"]) == 1, 20, "the late one")
-        proxy.functions = {"hasty": "query_wait_timeout=200ms", "small": "query_timeout=200ms"}
+        second.send(query("select count(*) from items where sleep(30) = 0"))
+        wait_until(lambda: int(functions(proxy)["small"]["lent"]) == 2, 20, "both are lent")
+        proxy.functions["small"] = "limit=2"
+        proxy.reconfigure()
+        late = Crowd(1, lambda i: code_of(small[2], "select 4")).start()
+        wait_until(lambda: int(functions(proxy)["small"]["waiting"]) == 1, 20, "the late one")
+        proxy.functions["small"] = "limit=2 query_wait_timeout=200ms query_timeout=200ms"
         proxy.reconfigure()
         assert late.join() == [1040], "it waited already"
         with pytest.raises(MyError) as e:
