@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness.proxy import crowd, wait_until
+from harness.proxy import Crowd, crowd, wait_until
 from harness.wire import PgError, query
 
 pytestmark = pytest.mark.weir_only
@@ -136,7 +136,6 @@ def test_guarantee_comes_first(start):
         held[0].simple("rollback")
         wait_until(lambda: len(order) == 6, what="all of them")
 
-    from harness.proxy import Crowd
     waiting = Crowd(6, work).start()
     release()
     assert min(order)[1] == 5
@@ -164,25 +163,31 @@ def test_quick_function_is_not_held_up_by_a_slow_crowd(start):
 
 
 def test_a_guarantee_holds_for_a_user_of_its_own(start):
-    """Two connections of three, though the others are nine, and were there first."""
-    proxy = start(max_server_connections=3, functions={"vip": "guarantee=2"})
-    done = {"vip": 0, "crowd": 0}
-    end = time.monotonic() + 2
+    """Two connections of three, though the others are nine, never pause, and were there first."""
+    proxy = start(max_server_connections=3, query_wait_timeout=60, functions={"vip": "guarantee=2"})
+    over = []
 
-    def work(i):
-        name = "vip" if i >= 9 else "crowd"
-        with proxy.client(user="app2" if name == "vip" else "app", application_name=name) as c:
-            while time.monotonic() < end:
-                c.value("select pg_sleep(0.1)")
-                done[name] += 1
-    crowd(13, work)
-    assert done["vip"] > 1.2 * done["crowd"], done
+    def work(name, user):
+        with proxy.client(user=user, application_name=name, timeout=60) as c:
+            while not over:
+                c.value("select pg_sleep(0.1)", timeout=60)
+
+    def lent(name):
+        return int(functions(proxy).get(name, {"lent": 0})["lent"])
+    others = Crowd(9, lambda i: work("crowd", "app")).start()
+    wait_until(lambda: lent("crowd") == 3, 20, "all for them")
+    vips = Crowd(4, lambda i: work("vip", "app2")).start()
+    try:
+        wait_until(lambda: lent("vip") == 2, 20, "two for who has a guarantee")
+    finally:
+        over.append(True)
+    others.join()
+    vips.join()
 
 
 def test_max_waiting_of_a_function(start):
     proxy = start(max_server_connections=1, functions={"small": "max_waiting=1"})
     with begin(proxy, "big"):
-        from harness.proxy import Crowd
         first = Crowd(1, lambda i: proxy.client(application_name="small").value("select 1")).start()
         wait_until(lambda: functions(proxy).get("small", {}).get("waiting") == "1")
         with proxy.client(application_name="small") as c, pytest.raises(PgError) as e:
@@ -250,7 +255,6 @@ def test_idle_to_zero_closes_all_and_the_first_client_wakes_it(start, own_pg):
         assert c.value("select 2") == "2"
         wait_until(lambda: server.count() == 0, 15, "no connection left")
         server.stop()
-        from harness.proxy import Crowd
         crowd_of_two = Crowd(2, lambda i: proxy.client(timeout=40).value("select 3", timeout=40)).start()
         time.sleep(20)  # far longer than query_wait_timeout
         server.start()
