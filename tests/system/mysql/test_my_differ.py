@@ -42,6 +42,7 @@ PROGRAMS = {
     "warnings as they are now": [*q("begin", "insert into t_a (no_such) values (1)", "rollback", "show errors", "show errors limit 1")],
     "warnings that stay": [*q("drop table if exists u_a"), *ELSEWHERE, *q("start transaction read only", "select @@warning_count", "savepoint s",
                            "select @@warning_count", "release savepoint s", "commit", "select 1 from dual", "select @@warning_count")],
+    "warnings after a call": [*q("selec"), *ELSEWHERE, *q("call p_insert('a')", "select @@warning_count, @@error_count")],
     "warnings after preparing": [step for text in ("select 1", "select * from t_a", "begin", "do 1", "show warnings", "update t_a set n = 1")
                                  for step in (*q("select cast('x' as signed)"), *ELSEWHERE, ("a", ("prepare", 0, text)), *q("show warnings"))],
     "collations": [*q("set names utf8mb4 collate utf8mb4_bin"), *ELSEWHERE, *q("select 'A' = 'a', collation('x')", "select v from t_a",
