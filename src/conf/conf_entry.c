@@ -259,6 +259,28 @@ const struct conf_function *conf_function_at(const struct conf *conf, size_t i)
     return at(conf, CONF_KIND_FUNCTION, i);
 }
 
+static bool same_text(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static bool same_params(const struct conf_param *a, size_t n_a, const struct conf_param *b,
+                        size_t n_b)
+{
+    for (size_t i = 0; n_a == n_b && i < n_a; i++)
+        if (strcmp(a[i].key, b[i].key) != 0 || strcmp(a[i].value, b[i].value) != 0)
+            return false;
+    return n_a == n_b;
+}
+
+bool conf_database_same_place(const struct conf_database *a, const struct conf_database *b)
+{
+    return a->proto == b->proto && strcmp(a->server, b->server) == 0 &&
+           same_text(a->dbname, b->dbname) && same_text(a->connect_query, b->connect_query) &&
+           same_params(a->params, a->n_params, b->params, b->n_params) &&
+           same_params(a->startup, a->n_startup, b->startup, b->n_startup);
+}
+
 const struct conf_database *conf_database_find(const struct conf *conf, const char *name)
 {
     const struct conf_table *t = &conf->entries->tables[CONF_KIND_DATABASE];

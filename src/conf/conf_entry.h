@@ -160,6 +160,9 @@ const struct conf_function *conf_function_at(const struct conf *conf, size_t i);
 /* What all lines together guarantee, a pattern's counted once. */
 unsigned conf_guarantees(const struct conf *conf);
 
+/* Whether a connection made by one is as good as one made by the other: the database, how it is
+ * reached, what its connections begin with. Passwords don't matter. */
+bool conf_database_same_place(const struct conf_database *a, const struct conf_database *b);
 /* `user` is the client's name, or the entry's own where it has one. */
 void conf_pool_resolve(const struct conf *conf, const struct conf_database *db, const char *user,
                        struct conf_pool *out);

@@ -52,6 +52,7 @@
 
 #include <stdint.h>
 
+struct core_server *core_pool_server(const struct core_pool *p);
 void core_server_counts(struct core_server *s, uint64_t now_us, struct core_counts *out);
 void core_pool_counts(struct core_pool *p, uint64_t now_us, struct core_counts *out);
 /* Abort the process when an invariant does not hold (debug builds; also called by tests). */

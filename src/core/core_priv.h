@@ -73,6 +73,7 @@ struct core_pool {
     TAILQ_ENTRY(core_pool) link; /* in the server */
     struct core_pool_limits lim;
     bool paused, disabled;
+    bool retired; /* its database is elsewhere now: nobody borrows here any more */
     uint32_t generation;
     uint32_t warm; /* so many are to be there once, until: */
     uint64_t warm_until_us;

@@ -18,7 +18,6 @@ struct core_server *core_server_create(const char *name, const struct core_serve
 void core_server_destroy(struct core_server **s);
 void core_server_limit(struct core_server *s, const struct core_server_limits *lim);
 const char *core_server_name(const struct core_server *s);
-struct core_server *core_pool_server(const struct core_pool *p);
 /* Being woken after idle_to_zero: one login tries, and may take resume_timeout. */
 bool core_server_resuming(struct core_server *s);
 
@@ -26,6 +25,7 @@ bool core_server_resuming(struct core_server *s);
 struct core_pool *core_pool_create(struct core_server *s, const char *name,
                                    const struct core_pool_limits *lim, void *owner);
 void core_pool_destroy(struct core_pool **p); /* no connections, no waiters */
+/* What was refused before may be granted now: it is tried at once. */
 void core_pool_limit(struct core_pool *p, const struct core_pool_limits *lim);
 const char *core_pool_name(const struct core_pool *p);
 void *core_pool_owner(const struct core_pool *p); /* the worker floor's route */
@@ -35,6 +35,9 @@ void *core_pool_owner(const struct core_pool *p); /* the worker floor's route */
 void core_pool_pause(struct core_pool *p, bool paused);
 void core_pool_disable(struct core_pool *p, bool disabled);
 void core_pool_reconnect(struct core_pool *p, uint64_t now_us);
+/* For good: what it has is closed as by RECONNECT, nothing is opened, whoever waits or comes is
+ * told as if the server were down. */
+void core_pool_retire(struct core_pool *p, uint64_t now_us);
 /* Log in until there are `n` connections, as far as the bound allows and for at most `for_us`; from
  * then on they age as all others. A sleeping server is woken. */
 void core_pool_warm(struct core_pool *p, uint32_t n, uint64_t now_us, uint64_t for_us);

@@ -9,7 +9,8 @@
  *            error, and newcomers at once. A server that is being woken after idle_to_zero has
  *            resume_us for that, from when the first client asked.
  *   REFUSED  Wrong password, no such database: waiting does not help. This pool's waiters are told
- *            at once, and newcomers, until login_retry_us is over; other pools notice nothing.
+ *            at once, and newcomers, until login_retry_us is over or the pool has new settings;
+ *            other pools notice nothing.
  *   LIMIT    The server is full before the bound is reached: others use it too. What is in use now
  *            is taken for the bound (soft_bound) during the pause, half as many logins at once.
  *            Only when we hold no connection at all is it treated like REACH.
@@ -58,6 +59,8 @@ static bool failure_concerns(const struct core_pool *p, uint64_t now_us)
 
 bool core_failure_tells(const struct core_pool *p, uint64_t now_us)
 {
+    if (p->retired)
+        return true;
     uint64_t until = p->refused > 0 ? p->retry_us : p->server->next_open_us;
     return p->n[CONN_OPENING] == 0 && !p->paused && now_us < until && failure_concerns(p, now_us);
 }
@@ -66,6 +69,8 @@ bool core_failure_bars(const struct core_pool *p, uint64_t now_us)
 {
     const struct core_server *s = p->server;
 
+    if (p->retired)
+        return true;
     if (!failure_concerns(p, now_us))
         return false;
     if (p->refused > 0)
@@ -77,6 +82,8 @@ void core_failure_note_demand(struct core_pool *p)
 {
     struct core_server *s = p->server;
 
+    if (p->retired)
+        return;
     if (p->refused > 0) {
         p->probe_wanted = true;
         s->probe_us = core_min(s->probe_us, p->retry_us);
@@ -132,14 +139,19 @@ uint32_t core_failure_window(const struct core_server *s)
     return s->fails >= FAILS_PROBE || s->resuming ? 1 : s->window;
 }
 
+void core_failure_forgive(struct core_pool *p)
+{
+    if (p->refused > 0)
+        TAILQ_REMOVE(&p->server->refused, p, refused_link);
+    p->refused = 0;
+    p->probe_wanted = false;
+}
+
 void core_failure_clear(struct core_pool *p)
 {
     struct core_server *s = p->server;
 
-    if (p->refused > 0)
-        TAILQ_REMOVE(&s->refused, p, refused_link);
-    p->refused = 0;
-    p->probe_wanted = false;
+    core_failure_forgive(p);
     s->probe_pool = NULL;
     s->fails = 0;
     s->next_open_us = 0;

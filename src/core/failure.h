@@ -13,6 +13,8 @@ struct core_server;
 
 /* A login worked: whatever stood against it is over. */
 void core_failure_clear(struct core_pool *p);
+/* What was refused may be granted now. */
+void core_failure_forgive(struct core_pool *p);
 /* The pool's waiters are to be told now. */
 bool core_failure_tells(const struct core_pool *p, uint64_t now_us);
 /* Nobody new may queue. */

@@ -143,7 +143,7 @@ static bool pool_has_room(const struct core_pool *p)
 
 static bool pool_is_hungry(const struct core_pool *p)
 {
-    if (p->eligible <= p->n[CONN_OPENING] || p->paused || p->n[CONN_IDLE] > 0)
+    if (p->eligible <= p->n[CONN_OPENING] || p->paused || p->retired || p->n[CONN_IDLE] > 0)
         return false;
     if (!pool_has_room(p))
         return false;
@@ -195,9 +195,9 @@ void core_pool_rate(struct core_pool *p)
         core_heap_remove(&s->hungry, &p->hungry_at);
         p->owed = false;
     }
-    if (p->waiting > 0 && (p->refused > 0 || s->fails > 0))
+    if (p->waiting > 0 && (p->retired || p->refused > 0 || s->fails > 0))
         pool_rate_failing(p);
-    bool below = !p->paused && !p->disabled && p->refused == 0 && pool_has_room(p) &&
+    bool below = !p->paused && !p->disabled && !p->retired && p->refused == 0 && pool_has_room(p) &&
                  core_held(p) < core_pool_minimum(p);
     if (below != p->below_min) {
         p->below_min = below;
@@ -277,6 +277,7 @@ void core_pool_limit(struct core_pool *p, const struct core_pool_limits *lim)
     core_enter(p->server, 0);
     p->lim = *lim;
     p->server->maint_us = 0;
+    core_failure_forgive(p);
     core_pool_rate(p);
     core_exit(p->server);
 }
@@ -303,9 +304,8 @@ void core_pool_disable(struct core_pool *p, bool disabled)
     core_exit(p->server);
 }
 
-void core_pool_reconnect(struct core_pool *p, uint64_t now_us)
+static void pool_renew(struct core_pool *p, uint64_t now_us)
 {
-    core_enter(p->server, now_us);
     p->generation++;
     p->opening_stale = p->n[CONN_OPENING];
     for (uint32_t i = 0; i < p->server->workers; i++) {
@@ -313,6 +313,24 @@ void core_pool_reconnect(struct core_pool *p, uint64_t now_us)
         while ((c = TAILQ_FIRST(&p->desk[i].idle)) != NULL)
             core_conn_retire(c, now_us);
     }
+}
+
+void core_pool_reconnect(struct core_pool *p, uint64_t now_us)
+{
+    core_enter(p->server, now_us);
+    pool_renew(p, now_us);
+    core_exit(p->server);
+}
+
+void core_pool_retire(struct core_pool *p, uint64_t now_us)
+{
+    core_enter(p->server, now_us);
+    p->retired = true;
+    core_failure_forgive(p);
+    if (p->server->probe_pool == p)
+        p->server->probe_pool = NULL;
+    pool_renew(p, now_us);
+    core_pool_rate(p);
     core_exit(p->server);
 }
 

@@ -267,6 +267,26 @@ bool client_set_function(struct client *c, const char *name)
     return true;
 }
 
+bool client_follow(struct client *c)
+{
+    struct route *r = c->route, *to;
+    while ((to = atomic_load(&r->successor)) != NULL)
+        r = to;
+    if (r == c->route)
+        return false;
+    struct function *f = functions_get(c->worker->world->functions, c->worker->settings, r->server,
+                                       c->function->name);
+    if (f == NULL)
+        return false;
+    atomic_fetch_add(&f->clients, 1);
+    atomic_fetch_sub(&c->function->clients, 1);
+    c->function = f;
+    atomic_fetch_add(&r->clients, 1);
+    route_client_left(c->route);
+    c->route = r;
+    return true;
+}
+
 void client_destroy(struct client *c)
 {
     struct worker *w = c->worker;

@@ -176,13 +176,15 @@ static bool too_many_for(struct client *c, const struct route *r, const struct c
                          char *text, size_t room)
 {
     struct conf_pool p;
+    struct routes *rs = c->worker->world->routes;
     conf_pool_resolve(c->worker->settings->conf, db, r->user, &p);
-    uint32_t now = atomic_load(&r->clients);
-    if (p.max_db_client_connections > 0 && now >= (uint32_t)p.max_db_client_connections) {
+    if (p.max_db_client_connections > 0 &&
+        routes_clients(rs, r->database, NULL) >= (uint32_t)p.max_db_client_connections) {
         snprintf(text, room, "client connections exceeded (max_db_client_connections)");
         return true;
     }
-    if (p.max_user_client_connections > 0 && now >= (uint32_t)p.max_user_client_connections) {
+    if (p.max_user_client_connections > 0 &&
+        routes_clients(rs, NULL, r->user) >= (uint32_t)p.max_user_client_connections) {
         snprintf(text, room, "client connections exceeded (max_user_client_connections)");
         return true;
     }

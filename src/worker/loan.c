@@ -92,6 +92,7 @@ static bool borrow_once(struct client *c, enum loan_answer *result)
     struct worker *w = c->worker;
     struct core_conn *conn = NULL;
     bool nudge = false;
+    (void)client_follow(c);
     if (c->wait == NULL)
         c->wait = slab_get(&w->waits);
     if (c->wait == NULL) {
@@ -146,8 +147,10 @@ static bool borrow_once(struct client *c, enum loan_answer *result)
 enum loan_answer loan_borrow(struct client *c)
 {
     enum loan_answer answer = LOAN_ANSWER_NO;
-    while (!borrow_once(c, &answer))
-        ; /* each turn has closed one */
+    do {
+        while (!borrow_once(c, &answer))
+            ;                                               /* each turn has closed one */
+    } while (answer == LOAN_ANSWER_NO && client_follow(c)); /* it moved in the meantime */
     return answer;
 }
 
@@ -625,6 +628,11 @@ static void on_failed(struct worker *w, struct client *c)
     (void)!core_waiter_take(&c->wait->waiter);
     if (c->state == CLIENT_GONE) {
         TAILQ_INSERT_TAIL(&w->dead_clients, c, link);
+        return;
+    }
+    if (client_follow(c)) { /* its database is elsewhere now: there, then */
+        client_set_state(c, CLIENT_IDLE);
+        client_make_ready(c);
         return;
     }
     c->refusal = CORE_DOWN;

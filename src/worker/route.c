@@ -405,6 +405,28 @@ static size_t key_of(const struct route_ask *ask, char key[ROUTE_KEY_BYTES])
     return (size_t)(p - key);
 }
 
+/* Under the table's lock: a new one, found by its key from now on. */
+static struct route *route_add(struct routes *rs, struct settings *set,
+                               const struct conf_database *db, const struct route_ask *ask,
+                               const char *key)
+{
+    struct item *it = calloc(1, sizeof *it);
+    struct route *r = it != NULL ? route_create(rs, set, db, ask, key) : NULL;
+    if (r == NULL) {
+        free(it);
+        return NULL;
+    }
+    it->route = r;
+    HASH_ADD_KEYPTR(hh, rs->by_key, r->key, strlen(r->key), it);
+    struct route_standing s = standing(rs, r->database);
+    atomic_store(&r->disabled, s.disabled);
+    atomic_store(&r->paused, s.paused);
+    core_pool_pause(r->pool, s.paused);
+    r->next = rs->first;
+    __atomic_store_n(&rs->first, r, __ATOMIC_RELEASE);
+    return r;
+}
+
 struct route *routes_get(struct routes *rs, struct settings *set, const struct conf_database *db,
                          const struct route_ask *ask)
 {
@@ -417,28 +439,24 @@ struct route *routes_get(struct routes *rs, struct settings *set, const struct c
     bool fresh = false;
     pthread_mutex_lock(&rs->lock);
     HASH_FIND(hh, rs->by_key, key, len, it);
-    if (it != NULL) {
+    if (it != NULL)
         r = it->route;
-    } else if ((it = calloc(1, sizeof *it)) != NULL) {
-        r = route_create(rs, set, db, ask, key);
-        if (r != NULL) {
-            fresh = true;
-            it->route = r;
-            HASH_ADD_KEYPTR(hh, rs->by_key, r->key, len, it);
-            struct route_standing s = standing(rs, r->database);
-            atomic_store(&r->disabled, s.disabled);
-            atomic_store(&r->paused, s.paused);
-            core_pool_pause(r->pool, s.paused);
-            r->next = rs->first;
-            __atomic_store_n(&rs->first, r, __ATOMIC_RELEASE);
-        } else {
-            free(it);
-        }
-    }
+    else
+        fresh = (r = route_add(rs, set, db, ask, key)) != NULL;
     pthread_mutex_unlock(&rs->lock);
     if (fresh) /* min_pool_size; of a known one the core asks by itself */
         control_nudge(rs->world->control, r->server->core);
     return r;
+}
+
+uint32_t routes_clients(struct routes *rs, const char *database, const char *user)
+{
+    uint32_t n = 0;
+    for (struct route *r = routes_first(rs); r != NULL; r = r->next)
+        if ((database == NULL || strcmp(r->database, database) == 0) &&
+            (user == NULL || strcmp(r->user, user) == 0))
+            n += atomic_load(&r->clients);
+    return n;
 }
 
 void routes_expire(struct routes *rs, uint16_t worker, uint64_t now_us,
@@ -461,12 +479,63 @@ void routes_relax(struct routes *rs, struct settings *set, struct route *r)
     core_pool_limit(r->pool, &lim);
 }
 
-void routes_reload(struct routes *rs, struct settings *set)
+/* What clients have proven holds at the new server as well: they will not prove it again. */
+static void inherit_secret(struct route *to, struct route *from)
+{
+    if (!to->awaits_proof)
+        return;
+    pthread_mutex_lock(&from->lock);
+    pthread_mutex_lock(&to->lock);
+    set_password_locked(to, from->password);
+    to->keys = from->keys;
+    to->awaits_proof = to->password == NULL && to->keys.k[0].name[0] == '\0';
+    pthread_mutex_unlock(&to->lock);
+    pthread_mutex_unlock(&from->lock);
+}
+
+/* Under the table's lock: the entry is at another server now. Clients of another protocol can't
+ * follow it there. */
+static void route_replace(struct routes *rs, struct settings *set, const struct conf_database *db,
+                          struct route *r)
+{
+    const struct protocol *protocol = protocol_of(db->proto);
+    const struct route_ask ask = {.database = r->database,
+                                  .user = r->user,
+                                  .replication = r->replication,
+                                  .pool_flags = r->pool_flags};
+    struct item *it = NULL;
+    HASH_FIND(hh, rs->by_key, r->key, strlen(r->key), it);
+    if (it == NULL)
+        return;
+    HASH_DEL(rs->by_key, it);
+    struct route *successor = route_add(rs, set, db, &ask, r->key);
+    if (successor == NULL) { /* out of memory: as it was */
+        HASH_ADD_KEYPTR(hh, rs->by_key, r->key, strlen(r->key), it);
+        return;
+    }
+    free(it);
+    inherit_secret(successor, r);
+    if (protocol != NULL && protocol->relay == r->proto)
+        atomic_store(&r->successor, successor);
+    core_pool_retire(r->pool, clock_now_us());
+}
+
+/* Whether new connections of `r` would be like those it has. */
+static bool leads_there_still(const struct route *r, const struct conf_database *db,
+                              const struct settings *old)
+{
+    const struct conf_database *was = conf_database_find(old->conf, r->database);
+    return was == NULL || conf_database_same_place(was, db);
+}
+
+void routes_reload(struct routes *rs, struct settings *set, const struct settings *old)
 {
     pthread_mutex_lock(&rs->lock);
     for (struct bound_server *s = rs->first_server; s != NULL; s = s->next) {
         server_configure(s, set);
         bound_server_apply(s, set, rs->world->n_workers);
+        if (conf_server_find(set->conf, s->name) == NULL)
+            atomic_store(&s->reachable, false); /* nobody looks there any more */
     }
     for (struct route *r = rs->first; r != NULL; r = r->next) {
         const struct conf_database *db = conf_database_find(set->conf, r->database);
@@ -474,6 +543,12 @@ void routes_reload(struct routes *rs, struct settings *set)
             core_pool_reconnect(r->pool, clock_now_us());
             continue;
         }
+        if (strcmp(db->server, r->server->name) != 0) {
+            route_replace(rs, set, db, r);
+            continue;
+        }
+        if (!leads_there_still(r, db, old))
+            core_pool_reconnect(r->pool, clock_now_us());
         struct core_pool_limits lim;
         choose_password(r, set, db);
         route_configure(r, set, db, &lim);

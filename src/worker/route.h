@@ -3,7 +3,9 @@
  * And the table of all routes with the database servers behind them. Private to src/worker.
  *
  * Threads: the table has a lock. A route, once made, lives as long as the process; its settings are
- * written by the control plane on reload and read by anyone as single words.
+ * written by the control plane on reload and read by anyone as single words. It belongs to one
+ * database server: when a reload has moved its entry to another, another route takes its place, and
+ * its clients follow with their next loan.
  */
 #ifndef WEIR_WORKER_ROUTE_H
 #define WEIR_WORKER_ROUTE_H
@@ -21,11 +23,12 @@ struct route {
     char *database; /* as clients ask for it */
     char *user;     /* on the server */
     char *key;
-    int replication;       /* as login_asked.replication */
-    uint32_t pool_flags;   /* as login_asked.pool_flags */
-    bool relaxed;          /* control plane */
-    bool guessed;          /* made to try the server, for no client yet */
-    _Atomic int pool_mode; /* a reload sets these under the workers' eyes */
+    int replication;                 /* as login_asked.replication */
+    uint32_t pool_flags;             /* as login_asked.pool_flags */
+    struct route *_Atomic successor; /* its entry is at another server now: in its place, or NULL */
+    bool relaxed;                    /* control plane */
+    bool guessed;                    /* made to try the server, for no client yet */
+    _Atomic int pool_mode;           /* a reload sets these under the workers' eyes */
     _Atomic uint64_t query_wait_us, query_timeout_us, tx_timeout_us, idle_tx_timeout_us, idle_us;
     _Atomic uint32_t clients;
     _Atomic bool paused, disabled;
@@ -63,11 +66,14 @@ struct route_ask {
  * entry's protocol is not served. */
 struct route *routes_get(struct routes *rs, struct settings *set, const struct conf_database *db,
                          const struct route_ask *ask);
+/* Clients of a database, or (NULL) of a user, over all their routes. */
+uint32_t routes_clients(struct routes *rs, const char *database, const char *user);
 /* Waiters of a worker whose time is up. Returns soon when nothing is due. */
 void routes_expire(struct routes *rs, uint16_t worker, uint64_t now_us,
                    struct core_waiter_list *out);
-/* New limits after a reload (control plane). */
-void routes_reload(struct routes *rs, struct settings *set);
+/* After a reload (control plane): new limits, and new connections where an entry leads elsewhere
+ * than it did by `old`. */
+void routes_reload(struct routes *rs, struct settings *set, const struct settings *old);
 /* The first login of a route has taught what there was to learn. */
 void routes_relax(struct routes *rs, struct settings *set, struct route *r);
 /* A client has logged in to this route as its server user: what server logins may use from now on.

@@ -83,6 +83,11 @@ static void fill_pool(struct route *r, struct view_pool *p, uint64_t now)
     pthread_mutex_unlock(&r->lock);
 }
 
+static bool is_plain(const struct route *r)
+{
+    return r->replication == 0 && r->pool_flags == 0 && r->successor == NULL;
+}
+
 size_t world_pools(struct world *w, struct view_pool **rows)
 {
     size_t n = 0, room = count_routes(w);
@@ -92,12 +97,12 @@ size_t world_pools(struct world *w, struct view_pool **rows)
     /* One row for each database and user: first the plain routes, then the others, which are few.
      */
     for (struct route *r = routes_first(w->routes); r != NULL && n < room; r = r->next)
-        if (r->replication == 0 && r->pool_flags == 0)
+        if (is_plain(r))
             fill_pool(r, &(*rows)[n++], clock_now_us());
     for (struct route *r = routes_first(w->routes); r != NULL && n < room; r = r->next) {
         struct view_pool one = {.pool_mode = ""};
         size_t i = 0;
-        if (r->replication == 0 && r->pool_flags == 0)
+        if (is_plain(r))
             continue;
         fill_pool(r, &one, clock_now_us());
         while (i < n && (strcmp((*rows)[i].database, one.database) != 0 ||
@@ -125,11 +130,15 @@ size_t world_bounds(struct world *w, struct view_bound **rows)
     *rows = calloc(room + 1, sizeof **rows);
     if (*rows == NULL)
         return 0;
+    struct settings *set = world_settings(w);
     for (struct bound_server *s = routes_first_server(w->routes); s != NULL && n < room;
          s = s->next) {
-        struct view_bound *b = &(*rows)[n++];
         struct core_counts c;
         core_server_counts(s->core, clock_now_us(), &c);
+        if (conf_server_find(set->conf, s->name) == NULL &&
+            c.opening + c.idle + c.lent + c.closing + c.waiting == 0)
+            continue; /* no entry leads there any more */
+        struct view_bound *b = &(*rows)[n++];
         copy(b->server, sizeof b->server, s->name);
         b->limit = c.bound;
         b->opening = c.opening;
@@ -150,6 +159,7 @@ size_t world_bounds(struct world *w, struct view_bound **rows)
             pthread_mutex_unlock(&r->lock);
         }
     }
+    settings_put(&set);
     return n;
 }
 

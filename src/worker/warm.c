@@ -27,7 +27,7 @@ static struct route *route_of(struct world *w, const char *database, const char 
     *several = false;
     for (struct route *r = routes_first(w->routes); r != NULL; r = r->next) {
         if (strcmp(r->database, database) != 0 || r->replication || r->pool_flags != 0 ||
-            (user != NULL && strcmp(r->user, user) != 0))
+            r->successor != NULL || (user != NULL && strcmp(r->user, user) != 0))
             continue;
         *several |= found != NULL;
         found = r;

@@ -267,6 +267,7 @@ static void on_config(struct worker *w, struct config_mail *m)
     w->settings = m->settings;
     free(m);
     loan_limits_changed(w);
+    worker_tick_need(w); /* a client_idle_timeout may be new */
 }
 
 static void on_mail(struct mail *m, void *arg)

@@ -314,6 +314,9 @@ void client_logged_in(struct client *c);
 /* From now on it borrows as this function; NULL: as none. false: out of memory. It has no loan and
  * waits for none. */
 bool client_set_function(struct client *c, const char *name);
+/* Its database may be at another server since a reload: borrow there from now on. true: it is. It
+ * has no loan and is in no queue. */
+bool client_follow(struct client *c);
 struct client *worker_client(struct worker *w, uint32_t slot);
 /* Its bytes are fed before the turn is over. */
 void client_make_ready(struct client *c);

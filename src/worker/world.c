@@ -367,7 +367,7 @@ bool world_reload(struct world *w, struct conf *conf, struct conf_report *report
     w->settings = fresh;
     pthread_mutex_unlock(&w->lock);
     apply_process_settings(fresh);
-    routes_reload(w->routes, fresh);
+    routes_reload(w->routes, fresh, old);
     functions_reload(w->functions, fresh);
     for (uint32_t i = 0; i < w->n_workers; i++) {
         struct config_mail *m = calloc(1, sizeof *m);

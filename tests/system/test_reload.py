@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: ISC
+"""What a reload changes under those who are there already."""
+
+import re
+import time
+
+import pytest
+
+from harness import wire
+from harness.proxy import wait_until
+from harness.wire import PgError
+
+pytestmark = pytest.mark.weir_only
+WHERE = "select current_database()"
+
+
+def reload(proxy, **shop):
+    proxy.databases["shop"] = shop
+    proxy.write()
+    proxy.admin("RELOAD")
+
+
+def test_a_database_moves(start, pg):
+    """To another server, by its name: who waits for the old one gets the new one, who is in a transaction ends it there."""
+    proxy = start(max_server_connections=1)
+    inside, waiting = proxy.clients(2)
+    inside.simple("begin")
+    assert inside.value(WHERE) == "shop"
+    waiting.send(wire.query(WHERE))
+    wait_until(lambda: proxy.pool()["cl_waiting"] == "1", 20, "the wait")
+    reload(proxy, host=pg.dir, port=pg.port, dbname="other")
+    assert wire.rows(waiting.until(timeout=20)) == [["other"]]
+    with proxy.client() as new:
+        assert new.value(WHERE) == "other"
+    assert inside.value(WHERE) == "shop"
+    inside.simple("commit")
+    assert inside.value(WHERE) == "other"
+    wait_until(lambda: pg.count("datname = 'shop'") == 0, 20, "the end of the old connection")
+    assert len([r for r in proxy.show("POOLS") if r["database"] == "shop"]) == 1
+    assert {r["name"]: r["clients"] for r in proxy.show("FUNCTIONS")}["app"] == "2"
+    # The server stays: its other databases are where they were. Without them it isn't shown any more.
+    up = r'weir_server_up{server="(.*?)"}'
+    assert sorted(re.findall(up, proxy.http("/metrics"))) == sorted([f"127.0.0.1:{pg.port}", f"{pg.dir}:{pg.port}"])
+    proxy.databases.clear()
+    reload(proxy, host=pg.dir, port=pg.port, dbname="third")
+    assert [c.value(WHERE) for c in (inside, waiting)] == ["third", "third"]
+    assert re.findall(up, proxy.http("/metrics")) == [f"{pg.dir}:{pg.port}"]
+    for c in (inside, waiting):
+        c.terminate()
+
+
+def test_a_refusal_is_lifted(start, pg):
+    """What the database refused is tried again at once when the file has been mended."""
+    proxy = start(server_login_retry=600)
+    here = {"host": pg.host, "port": pg.port}
+    with proxy.client() as c:
+        del proxy.databases["shop"]
+        proxy.write()
+        proxy.admin("RELOAD")
+        for dbname in (None, "nowhere"):
+            if dbname:
+                reload(proxy, **here, dbname=dbname)
+            with pytest.raises(PgError) as e:
+                c.value(WHERE)
+            assert e.value.code == "3D000"
+        reload(proxy, **here, dbname="shop")
+        assert c.value(WHERE) == "shop"
+
+
+def test_client_idle_timeout_of_those_who_idle_already(start):
+    proxy = start()
+    c = proxy.client()
+    assert c.value("select 1") == "1"
+    time.sleep(0.3)  # nothing else is to be done any more
+    proxy.reconfigure(client_idle_timeout="500ms")
+    c.until_closed(20)
+
+
+@pytest.mark.parametrize("setting", ["max_db_client_connections", "max_user_client_connections"])
+def test_clients_of_a_database_or_user(start, setting):
+    """Whatever the user, and whatever the database."""
+    proxy = start(**{setting: 2})
+    other = ("app2", "shop") if setting.startswith("max_db") else ("app", "other")
+    a, b = proxy.client(), proxy.client(*other)
+    for who in (("app", "shop"), other):
+        with pytest.raises(PgError) as e:
+            proxy.client(*who)
+        assert e.value.code == "53300" and setting in str(e.value)
+    proxy.client("app2", "other").terminate()
+    a.terminate()
+    wait_until(lambda: try_client(proxy, *other), 20, "the place that came free")
+    b.terminate()
+
+
+def try_client(proxy, *who):
+    try:
+        proxy.client(*who).terminate()
+        return True
+    except PgError:
+        return False
