@@ -22,8 +22,9 @@ struct core_plan {
     enum core_action action;
     struct core_pool *pool; /* OPEN: log in for this pair; its slot is taken (see core_opened).
                                FAIL: whose failure */
-    struct core_conn *conn; /* CLOSE: was idle on conn->worker, now CONN_CLOSING: have it closed.
-                               LEND: was idle, now lent to `waiter` (a pool was resumed) */
+    struct core_conn *conn; /* CLOSE: was idle on `worker`, now CONN_CLOSING: have it closed. LEND:
+                               was idle there, now lent to `waiter` (a pool was resumed) */
+    uint16_t worker;        /* conn->worker, which others may write by now */
     struct core_waiter *waiter;     /* LEND: bring `conn` to this one's worker */
     struct core_waiter_list failed; /* FAIL: these (at most 256) have left the queue and are
                                        WAITER_FAILED: post to each one's worker */

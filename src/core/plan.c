@@ -98,6 +98,7 @@ static bool plan_tell(struct core_server *s, struct core_plan *plan)
     c->untold = false;
     plan->action = CORE_ACT_CLOSE;
     plan->conn = c;
+    plan->worker = c->worker;
     return true;
 }
 
@@ -122,6 +123,7 @@ static bool plan_lend(struct core_server *s, uint64_t now_us, struct core_plan *
             plan->action = CORE_ACT_LEND;
             plan->waiter = w;
             plan->conn = TAILQ_FIRST(&p->desk[from].idle);
+            plan->worker = plan->conn->worker;
             core_lend_grant(plan->conn, w, now_us);
             return true;
         }

@@ -60,14 +60,14 @@ static void carry_out(struct control *c, struct core_plan *plan)
     case CORE_ACT_CLOSE: {
         struct backend *b = container_of(plan->conn, struct backend, core);
         b->order.kind = MAIL_CLOSE;
-        worker_post(c->world, b->core.worker, &b->order);
+        worker_post(c->world, plan->worker, &b->order);
         break;
     }
     case CORE_ACT_LEND: {
         struct backend *b = container_of(plan->conn, struct backend, core);
         b->bring = plan->waiter;
         b->order.kind = MAIL_BRING;
-        worker_post(c->world, b->core.worker, &b->order);
+        worker_post(c->world, plan->worker, &b->order);
         break;
     }
     case CORE_ACT_FAIL:

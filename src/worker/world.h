@@ -33,7 +33,7 @@ struct world {
     _Atomic bool draining;
     _Atomic bool reachable; /* at least one database was */
     uint64_t started_wall_us;
-    const struct console_ops *console[PROTOCOLS]; /* by door */
+    const struct console_ops *_Atomic console[PROTOCOLS]; /* by door; set after the workers began */
     /* Mail to the control plane that is not its own (console, orders): main.c's. */
     void (*on_control_mail)(struct mail *m, void *arg);
     void *on_control_arg;
