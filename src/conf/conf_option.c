@@ -64,7 +64,8 @@ static const struct conf_setting server_options[] = {
 
 static const struct conf_setting user_options[] = {
     COUNT(conf_user, pool_size, "Server connections of this user for each database."),
-    COUNT(conf_user, max_user_connections, "Server connections of this user, all databases."),
+    COUNT(conf_user, max_user_connections,
+          "Connections of this user to each database server, all databases."),
     OPTION(conf_user, "max_user_client_connections", INT, max_user_client_connections, NULL, 0,
            1000000, "Clients of this user."),
     OPTION(conf_user, "pool_mode", ENUM, pool_mode, names_pool_mode, 0, 0,

@@ -129,6 +129,32 @@ static void check_functions(const struct core_server *s)
     HOLDS(waiting == s->waiting && lent <= s->n[CONN_LENT]);
 }
 
+static void check_groups(const struct core_server *s)
+{
+    const struct core_group *g;
+    uint32_t blocked = 0;
+
+    LIST_FOREACH(g, &s->groups, link)
+    {
+        const struct core_pool *p;
+        uint32_t n = 0, closing = 0, pools = 0;
+        TAILQ_FOREACH(p, &s->pools, link)
+        {
+            HOLDS((p->blocked_at != 0) == (p->blocked_in != NULL));
+            HOLDS(p->blocked_at == 0 || p->hungry_at == 0);
+            if (p->group[0] != g && p->group[1] != g)
+                continue;
+            n += core_held(p) + p->n[CONN_CLOSING];
+            closing += p->n[CONN_CLOSING];
+            pools++;
+        }
+        HOLDS(n == g->n && closing == g->closing && pools == g->pools);
+        check_heap(&g->blocked);
+        blocked += g->blocked.n;
+    }
+    HOLDS(blocked == s->blocked);
+}
+
 void core_check_locked(struct core_server *s)
 {
     uint32_t timed[CORE_MAX_WORKERS] = {0};
@@ -156,6 +182,7 @@ void core_check_locked(struct core_server *s)
     }
     check_lines(s);
     check_functions(s);
+    check_groups(s);
     HOLDS(core_peers_lent(s) <= s->n[CONN_LENT]);
     HOLDS(s->allowed >= s->lim.bound);
     HOLDS(core_used(s) <= s->allowed + s->excess);

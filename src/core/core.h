@@ -46,6 +46,7 @@
 
 #include "core/core_types.h"
 #include "core/core_function.h"
+#include "core/core_group.h"
 #include "core/core_setup.h"
 #include "core/core_lend.h"
 #include "core/core_plan.h"

@@ -8,6 +8,7 @@
  *   peer.c     what one address may have
  *   lend.c     borrowing and giving back
  *   share.c    when a connection of one pool is closed in favour of another
+ *   group.c    what several pools may have together
  *   plan.c     what the control plane has to do next
  *   failure.c  what failed logins mean for those who wait
  *   slots.c    control connections and cancels
@@ -62,6 +63,15 @@ struct core_function {
     uint64_t loans_total, refused_total, expired_total;
 };
 
+struct core_group {
+    LIST_ENTRY(core_group) link; /* in the server */
+    struct core_server *server;
+    uint32_t max_conns;       /* 0: no limit */
+    uint32_t pools;           /* how many are in it */
+    uint32_t n, closing;      /* connections of its pools in any state; of these, closing */
+    struct core_heap blocked; /* pools that want one more and would have it but for this group */
+};
+
 struct core_pool {
     uint32_t magic;
     /* constant */
@@ -86,9 +96,12 @@ struct core_pool {
     uint32_t lines_n;
     struct core_conn_list lent, closing;
     uint32_t hungry_at; /* in the server's heap of pools that want another connection */
-    bool owed;          /* a slot is being freed for it: it comes before all others */
-    bool below_min;     /* counted in the server's below_min */
-    bool resumed;       /* in the server's list of pools whose idle connections wait to be lent */
+    struct core_group *group[CORE_GROUPS]; /* NULL last */
+    struct core_group *blocked_in;         /* wants another connection, and its group is full */
+    uint32_t blocked_at;                   /* in that one's heap */
+    bool owed;      /* a slot is being freed for it: it comes before all others */
+    bool below_min; /* counted in the server's below_min */
+    bool resumed;   /* in the server's list of pools whose idle connections wait to be lent */
     TAILQ_ENTRY(core_pool) resumed_link;
     uint64_t served_us;      /* a connection came back or was opened */
     uint64_t opening_sum_us; /* sum of the starting times of the logins under way */
@@ -131,6 +144,8 @@ struct core_server {
     struct core_heap *deadline;    /* per worker: waiters */
     struct core_waiter_list *late; /* per worker: out of the queue, still to be told */
     LIST_HEAD(, core_function) functions;
+    LIST_HEAD(, core_group) groups;
+    uint32_t blocked;             /* pools in the heaps of groups */
     struct core_peer *peers;      /* by address */
     struct core_function *nobody; /* of waiters that name none */
     struct core_pool_list resumed;

@@ -12,9 +12,11 @@
 
 #define CORE_MAX_WORKERS 64
 #define CORE_ADDR_BYTES  16
+#define CORE_GROUPS      2 /* of a pool at most */
 
 struct core_server;
 struct core_pool;
+struct core_group;    /* pools with a limit in common (core_group.h) */
 struct core_function; /* who borrows: one of a server's (core_function.h) */
 struct core_peer;     /* the core's: one client address */
 struct core_line;     /* the core's: waiters of one function in one pool */
@@ -128,6 +130,7 @@ struct core_pool_limits {
     uint64_t idle_timeout_us; /* server_idle_timeout; 0: never. Keeps min_conns */
     uint64_t lifetime_us;     /* server_lifetime; 0: never. Shortened by up to a fifth by the core,
                                  so that those opened together do not end together */
+    struct core_group *group[CORE_GROUPS]; /* it is in these, NULL last; fixed by create */
 };
 
 /* Counts at one instant, all under one lock. For a pool `bound` is its max_conns. */

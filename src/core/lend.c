@@ -6,6 +6,7 @@
 
 #include "core/core_priv.h"
 #include "core/failure.h"
+#include "core/group.h"
 #include "core/lend.h"
 #include "core/peer.h"
 #include "core/queue.h"
@@ -178,7 +179,7 @@ bool core_lend_must_close(const struct core_conn *c, uint64_t now_us)
 
     if (core_slots_missing(p->server) > 0)
         return true;
-    if (p->lim.max_conns > 0 && core_held(p) > p->lim.max_conns)
+    if ((p->lim.max_conns > 0 && core_held(p) > p->lim.max_conns) || core_group_over(p))
         return true;
     return c->generation != p->generation || now_us >= core_conn_lifetime_end_us(c);
 }

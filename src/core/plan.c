@@ -11,6 +11,7 @@
 
 #include "core/core_priv.h"
 #include "core/failure.h"
+#include "core/group.h"
 #include "core/lend.h"
 #include "core/queue.h"
 #include "core/share.h"
@@ -67,6 +68,7 @@ static uint64_t plan_due_us(const struct core_server *s, uint64_t now_us)
     due = core_min(due, plan_sleep_due_us(s));
     due = core_min(due, plan_hunger_due_us(s, now_us));
     due = core_min(due, plan_minimum_due_us(s, now_us));
+    due = core_min(due, core_share_group_us(s, now_us, NULL, NULL));
     if (plan_may_log_in(s) && core_slots_free(s, now_us) > 0)
         due = core_min(due, core_failure_probe_us(s));
     if (core_slots_kept(s) > 0) /* unclaimed, these are free for logins again */
@@ -180,6 +182,19 @@ static bool plan_feed(struct core_server *s, uint64_t now_us, struct core_plan *
     return plan_tell(s, plan);
 }
 
+/* Of a group that is full an idle connection goes in favour of another pool's. */
+static bool plan_group(struct core_server *s, uint64_t now_us, struct core_plan *plan)
+{
+    struct core_pool *q;
+    struct core_conn *c;
+
+    if (core_share_group_us(s, now_us, &q, &c) > now_us)
+        return false;
+    core_share_owe(q);
+    core_conn_retire(c, now_us);
+    return plan_tell(s, plan);
+}
+
 static bool plan_probe(struct core_server *s, uint64_t now_us, struct core_plan *plan)
 {
     if (core_slots_free(s, now_us) == 0 || !plan_may_log_in(s))
@@ -198,7 +213,8 @@ static uint64_t plan_age_pool(struct core_pool *p, uint64_t now_us)
         for (c = TAILQ_LAST(&p->desk[i].idle, core_conn_list); c != NULL; c = newer) {
             newer = TAILQ_PREV(c, core_conn_list, link);
             uint64_t end = core_conn_lifetime_end_us(c);
-            bool over = p->lim.max_conns > 0 && core_held(p) > p->lim.max_conns;
+            bool over =
+                core_group_over(p) || (p->lim.max_conns > 0 && core_held(p) > p->lim.max_conns);
             bool spare = core_held(p) > core_pool_minimum(p);
             uint64_t due = spare ? core_conn_due_us(c) : end;
             if (over || due <= now_us)
@@ -261,7 +277,8 @@ void core_plan(struct core_server *s, uint64_t now_us, struct core_plan *plan)
     s->nudged = false;
     plan_retire_missing(s, now_us);
     if (!plan_tell(s, plan) && !plan_lend(s, now_us, plan) && !plan_fail(s, now_us, plan) &&
-        !plan_feed(s, now_us, plan) && !plan_probe(s, now_us, plan) && !plan_age(s, now_us, plan) &&
+        !plan_feed(s, now_us, plan) && !plan_group(s, now_us, plan) &&
+        !plan_probe(s, now_us, plan) && !plan_age(s, now_us, plan) &&
         !plan_sleep(s, now_us, plan) && !plan_fill(s, now_us, plan)) {
         uint64_t due = plan_due_us(s, now_us);
         s->wake_us = plan->wake_us = due > now_us ? due : now_us + SPIN_GUARD_US;

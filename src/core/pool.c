@@ -11,6 +11,7 @@
 
 #include "core/core_priv.h"
 #include "core/failure.h"
+#include "core/group.h"
 #include "core/peer.h"
 #include "core/queue.h"
 
@@ -75,6 +76,7 @@ static void conn_link(struct core_conn *c)
 
 void core_conn_enter(struct core_conn *c, enum conn_state to, uint64_t now_us)
 {
+    enum conn_state from = (enum conn_state)c->state;
     conn_unlink(c);
     c->state = (uint8_t)to;
     c->since_us = now_us;
@@ -83,6 +85,10 @@ void core_conn_enter(struct core_conn *c, enum conn_state to, uint64_t now_us)
         core_conn_unborrow(c);
     }
     conn_link(c);
+    if ((from == CONN_CLOSING) != (to == CONN_CLOSING))
+        core_group_closing(c->pool, to == CONN_CLOSING);
+    if ((from == CONN_NONE) != (to == CONN_NONE))
+        core_group_count(c->pool, to != CONN_NONE);
     core_pool_rate(c->pool);
 }
 
@@ -133,6 +139,7 @@ void core_pool_opening(struct core_pool *p, bool begins, uint64_t now_us)
         p->n[CONN_OPENING]--;
         s->n[CONN_OPENING]--;
     }
+    core_group_count(p, begins);
     core_pool_rate(p);
 }
 
@@ -141,7 +148,8 @@ static bool pool_has_room(const struct core_pool *p)
     return p->lim.max_conns == 0 || core_held(p) + p->n[CONN_CLOSING] < p->lim.max_conns;
 }
 
-static bool pool_is_hungry(const struct core_pool *p)
+/* Another connection; whether it may have one its groups decide. */
+static bool pool_wants(const struct core_pool *p)
 {
     if (p->eligible <= p->n[CONN_OPENING] || p->paused || p->retired || p->n[CONN_IDLE] > 0)
         return false;
@@ -189,16 +197,19 @@ void core_pool_rate(struct core_pool *p)
 {
     struct core_server *s = p->server;
 
-    if (p->waiting > 0 && pool_is_hungry(p)) {
-        (void)core_heap_set(&s->hungry, core_pool_hunger(p), &p->hungry_at); /* has its room */
-    } else {
+    bool wants = p->waiting > 0 && pool_wants(p);
+    struct core_group *full = core_group_full(p);
+    p->owed = p->owed && wants;
+    uint64_t key = wants ? core_pool_hunger(p) : 0;
+    if (wants && full == NULL)
+        (void)core_heap_set(&s->hungry, key, &p->hungry_at); /* has its room */
+    else
         core_heap_remove(&s->hungry, &p->hungry_at);
-        p->owed = false;
-    }
+    core_group_block(p, wants ? full : NULL, key);
     if (p->waiting > 0 && (p->retired || p->refused > 0 || s->fails > 0))
         pool_rate_failing(p);
     bool below = !p->paused && !p->disabled && !p->retired && p->refused == 0 && pool_has_room(p) &&
-                 core_held(p) < core_pool_minimum(p);
+                 full == NULL && core_held(p) < core_pool_minimum(p);
     if (below != p->below_min) {
         p->below_min = below;
         s->below_min += below ? 1u : UINT32_MAX;
@@ -232,7 +243,8 @@ struct core_pool *core_pool_create(struct core_server *s, const char *name,
     for (uint32_t i = 0; i < s->workers; i++)
         TAILQ_INIT(&p->desk[i].idle);
     core_enter(s, 0);
-    bool ok = p->name != NULL && core_heap_reserve(&s->hungry, s->pools_n + 1);
+    bool ok = p->name != NULL && core_heap_reserve(&s->hungry, s->pools_n + 1) &&
+              core_group_join(p, lim->group);
     if (ok) {
         TAILQ_INSERT_TAIL(&s->pools, p, link);
         s->pools_n++;
@@ -264,6 +276,7 @@ void core_pool_destroy(struct core_pool **pp)
         s->below_min--;
     TAILQ_REMOVE(&s->pools, p, link);
     s->pools_n--;
+    core_group_leave(p);
     core_exit(s);
     core_heap_fini(&p->lines);
     p->magic = 0;

@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include "core/core_priv.h"
+#include "core/group.h"
 #include "core/peer.h"
 #include "core/queue.h"
 
@@ -23,6 +24,7 @@ static void server_lists_init(struct core_server *s)
     TAILQ_INIT(&s->resumed);
     TAILQ_INIT(&s->refused);
     LIST_INIT(&s->functions);
+    LIST_INIT(&s->groups);
 }
 
 struct core_server *core_server_create(const char *name, const struct core_server_limits *lim,
@@ -80,6 +82,7 @@ void core_server_destroy(struct core_server **sp)
     core_heap_fini(&s->hungry);
     s->magic = 0;
     core_functions_free(s);
+    core_groups_free(s);
     free(s->late);
     free(s->deadline);
     free(s->name);

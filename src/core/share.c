@@ -23,6 +23,9 @@
  * The pool for which a slot is freed is *owed* one and gets the next that is free, lest the one
  * that gave it up is the hungriest by then and takes it back.
  *
+ * The same holds among the pools of a group that has as many as it may, while the bound still has
+ * room.
+ *
  * Never are more slots on their way from pool to pool than logins are allowed at once, and none is
  * closed during the pause after a failure.
  */
@@ -31,6 +34,7 @@
 #include "core/share.h"
 #include "core/core_priv.h"
 #include "core/failure.h"
+#include "core/group.h"
 #include "core/queue.h"
 
 #define QUANTUM_LOGINS  4u
@@ -59,12 +63,12 @@ static struct core_pool *share_claimant(const struct core_server *s, uint64_t no
     return q;
 }
 
-/* Is it q's turn by the order among functions? Slots that are already on their way are counted as
- * if they all were for it. */
-static bool share_is_due(const struct core_conn *c, const struct core_pool *q)
+/* Is it q's turn by the order among functions? `moving` slots are on their way already, and counted
+ * as if they all were for it. */
+static bool share_is_due(const struct core_conn *c, const struct core_pool *q, uint32_t moving)
 {
     const struct core_pool *p = c->pool;
-    uint32_t coming = p->server->n[CONN_CLOSING];
+    uint32_t coming = moving;
     const struct core_function *theirs = core_queue_next(q), *ours = core_queue_next(p);
     bool waits = ours != NULL, first, ours_first;
 
@@ -79,20 +83,21 @@ static bool share_is_due(const struct core_conn *c, const struct core_pool *q)
     return share < our_share || (first && !waits);
 }
 
-/* From when on `c` yields to `q` whatever it is doing; CORE_NEVER if its pool needs it as much. */
+/* From when on `c` yields to `q` whatever it is doing; CORE_NEVER if its pool needs it as much.
+ * `moving`: so many are being closed for such claims already. */
 static uint64_t share_yield_us(const struct core_conn *c, const struct core_pool *q,
-                               uint64_t now_us)
+                               uint32_t moving, uint64_t now_us)
 {
     const struct core_pool *p = c->pool;
     const struct core_server *s = p->server;
     uint64_t quantum = share_quantum_us(s);
 
-    if (share_is_due(c, q))
+    if (share_is_due(c, q, moving))
         return 0;
     if (core_held(q) == 0)
         return c->opened_us + quantum;
     uint64_t patience = core_clamp(quantum * PATIENCE_QUANTA, PATIENCE_MIN_US, CORE_NEVER);
-    bool coming = q->owed && s->n[CONN_CLOSING] > 0;
+    bool coming = q->owed && moving > 0;
     if (!coming && core_held(p) >= core_held(q) && core_age(now_us, q->served_us) > patience &&
         core_age(now_us, core_queue_oldest(q)->since_us) > patience)
         return c->opened_us + quantum;
@@ -107,11 +112,25 @@ void core_share_owe(struct core_pool *q)
 
 bool core_share_yields(struct core_conn *c, uint64_t now_us)
 {
-    struct core_pool *q = share_claimant(c->pool->server, now_us);
-    if (q == NULL || q == c->pool || share_yield_us(c, q, now_us) > now_us)
+    const struct core_server *s = c->pool->server;
+    struct core_pool *q = share_claimant(s, now_us);
+    uint32_t moving = s->n[CONN_CLOSING];
+    if (q == NULL || q == c->pool) {
+        q = now_us < s->next_open_us ? NULL : core_group_claimant(c->pool);
+        moving = 0;
+    }
+    if (q == NULL || share_yield_us(c, q, moving, now_us) > now_us)
         return false;
     core_share_owe(q);
     return true;
+}
+
+/* When an idle connection goes to `q`. */
+static uint64_t idle_yield_us(const struct core_conn *c, const struct core_pool *q, uint32_t moving,
+                              uint64_t now_us)
+{
+    uint64_t idle_us = core_clamp(q->server->login_us * IDLE_LOGINS, IDLE_MIN_US, IDLE_MAX_US);
+    return core_min(c->since_us + idle_us, share_yield_us(c, q, moving, now_us));
 }
 
 uint64_t core_share_evict_us(const struct core_server *s, uint64_t now_us)
@@ -121,6 +140,26 @@ uint64_t core_share_evict_us(const struct core_server *s, uint64_t now_us)
 
     if (c == NULL || q == NULL)
         return CORE_NEVER;
-    uint64_t idle_us = core_clamp(s->login_us * IDLE_LOGINS, IDLE_MIN_US, IDLE_MAX_US);
-    return core_min(c->since_us + idle_us, share_yield_us(c, q, now_us));
+    return idle_yield_us(c, q, s->n[CONN_CLOSING], now_us);
+}
+
+uint64_t core_share_group_us(const struct core_server *s, uint64_t now_us, struct core_pool **q,
+                             struct core_conn **c)
+{
+    struct core_group *g = NULL;
+    struct core_pool *wants;
+    struct core_conn *idle;
+    uint64_t least = CORE_NEVER;
+
+    while ((g = core_group_next(s, g, &wants, &idle)) != NULL) {
+        uint64_t due = core_max(idle_yield_us(idle, wants, 0, now_us), s->next_open_us);
+        if (due >= least)
+            continue;
+        least = due;
+        if (q != NULL)
+            *q = wants;
+        if (c != NULL)
+            *c = idle;
+    }
+    return least;
 }

@@ -20,4 +20,8 @@ void core_share_owe(struct core_pool *q);
  * there is none to close or nobody for it. */
 uint64_t core_share_evict_us(const struct core_server *s, uint64_t now_us);
 
+/* Likewise within a group that is full: when which connection may be closed for which pool. */
+uint64_t core_share_group_us(const struct core_server *s, uint64_t now_us, struct core_pool **q,
+                             struct core_conn **c);
+
 #endif

@@ -26,6 +26,14 @@ struct item {
     struct route *route;
 };
 
+/* What max_db_connections and max_user_connections limit. */
+struct route_group {
+    struct route_group *next;
+    struct core_group *core;
+    bool of_user;
+    char name[];
+};
+
 struct route_switch {
     struct route_switch *next;
     struct route_standing at;
@@ -141,11 +149,30 @@ static struct bound_server *server_get(struct routes *rs, struct settings *set, 
     return s;
 }
 
-static uint32_t smaller_limit(int a, int b)
+/* Under the table's lock: of all routes to this server of one database, or of one user. NULL: out
+ * of memory. */
+static struct core_group *group_get(struct bound_server *s, bool of_user, const char *name)
 {
-    if (a <= 0)
-        return b > 0 ? (uint32_t)b : 0;
-    return b > 0 && b < a ? (uint32_t)b : (uint32_t)a;
+    struct route_group *g = s->groups;
+    while (g != NULL && (g->of_user != of_user || strcmp(g->name, name) != 0))
+        g = g->next;
+    if (g != NULL)
+        return g->core;
+    g = calloc(1, sizeof *g + strlen(name) + 1);
+    if (g == NULL || (g->core = core_group_create(s->core)) == NULL) {
+        free(g);
+        return NULL;
+    }
+    g->of_user = of_user;
+    memcpy(g->name, name, strlen(name) + 1);
+    g->next = s->groups;
+    s->groups = g;
+    return g->core;
+}
+
+static uint32_t limit_of(int n)
+{
+    return n > 0 ? (uint32_t)n : 0;
 }
 
 static void route_configure(struct route *r, const struct settings *set,
@@ -160,10 +187,12 @@ static void route_configure(struct route *r, const struct settings *set,
     r->tx_timeout_us = p.transaction_timeout_us;
     r->idle_tx_timeout_us = p.idle_transaction_timeout_us;
     r->idle_us = p.client_idle_timeout_us;
+    core_group_limit(r->of_database, limit_of(p.max_db_connections));
+    core_group_limit(r->of_user, limit_of(p.max_user_connections));
     *lim = (struct core_pool_limits){
-        .max_conns = smaller_limit(
-            p.pool_size, (int)smaller_limit(p.max_db_connections, p.max_user_connections)),
-        .min_conns = (uint32_t)(p.min_pool_size > 0 ? p.min_pool_size : 0),
+        .max_conns = limit_of(p.pool_size),
+        .min_conns = limit_of(p.min_pool_size),
+        .group = {r->of_database, r->of_user},
         .idle_timeout_us = cs->server_idle_timeout_us,
         .lifetime_us = p.server_lifetime_us,
     };
@@ -377,6 +406,10 @@ static struct route *route_create(struct routes *rs, struct settings *set,
     r->pool_flags = ask->pool_flags;
     r->server = server_get(rs, set, db->server);
     if (r->database == NULL || r->user == NULL || r->key == NULL || r->server == NULL)
+        return NULL;
+    r->of_database = group_get(r->server, false, r->database);
+    r->of_user = group_get(r->server, true, r->user);
+    if (r->of_database == NULL || r->of_user == NULL)
         return NULL;
     struct core_pool_limits lim;
     choose_password(r, set, db);

@@ -19,6 +19,7 @@ struct route {
     const struct proto_ops *proto;
     const struct server_ops *server_ops;
     struct core_pool *pool;
+    struct core_group *of_database, *of_user; /* whose pools have a limit together */
     struct bound_server *server;
     char *database; /* as clients ask for it */
     char *user;     /* on the server */
@@ -124,6 +125,7 @@ struct bound_server {
     _Atomic bool nudged;
     uint64_t plan_at_us; /* control plane: next core_plan() */
     bool planning;
+    struct route_group *groups; /* under the table's lock */
     struct bound_server *next;
 };
 struct bound_server *routes_first_server(struct routes *rs);

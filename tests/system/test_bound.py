@@ -121,6 +121,18 @@ def test_pool_size_in_the_databases_section(start, pg):
 
 
 @weir_only
+@pytest.mark.parametrize("setting", ["max_db_connections", "max_user_connections"])
+def test_pairs_with_a_limit_together(start, pg, setting):
+    """Of a database, whatever the user; of a user, whatever the database. Each of them gets its turn."""
+    proxy = start(max_server_connections=10, **{setting: 2})
+    where = {"max_db_connections": "datname = 'shop'", "max_user_connections": "usename = 'app'"}[setting]
+    with Sampler(pg, where) as limited, Sampler(pg) as all_:
+        done = crowd(18, busy(proxy, 2, ("app", "app2", "app3"), ("shop", "other", "third")))
+    assert limited.highest == 2 < all_.highest <= 10
+    assert min(done) > 0, f"somebody starved: {done}"
+
+
+@weir_only
 def test_bound_in_the_servers_section(start, pg):
     proxy = start(max_server_connections=10, servers={f"127.0.0.1:{pg.port}": "max_server_connections=2"})
     with Sampler(pg) as seen:

@@ -19,6 +19,10 @@ enum { CLIENTS = 40, CONNS = 64, POOLS = 4, WORKERS = 3, STEPS = 100000 };
 
 #define FUNCTIONS 5
 
+/* Two groups; one pool is in both. */
+enum { GROUPS = 2 };
+static const bool member[GROUPS][POOLS] = {{true, true, true, false}, {false, false, true, true}};
+
 enum doing { NOTHING, WAITS, COMING, HOLDS };
 
 struct client {
@@ -44,6 +48,8 @@ static struct {
     struct core_function *function[FUNCTIONS];
     struct core_function_limits flim[FUNCTIONS];
     struct core_pool *pool[POOLS];
+    struct core_group *group[GROUPS];
+    uint32_t group_limit[GROUPS], group_allowed[GROUPS];
     bool paused[POOLS], disabled[POOLS];
     struct client client[CLIENTS];
     struct conn conn[CONNS];
@@ -450,6 +456,17 @@ static void step_slots(void)
     }
 }
 
+static uint32_t group_used(uint32_t g)
+{
+    uint32_t n = 0;
+    for (int i = 0; i < CONNS; i++)
+        for (int p = 0; p < POOLS; p++)
+            n += m.conn[i].state != CONN_NONE && member[g][p] && m.conn[i].core.pool == m.pool[p];
+    for (int p = 0; p < POOLS; p++)
+        n += member[g][p] ? m.opening[p] : 0;
+    return n;
+}
+
 static void step_limits(void)
 {
     uint32_t p = roll(POOLS);
@@ -457,8 +474,13 @@ static void step_limits(void)
                                          .min_conns = roll(2),
                                          .idle_timeout_us = roll(3) * 3000,
                                          .lifetime_us = roll(2) * 50000};
-    uint32_t f = roll(FUNCTIONS);
-    switch (roll(7)) {
+    uint32_t f = roll(FUNCTIONS), g = roll(GROUPS);
+    switch (roll(8)) {
+    case 7:
+        m.group_limit[g] = roll(3) * roll(4);
+        m.group_allowed[g] = group_used(g);
+        core_group_limit(m.group[g], m.group_limit[g]);
+        break;
     case 6:
         m.flim[f] = (struct core_function_limits){.guarantee = roll(3),
                                                   .limit = roll(2) * (1 + roll(4)),
@@ -526,6 +548,14 @@ static void compare(void)
     uint32_t ceiling = m.allowed > m.lim.bound ? m.allowed : m.lim.bound;
     assert_true(used <= ceiling + (m.cancelling > 0));
     m.allowed = used < ceiling ? used : ceiling;
+    for (uint32_t g = 0; g < GROUPS; g++) {
+        if (m.group_limit[g] == 0)
+            continue;
+        used = group_used(g);
+        ceiling = m.group_allowed[g] > m.group_limit[g] ? m.group_allowed[g] : m.group_limit[g];
+        assert_true(used <= ceiling);
+        m.group_allowed[g] = used;
+    }
 }
 
 static void wind_down(void)
@@ -565,7 +595,7 @@ static void run(uint32_t seed)
         step_give_back, step_give_back, step_arrive, step_arrive, step_arrive,    step_arrive,
         step_leave,     step_expire,    step_closed, step_closed, step_closed,    step_login,
         step_login,     step_login,     step_plan,   step_plan};
-    const struct core_pool_limits lim = {.idle_timeout_us = 4000};
+    struct core_pool_limits lim = {.idle_timeout_us = 4000};
 
     memset(&m, 0, sizeof m);
     m.random = seed;
@@ -576,8 +606,16 @@ static void run(uint32_t seed)
                                         .login_retry_us = 3000,
                                         .workers = WORKERS};
     m.server = core_server_create("db", &m.lim, seed);
-    for (int i = 0; i < POOLS; i++)
+    for (int g = 0; g < GROUPS; g++)
+        m.group[g] = core_group_create(m.server);
+    for (int i = 0; i < POOLS; i++) {
+        int n = 0;
+        lim.group[0] = lim.group[1] = NULL;
+        for (int g = 0; g < GROUPS; g++)
+            if (member[g][i])
+                lim.group[n++] = m.group[g];
         m.pool[i] = core_pool_create(m.server, "p", &lim, NULL);
+    }
     for (int i = 0; i < FUNCTIONS; i++) {
         m.flim[i].weight = 1;
         m.function[i] = core_function_create(m.server, "f", &m.flim[i]);
