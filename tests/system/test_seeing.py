@@ -174,6 +174,12 @@ def test_all_say_the_same(start):
         assert seen[f'weir_function_loans{{function="{name}"}}'] == "0"
 
 
+def test_alerts():
+    rules = os.path.join(os.path.dirname(os.path.abspath(__file__)), "alerts.yml")
+    done = subprocess.run(["promtool", "test", "rules", rules], text=True, capture_output=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_reloaded_while_they_wait(start):
     """max_waiting holds for who comes next, all else at once."""
     proxy = start(max_server_connections=3, query_wait_timeout=60, functions={"f": "limit=1"})
