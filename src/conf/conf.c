@@ -457,7 +457,7 @@ bool conf_set(struct conf *conf, const char *key, const char *value, struct err 
         err_set(err, "%s: %.200s", row->name, why.text);
         return false;
     }
-    return true;
+    return conf_check_set(conf, err);
 }
 
 bool conf_list_has(const char *list, const char *want)

@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -171,18 +172,47 @@ static void check_warm(struct conf_loader *l)
             check_warm_text(l, db->name, db->warm);
 }
 
-void conf_check_whole(struct conf_loader *l)
+/* What may be changed while weir runs. */
+static void check_reloadable(struct conf_loader *l)
 {
-    struct conf_settings *s = &l->conf->settings;
-    /* PgBouncer's -v. */
-    if (s->verbose > 0)
-        s->log_level = CONF_LOG_LEVEL_DEBUG;
-    choose_mysql_port(l);
-    check_listening(l);
     check_client_tls(l);
     check_users(l);
     check_functions(l);
     check_warm(l);
+}
+
+bool conf_check_set(struct conf *conf, struct err *err)
+{
+    struct conf_report report;
+    struct conf_loader *l = calloc(1, sizeof *l);
+    if (l == NULL) {
+        err_set(err, "out of memory");
+        return false;
+    }
+    conf_report_init(&report);
+    l->conf = conf;
+    l->report = &report;
+    check_reloadable(l);
+    bool ok = true;
+    const struct conf_problem *p;
+    STAILQ_FOREACH(p, &report.problems, link)
+    {
+        if (p->severity == CONF_ERROR) {
+            err_set(err, "%s", p->text);
+            ok = false;
+            break;
+        }
+    }
+    conf_report_fini(&report);
+    free(l);
+    return ok;
+}
+
+void conf_check_whole(struct conf_loader *l)
+{
+    choose_mysql_port(l);
+    check_listening(l);
+    check_reloadable(l);
     if (l->raw[CONF_KIND_DATABASE].n == 0)
         conf_report_add(l->report, CONF_WARNING, NULL, 0,
                         "no database: add one to [databases], or start with --url");

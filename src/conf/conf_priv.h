@@ -79,5 +79,7 @@ void conf_take_setting(struct conf_loader *l, const char *key, const char *value
 const char *conf_source_getenv(const struct conf_source *src, const char *name);
 /* Faults that only show when everything is known. */
 void conf_check_whole(struct conf_loader *l);
+/* Likewise after one setting was changed by name. */
+bool conf_check_set(struct conf *conf, struct err *err);
 
 #endif

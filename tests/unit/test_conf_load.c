@@ -774,6 +774,27 @@ static void copies_and_set(void **state)
     conf_free(&copy);
 }
 
+/* Faults that no setting has by itself; auth_type = cert could not be taken back by anybody. */
+static void set_contradicts(void **state)
+{
+    static const char *const wrong[][3] = {
+        {"auth_type", "any", "needs a user="},
+        {"auth_type", "cert", "needs client_tls_sslmode"},
+        {"client_tls_sslmode", "require", "client_tls_key_file"},
+        {"warm", "at dawn", "warm"},
+    };
+    struct conf *conf = load_good("[weir]\nadmin_users = ann\n" DB);
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        struct conf *copy = conf_copy(conf);
+        struct err err;
+        assert_false(conf_set(copy, wrong[i][0], wrong[i][1], &err));
+        assert_non_null(strstr(err.text, wrong[i][2]));
+        conf_free(&copy);
+    }
+    conf_free(&conf);
+}
+
 static void reload_differences(void **state)
 {
     struct conf *a = load_good("[weir]\nlisten_port=1\nquery_timeout=1\n" DB);
@@ -839,6 +860,7 @@ int main(void)
         cmocka_unit_test(mysql_door),
         cmocka_unit_test(urls_of_the_command_line),
         cmocka_unit_test(copies_and_set),
+        cmocka_unit_test(set_contradicts),
         cmocka_unit_test(reload_differences),
         cmocka_unit_test(descriptors),
     };
