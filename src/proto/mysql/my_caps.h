@@ -124,5 +124,9 @@ enum my_command {
 #define MY_ER_LOCAL_INFILE_MYSQL   3948 /* 42000 */
 #define MY_CR_CONN_HOST            2003
 #define MY_CR_SERVER_LOST          2013
+/* What MariaDB's Connector/C is told instead: from a server it takes 2000 to 2999 for a malformed
+ * packet, and its user would see that and not the text. */
+#define MY_ER_NET_READ           1158 /* 08S01 */
+#define MY_ER_CONNECT_TO_FOREIGN 1429 /* HY000 */
 
 #endif

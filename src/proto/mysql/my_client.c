@@ -197,8 +197,8 @@ static enum proto_verdict tell_lost(struct my_client *c, const struct my_in *m,
 {
     const char *text = c->lost_text != NULL ? c->lost_text : "weir: the transaction is lost";
     bool taken = c->lost == MY_LOST_TAKEN;
-    my_put_error(out, 1, taken ? MY_ER_LOCK_DEADLOCK : MY_CR_SERVER_LOST, taken ? "40001" : "08S01",
-                 "%s", text);
+    my_put_error(out, 1, taken ? MY_ER_LOCK_DEADLOCK : my_error_for(c, MY_CR_SERVER_LOST),
+                 taken ? "40001" : "08S01", "%s", text);
     free(c->lost_text);
     c->lost_text = NULL;
     c->lost = MY_LOST_NO;

@@ -154,6 +154,15 @@ static const struct {
     [PROTO_EV_BAD_SETTING] = {MY_ER_UNKNOWN, "HY000", "a setting was refused", false},
 };
 
+unsigned my_error_for(const struct my_client *c, unsigned code)
+{
+    if (c == NULL || !c->connector_c)
+        return code;
+    if (code == MY_CR_CONN_HOST)
+        return MY_ER_CONNECT_TO_FOREIGN;
+    return code == MY_CR_SERVER_LOST ? MY_ER_NET_READ : code;
+}
+
 /* The waiting command is answered: forget it. */
 static void drop_command(struct my_client *c, const uint8_t *in, size_t n, size_t *used)
 {
@@ -166,9 +175,10 @@ static void drop_command(struct my_client *c, const uint8_t *in, size_t n, size_
     my_pass_rest(c, &m, true);
 }
 
-static bool put(struct buf *out, uint8_t seq, enum proto_event ev, const char *text)
+static bool put(const struct my_client *c, struct buf *out, uint8_t seq, enum proto_event ev,
+                const char *text)
 {
-    return my_put_err(out, seq, events[ev].code, events[ev].state,
+    return my_put_err(out, seq, my_error_for(c, events[ev].code), events[ev].state,
                       text != NULL && text[0] != '\0' ? text : events[ev].text);
 }
 
@@ -197,7 +207,7 @@ static bool say_lost_server(struct my_client *c, struct my_server *s, const char
         return false; /* half a row is out */
     if (c->skip != 0 || c->more)
         c->drop = true;
-    if (asked && !put(out, (uint8_t)(s->seq + 1), PROTO_EV_LOST_SERVER, text))
+    if (asked && !put(c, out, (uint8_t)(s->seq + 1), PROTO_EV_LOST_SERVER, text))
         return false;
     if (!open || asked)
         return !open;
@@ -217,7 +227,7 @@ bool my_say(void *pc, void *ps, enum proto_event ev, const char *text, const cha
     if (ev == PROTO_EV_KILL_DONE || ev == PROTO_EV_KILL_UNKNOWN)
         return say_killed(c, ev, out);
     if (c == NULL || c->magic != MY_CLIENT_MAGIC) { /* during the login */
-        (void)put(out, 2, ev, text);
+        (void)put(NULL, out, 2, ev, text);
         return false;
     }
     if (ev == PROTO_EV_TAKEN_BACK) {
@@ -236,8 +246,8 @@ bool my_say(void *pc, void *ps, enum proto_event ev, const char *text, const cha
         return say_lost_server(c, ps, text, out);
     bool waits = n >= MY_HEAD_BYTES;
     if (!events[ev].kept)
-        (void)put(out, waits ? 1 : 0, ev, text);
-    else if (!put(out, 1, ev, text))
+        (void)put(c, out, waits ? 1 : 0, ev, text);
+    else if (!put(c, out, 1, ev, text))
         return false;
     drop_command(c, in, n, used);
     return events[ev].kept;

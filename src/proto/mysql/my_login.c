@@ -127,6 +127,7 @@ static void login_again(void *login, const void *pc, bool local, bool tls)
     l->tls = tls;
     l->again = l->greeted = true;
     l->caps = c->caps;
+    l->connector_c = c->connector_c;
     l->charset = UTF8MB4_DEFAULT;
     l->salt_number = c->salt_number;
     my_salt(l->salt_number, l->salt);
@@ -149,6 +150,7 @@ static bool is_host_name(struct my_view v)
 
 struct said {
     struct my_view function, faas, program, host, deadline;
+    bool connector_c;
 };
 
 static bool name_is(struct my_view v, const char *name)
@@ -173,6 +175,8 @@ static struct said read_attributes(struct my_view rest)
             s.faas = value;
         else if (name_is(name, "program_name"))
             s.program = value;
+        else if (name_is(name, "_client_name"))
+            s.connector_c = name_is(value, "libmariadb");
         else if (name_is(name, "_server_host") && is_host_name(value))
             s.host = value;
     }
@@ -197,6 +201,7 @@ static bool keep_names(struct my_login *l, const struct my_hello *h)
     if (s.deadline.n != 0 &&
         !comment_read_ms((const char *)s.deadline.p, s.deadline.n, &l->deadline_ms))
         l->bad_deadline = true;
+    l->connector_c = l->connector_c || s.connector_c;
     struct my_view app = s.program.n != 0 ? s.program : s.host;
     const uint8_t *plus = h->user.n != 0 ? memrchr(h->user.p, '+', h->user.n) : NULL;
     if (plus != NULL && plus != h->user.p && plus + 1 != h->user.p + h->user.n) {
@@ -389,6 +394,7 @@ static bool login_finish(void *login, void *pc, const struct login_welcome *w, s
         .pool_mode = w->pool_mode,
         .application_name = l->asked.application_name,
         .charset = l->charset,
+        .connector_c = l->connector_c,
         .salt_number = l->salt_number,
         .report = w->report,
         .deadline_ms = l->deadline_ms,

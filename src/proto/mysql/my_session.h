@@ -69,12 +69,13 @@ struct my_client {
     uint16_t prepare_64k; /* how long a text may be prepared, in units of 64 kB */
     uint32_t scan_opts;   /* how its texts are to be read: follows `vars` and `report` */
     uint8_t pool_mode;
-    uint8_t lost;  /* enum my_lost */
-    bool more;     /* the packet under way goes on in the next one */
-    bool drop;     /* what is skipped goes nowhere */
-    bool multi;    /* several statements in one text are allowed */
-    bool met;      /* has had a loan */
-    bool deferred; /* its COM_RESET_CONNECTION is answered when the server is clean */
+    uint8_t lost;     /* enum my_lost */
+    bool more;        /* the packet under way goes on in the next one */
+    bool drop;        /* what is skipped goes nowhere */
+    bool multi;       /* several statements in one text are allowed */
+    bool met;         /* has had a loan */
+    bool deferred;    /* its COM_RESET_CONNECTION is answered when the server is clean */
+    bool connector_c; /* MariaDB's: see my_error_for() */
 };
 
 /* What a command is answered with. */
@@ -237,7 +238,8 @@ struct my_client_start {
     uint64_t salt_number; /* see my_salt() */
     uint32_t deadline_ms; /* weir.deadline of the attributes; 0: none */
     const char *application_name;
-    unsigned charset;         /* of the handshake */
+    unsigned charset; /* of the handshake */
+    bool connector_c;
     struct my_report *report; /* or NULL; a reference is taken */
 };
 bool my_client_init(struct my_client *c, const struct my_client_start *start);
@@ -387,6 +389,8 @@ void my_put_ok_set(struct my_client *c, const struct my_scan *scan, const char *
 /* To what is no statement: MySQL counts the warnings of the last one in it. */
 void my_put_ok_ping(struct my_client *c, struct proto_out *out);
 void my_put_ok_schema(struct my_client *c, struct proto_out *out);
+/* A number in the clients' own range (MY_CR_..), or what this client is told instead. */
+unsigned my_error_for(const struct my_client *c, unsigned code);
 void my_put_error(struct proto_out *out, uint8_t seq, unsigned code, const char *state,
                   const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 bool my_say(void *pc, void *ps, enum proto_event ev, const char *text, const char *code,

@@ -7,11 +7,13 @@ import signal
 import socket
 import time
 
+import MySQLdb
 import pymysql
 import pytest
 
 from harness import mywire
 from harness.mywire import Closed, MyError, Wire, query
+from harness.myliar import MyLiar
 from harness.mysql import MySQL
 from harness.myproxy import LastingSampler, code, one, rows
 from harness.postgres import free_port
@@ -185,6 +187,21 @@ def test_a_server_that_is_not_there(start):
         for _ in range(2):
             assert fails(c, "select 1")[0] in (2003, 1040)
         c.ping()
+
+
+def test_connector_c_reads_what_is_said(start):
+    """It takes 2000 to 2999 from a server for a malformed packet, and its user would see nothing else."""
+    with MyLiar(lambda sock, com, body: False) as liar:
+        hosts = {"shop": free_port(), "other": liar.port}
+        proxy = start(databases={name: f"mysql://app:secret@127.0.0.1:{port}/{name}" for name, port in hosts.items()},
+                      query_wait_timeout=3)
+        for name, number, text in (("shop", 1429, "failed: Connection refused"), ("other", 1158, "closed the connection")):
+            c = MySQLdb.connect(host=proxy.host, port=proxy.mysql_port, user="app", password="secret", db=name, autocommit=None)
+            with pytest.raises(MySQLdb.MySQLError) as e:
+                c.query("select 1")
+            assert e.value.args[0] == number and text in e.value.args[1]
+            c.ping()
+            c.close()
 
 
 def test_what_the_server_refuses_is_said_in_its_words(start, my):
