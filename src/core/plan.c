@@ -200,7 +200,7 @@ static bool plan_probe(struct core_server *s, uint64_t now_us, struct core_plan 
     if (core_slots_free(s, now_us) == 0 || !plan_may_log_in(s))
         return false;
     struct core_pool *p = core_failure_probe(s, now_us);
-    return p != NULL && plan_open(p, now_us, plan);
+    return p != NULL && core_group_full(p) == NULL && plan_open(p, now_us, plan);
 }
 
 /* Retire what has come of age in one pool; its minimum outlives the idle timeout. */

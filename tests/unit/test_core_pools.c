@@ -185,6 +185,7 @@ static void test_group_gives_what_idles(void **state)
     assert_int_equal(core_give_back(&conn[0], 21, &next, &nudge), CORE_NEXT_IDLE);
     lend_new(2, other, 30); /* the bound has room, and whoever is in no group takes it */
     close_conn(2);
+    plan(30, CORE_ACT_NONE);
     assert_int_equal(borrow(3, q, 40), CORE_QUEUED);
     assert_true(nudge);
     assert_ptr_equal(plan(40, CORE_ACT_CLOSE).conn, &conn[1]); /* the longest idle, and one only */
