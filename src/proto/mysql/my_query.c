@@ -8,7 +8,6 @@
 #include "proto/mysql/my_lex.h"
 #include "proto/mysql/my_session.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,34 +17,6 @@
 #define RETURNING_MAX 256u /* the word stands at the end of a text */
 /* A text with this much in it is not rewritten: nobody writes such a statement by hand. */
 #define REWRITE_MAX (256u * 1024u)
-
-static unsigned scan_opts(const struct my_client *c)
-{
-    struct var_entry e;
-    unsigned opts = 0;
-    if (my_set_value(c, "sql_mode", &e)) {
-        if (strstr(e.value, "ANSI_QUOTES") != NULL)
-            opts |= MY_SCAN_ANSI_QUOTES;
-        if (strstr(e.value, "NO_BACKSLASH_ESCAPES") != NULL)
-            opts |= MY_SCAN_NO_BACKSLASH;
-    }
-    if (my_set_value(c, "character_set_client", &e))
-        opts |= my_scan_charset(e.value);
-    return opts | (c->report != NULL ? c->report->scan_opts : 0);
-}
-
-void my_scan_opts_follow(struct my_client *c)
-{
-    c->scan_opts = scan_opts(c);
-}
-
-unsigned my_scan_opts(const struct my_client *c)
-{
-#ifdef WEIR_DEBUG
-    assert(c->scan_opts == scan_opts(c));
-#endif
-    return c->scan_opts;
-}
 
 /* INSERT .. RETURNING tells of no number: it is asked for. */
 uint64_t my_returning(const char *text, size_t n)

@@ -305,9 +305,6 @@ bool my_put_warnings(const struct my_client *c, const struct my_text *text, stru
 /* The statement asks for LAST_INSERT_ID() where it must be the server that answers. */
 bool my_give_insert_id(const struct my_client *c, struct my_server *s, const struct my_scan *scan,
                        struct proto_out *out);
-unsigned my_scan_opts(const struct my_client *c);
-/* After each change of the client's vars or report. */
-void my_scan_opts_follow(struct my_client *c);
 uint64_t my_returning(const char *text, size_t n); /* MY_DO_SET_INSERT_ID or 0 */
 /* Begins a transaction where there may be none: refused. */
 bool my_is_barred(const struct my_client *c, const struct my_scan *scan, const char *text,
@@ -365,6 +362,10 @@ bool my_set_is_noop(const struct my_client *c, const char *text, const struct my
                     unsigned opts);
 /* The value in force; false: not known. */
 bool my_set_value(const struct my_client *c, const char *name, struct var_entry *out);
+/* How its texts are to be read: MY_SCAN_.... */
+unsigned my_scan_opts(const struct my_client *c);
+/* After each change of the client's vars or report. */
+void my_scan_opts_follow(struct my_client *c);
 
 /* ---- lending (my_settle.c) ---- */
 

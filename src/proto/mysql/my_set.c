@@ -9,6 +9,8 @@
 
 #include "proto/mysql/my_session.h"
 
+#include <assert.h>
+#include <string.h>
 #include <strings.h>
 
 static bool is_number(const char *v)
@@ -162,6 +164,34 @@ bool my_set_diff(const struct var_set *have, const struct var_set *want, const s
 bool my_set_value(const struct my_client *c, const char *name, struct var_entry *out)
 {
     return find(c->vars, c->report != NULL ? c->report->base : NULL, name, out);
+}
+
+static unsigned scan_opts(const struct my_client *c)
+{
+    struct var_entry e;
+    unsigned opts = 0;
+    if (my_set_value(c, "sql_mode", &e)) {
+        if (strstr(e.value, "ANSI_QUOTES") != NULL)
+            opts |= MY_SCAN_ANSI_QUOTES;
+        if (strstr(e.value, "NO_BACKSLASH_ESCAPES") != NULL)
+            opts |= MY_SCAN_NO_BACKSLASH;
+    }
+    if (my_set_value(c, "character_set_client", &e))
+        opts |= my_scan_charset(e.value);
+    return opts | (c->report != NULL ? c->report->scan_opts : 0);
+}
+
+void my_scan_opts_follow(struct my_client *c)
+{
+    c->scan_opts = scan_opts(c);
+}
+
+unsigned my_scan_opts(const struct my_client *c)
+{
+#ifdef WEIR_DEBUG
+    assert(c->scan_opts == scan_opts(c));
+#endif
+    return c->scan_opts;
 }
 
 static bool same_value(const char *name, const char *now, const char *asked)
