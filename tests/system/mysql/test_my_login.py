@@ -2,12 +2,15 @@
 """Logins on both sides: auth_query, TLS to the server by ssl-mode, Unix sockets, where passwords come from, limits."""
 
 import os
+import subprocess
 
+import MySQLdb
 import pymysql
 import pytest
 
 from harness.myproxy import code, one
 from harness.mysql import SCHEMAS, USERS
+from harness.players import need
 from harness.proxy import wait_until
 
 LOOKUP = {"auth_user": "lookup", "userlist": {"lookup": USERS["lookup"][0]}, "auth_cache_ttl": "200ms"}
@@ -65,6 +68,77 @@ def test_auth_query_of_ones_own(start):
     assert try_login(proxy, "hidden", USERS["hidden"][0]) == 1045
     assert try_login(proxy, "hidden", "made up") is None
     assert try_login(proxy, "app", USERS["app"][0]) == 1045
+
+
+# --- what auth_file may say -----------------------------------------------------------------------
+
+# Of the password of `app`, as a server keeps it.
+SECRETS = {
+    "plain": "secret",
+    "native": "*14E65567ABDB5135D0CFD9A70B3032C179A49EE7",
+    "crypt": "$A$005$abcdefghijklmnopqrstYy1cVJ5jT.fk4HyAGlowRhOkI55As4SAesbspXHQvFD",
+}
+
+
+@pytest.fixture
+def keeps(start, my):
+    """keeps(kind) -> a weir that knows the clients' secrets in that form, and the server's password beside them."""
+    def make(kind):
+        password = USERS["app"][0]
+        return start(databases={"shop": f"mysql://app:{password}@{my.host}:{my.port}/shop"},
+                     userlist={"app": SECRETS[kind], "app2": SECRETS[kind]})
+    return make
+
+
+def by_program(proxy, way, plugin, user, password):
+    """What Connector/C's own program says; in the clear it encrypts a whole password with weir's key."""
+    where = ["-S", os.path.join(proxy.dir, f".s.MYSQL.{proxy.mysql_port}")] if way == "socket" else [
+        "-h", proxy.host, "-P", str(proxy.mysql_port), "--protocol=tcp"]
+    done = subprocess.run([need("mariadb"), "--no-defaults", *where, "--ssl=0", f"--default-auth={plugin}", "-u", user,
+                           f"-p{password}", "-N", "-e", "select current_user()", "shop"], capture_output=True, text=True, timeout=60)
+    return done.stdout or done.stderr
+
+
+@pytest.mark.parametrize("kind", SECRETS)
+def test_secrets_of_each_form(keeps, kind):
+    """By either plugin, in the clear and through the socket; who isn't known gets the answer of a wrong password."""
+    proxy = keeps(kind)
+    for way in ("tcp", "socket"):
+        for plugin in ("mysql_native_password", "caching_sha2_password"):
+            for _ in range(2):  # the second time with what the first left behind
+                assert by_program(proxy, way, plugin, "app", "secret") == "app@%\n"
+            wrong = by_program(proxy, way, plugin, "app", "wrong")
+            assert "1045 (28000)" in wrong and "using password: YES" in wrong
+            assert by_program(proxy, way, plugin, "nobody", "wrong") == wrong.replace("'app'", "'nobody'")
+    assert by_program(proxy, "tcp", "caching_sha2_password", "app2", "secret") == "app@%\n"
+
+
+@pytest.mark.parametrize("kind", SECRETS)
+def test_change_of_user_by_secrets_of_each_form(keeps, kind):
+    proxy = keeps(kind)
+    c = MySQLdb.connect(host=proxy.host, port=proxy.mysql_port, user="app", password="secret", db="shop")
+    cur = c.cursor()
+    cur.execute("set @mine = 5")
+    c.change_user("app2", "secret", "shop")
+    cur.execute("select @mine, database()")
+    assert cur.fetchone() == (None, "shop")
+    with pytest.raises(MySQLdb.MySQLError) as e:
+        c.change_user("app", "wrong", "shop")
+    assert e.value.args[0] == 1045
+    with pytest.raises(MySQLdb.MySQLError):
+        cur.execute("select 1")
+
+
+def test_a_user_without_a_password(start, my):
+    """At the server; to weir its client proves another one, and an empty one is nobody's."""
+    my.rows("drop user if exists 'open'@'%'")
+    my.rows("create user 'open'@'%' identified by ''")
+    my.rows("grant all on shop.* to 'open'@'%'")
+    proxy = start(databases={"shop": f"mysql://open@{my.host}:{my.port}/shop"}, userlist={"app": "of weir's own", "open": ""})
+    with proxy.connect(password="of weir's own") as c:
+        assert one(c, "select current_user()") == "open@%"
+    assert [try_login(proxy, "open", password) for password in ("", "x")] == [1045, 1045]
+    my.rows("drop user 'open'@'%'")
 
 
 # --- to the server -------------------------------------------------------------------------------
