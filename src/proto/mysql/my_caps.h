@@ -57,6 +57,7 @@
 #define MY_ST_CURSOR       0x0040u
 #define MY_ST_LAST_ROW     0x0080u
 #define MY_ST_NO_BACKSLASH 0x0200u
+#define MY_ST_OUT_PARAMS   0x1000u /* what a prepared CALL leaves in its parameters */
 /* What outlives the statement that it was said of: in a transaction, autocommit, the two modes of
  * reading texts, a read-only transaction. */
 #define MY_ST_LASTING       (1u | 2u | 0x200u | 0x2000u | 0x8000u)

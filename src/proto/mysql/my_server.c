@@ -211,6 +211,7 @@ static bool on_eof(struct my_client *c, struct my_server *s, const struct packet
     }
     if (columns && (status & MY_ST_CURSOR) == 0) {
         s->phase = MY_PH_ROWS;
+        s->out_params = (status & MY_ST_OUT_PARAMS) != 0;
         return true;
     }
     if (c != NULL && x->act == MY_A_PASS) {
@@ -223,8 +224,10 @@ static bool on_eof(struct my_client *c, struct my_server *s, const struct packet
             c->error_count = 0;
         }
     }
+    bool more = s->out_params || (status & MY_ST_MORE_RESULTS) != 0;
     s->rows = 0;
-    if ((status & MY_ST_MORE_RESULTS) != 0)
+    s->out_params = false;
+    if (more)
         s->phase = MY_PH_FIRST;
     else
         pop(c, s, true, out);

@@ -4,6 +4,7 @@
 import pytest
 
 from harness import mywire
+from harness.myproxy import one
 from harness.mywire import Wire
 
 MB = 1 << 20
@@ -129,3 +130,17 @@ def test_a_cursor_is_not_closed_for_others(start):
             assert value(c.execute(c.prepare(f"select ? + {i}")[0], (1,))) == 1 + i
         c.prepare(text)
         assert len(c.fetch(number, 10).rows) == 3
+
+
+def test_out_parameters_of_a_prepared_call(start):
+    """They come as a set of rows whose end says in MySQL that it is the last answer; an OK follows."""
+    proxy = start(max_server_connections=1)
+    with Wire(proxy.connect(client_flag=1 << 18)) as c:  # CLIENT_PS_MULTI_RESULTS
+        number = c.prepare("call out_param(?, ?)")[0]
+        for value in (21, 4):
+            c.send(c.execution(number, (value, 0)))
+            assert [int.from_bytes(row[2:6], "little") for row in c.answer(True).rows] == [2 * value]
+            assert isinstance(c.answer(), mywire.OK)
+        first = c.value("select connection_id() + 0")
+    with proxy.connect() as c:
+        assert one(c, "select concat(connection_id() + 0)") == first
