@@ -147,6 +147,13 @@ def test_sidecar_prints_the_dsn_that_works(sidecar, pg):
         assert cur.fetchone() == ("app", "shop")
 
 
+def test_sidecar_without_a_password_says_that_nobody_gets_in(sidecar, pg):
+    proxy = sidecar(["--url", f"postgres://app@127.0.0.1:{pg.port}/shop"])
+    assert "nobody can log in" in proxy.log()
+    trusting = sidecar(["--url", f"postgres://app@127.0.0.1:{pg.port}/shop"], WEIR_AUTH_TYPE="trust")
+    assert "nobody can log in" not in trusting.log()
+
+
 def test_url_in_the_environment(pg):
     proxy = Proxy(pg, start=False)
     proxy.env = {"WEIR_URL": f"postgres://app:secret@127.0.0.1:{pg.port}/shop",

@@ -192,8 +192,7 @@ struct my_server {
     uint8_t phase;  /* enum my_phase */
     uint8_t settle; /* enum my_settle */
     uint8_t seq;    /* of the client's command: the last packet that it got or sent */
-    bool
-        out_params; /* the rows are a CALL's parameters: an OK follows, whatever MySQL's EOF says */
+    bool out_params; /* a CALL's parameters: an OK follows, whatever their EOF says */
     bool skip_drop;
     bool cont;     /* the next packet continues the one before */
     bool unknown;  /* an error: how the transaction stands is not known */
