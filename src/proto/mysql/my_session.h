@@ -189,9 +189,9 @@ struct my_server {
     uint32_t prepare_params, prepare_columns;
     uint16_t status;
     uint16_t warning_count;
-    uint8_t phase;  /* enum my_phase */
-    uint8_t settle; /* enum my_settle */
-    uint8_t seq;    /* of the client's command: the last packet that it got or sent */
+    uint8_t phase;   /* enum my_phase */
+    uint8_t settle;  /* enum my_settle */
+    uint8_t seq;     /* of the client's command: the last packet that it got or sent */
     bool out_params; /* a CALL's parameters: an OK follows, whatever their EOF says */
     bool skip_drop;
     bool cont;     /* the next packet continues the one before */
