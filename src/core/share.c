@@ -68,14 +68,13 @@ static struct core_pool *share_claimant(const struct core_server *s, uint64_t no
 static bool share_is_due(const struct core_conn *c, const struct core_pool *q, uint32_t moving)
 {
     const struct core_pool *p = c->pool;
-    uint32_t coming = moving;
     const struct core_function *theirs = core_queue_next(q), *ours = core_queue_next(p);
     bool waits = ours != NULL, first, ours_first;
 
     ours = waits ? ours : c->last;
     if (ours == NULL || ours == theirs)
-        return core_held(p) > core_held(q) + coming + 1;
-    coming += q->n[CONN_OPENING];
+        return core_held(p) > core_held(q) + moving + 1;
+    uint32_t coming = moving + q->n[CONN_OPENING];
     uint64_t share = core_function_share(theirs, theirs->lent + coming, &first);
     uint64_t our_share = core_function_share(ours, ours->lent, &ours_first);
     if (first != ours_first)

@@ -27,12 +27,11 @@ static void hang_up(int ack_fd)
 
 static void send_cancel(struct backend *b, int ack_fd)
 {
-    struct job *j = b->cancels == 0 ? job_cancel(b, ack_fd) : NULL;
+    struct job *j = b->cancel == NULL ? job_cancel(b, ack_fd) : NULL;
     if (j == NULL) {
         hang_up(ack_fd);
         return;
     }
-    b->cancels++;
     b->cancel = j;
     control_post(b->worker->world->control, &j->mail);
 }
@@ -81,7 +80,7 @@ void cancel_moot(struct backend *b)
 bool cancel_overtaken(const struct backend *b)
 {
     struct proto_facts facts;
-    if (b->cancels == 0)
+    if (b->cancel == NULL)
         return false;
     b->route->proto->facts(NULL, b->proto, &facts);
     return !facts.busy || facts.own;
@@ -107,10 +106,9 @@ void cancel_done(struct worker *w, struct job *j)
 {
     struct backend *b = j->backend;
     struct client *c = b->client;
-    b->cancels--;
     b->cancel = NULL;
     job_free(&j);
-    if (b->dead && b->cancels == 0) {
+    if (b->dead) {
         (void)core_conn_break(&b->core, w->now_us);
         backend_close(b);
         return;

@@ -154,8 +154,8 @@ enum loan_answer loan_borrow(struct client *c)
     return answer;
 }
 
-/* Who waited for what: the sentence that the client and the log get. Its length. */
-static size_t describe_wait(struct client *c, const char *what, char *to, size_t room)
+/* Who waited for what: the sentence that the client and the log get. */
+static void describe_wait(struct client *c, const char *what, char *to, size_t room)
 {
     struct core_counts n;
     struct core_server *server = core_pool_server(c->route->pool);
@@ -164,15 +164,14 @@ static size_t describe_wait(struct client *c, const char *what, char *to, size_t
     if (theirs != 0)
         snprintf(most, sizeof most, ", %" PRIu32 " of them to \"%s\"", theirs, busiest);
     core_server_counts(server, c->worker->now_us, &n);
-    int len = snprintf(
-        to, room,
-        "weir: no connection for function \"%s\" %s (%s%s %" PRIu32 "/%" PRIu32
-        " lent%s%s, %" PRIu32 " waiting, oldest loan %.1f s)",
-        c->function->name, what, core_server_name(server),
-        core_server_resuming(server) ? " is resuming," : "", n.lent, n.bound, most,
-        c->wait != NULL && c->wait->waiter.held ? ", to its address as many as it may have" : "",
-        n.waiting, (double)n.oldest_loan_us / 1e6);
-    return len > 0 && (size_t)len < room ? (size_t)len : strlen(to);
+    snprintf(to, room,
+             "weir: no connection for function \"%s\" %s (%s%s %" PRIu32 "/%" PRIu32
+             " lent%s%s, %" PRIu32 " waiting, oldest loan %.1f s)",
+             c->function->name, what, core_server_name(server),
+             core_server_resuming(server) ? " is resuming," : "", n.lent, n.bound, most,
+             c->wait != NULL && c->wait->waiter.held ? ", to its address as many as it may have"
+                                                     : "",
+             n.waiting, (double)n.oldest_loan_us / 1e6);
 }
 
 /* Answer the waiting message and go on behind it; `reason` is the word it is counted by. false: the
@@ -246,7 +245,8 @@ static void tell_late(struct client *c, uint64_t deadline_us, bool own)
     char text[512], what[64];
     uint64_t now_us = c->worker->now_us, until = now_us < deadline_us ? now_us : deadline_us;
     snprintf(what, sizeof what, "within %" PRIu64 " ms", (until - c->since_us) / US_PER_MS);
-    size_t n = describe_wait(c, what, text, sizeof text);
+    describe_wait(c, what, text, sizeof text);
+    size_t n = strlen(text);
     if (own)
         snprintf(text + n, sizeof text - n, ", its deadline");
     if (tell(c, PROTO_EV_NO_LOAN, own ? "deadline" : "timeout", NULL, text))
@@ -387,6 +387,13 @@ static void count_pin(struct backend *b)
     function_count(b->function, b->worker, FUNCTION_PIN, facts.pin_reason);
 }
 
+/* The client's: no limit of its time holds any more, and nobody need stop it. */
+static void statement_over(struct backend *b)
+{
+    cancel_moot(b);
+    b->query_us = b->until_us = 0;
+}
+
 void loan_check(struct backend *b)
 {
     struct worker *w = b->worker;
@@ -412,24 +419,20 @@ void loan_check(struct backend *b)
         case LOAN_BUSY:
             return;
         case LOAN_QUIET: /* from now on it is the client who takes its time */
-            cancel_moot(b);
-            b->query_us = b->until_us = 0;
+            statement_over(b);
             b->active_us = w->now_us;
             return;
         case LOAN_SETTLE:
-            if (sent) { /* the client's statement is over */
-                cancel_moot(b);
-                b->query_us = b->until_us = 0;
-            }
+            if (sent)
+                statement_over(b);
             if (sent && b->deadline_us == 0)
                 b->deadline_us = w->now_us + w->settings->gone_us;
             return;
         case LOAN_KEEP:
-            cancel_moot(b);
-            b->query_us = b->until_us = 0;
+            statement_over(b);
             b->active_us = w->now_us;
             count_pin(b);
-            if (c != NULL && w->draining && b->cancels == 0)
+            if (c != NULL && w->draining && b->cancel == NULL)
                 client_say(c, PROTO_EV_SHUTDOWN, NULL,
                            "terminating connection: weir is shutting down");
             return;
@@ -437,9 +440,8 @@ void loan_check(struct backend *b)
             loan_lost(b);
             return;
         case LOAN_CLEAN:
-            cancel_moot(b);
-            b->query_us = b->until_us = 0;
-            if (b->cancels != 0 || buf_len(&b->out) != 0)
+            statement_over(b);
+            if (b->cancel != NULL || buf_len(&b->out) != 0)
                 return;
             end_loan(b);
             return;
@@ -524,7 +526,7 @@ void loan_lost(struct backend *b)
     uint32_t dropped;
     if (log_limit_pass(&limit, &dropped))
         log_warn(core_pool_name(b->core.pool), "server connection lost: %s", text);
-    if (b->cancels != 0) { /* the cancel names it: freed when it is done */
+    if (b->cancel != NULL) { /* the cancel names it: freed when it is done */
         b->dead = true;
         stream_pause(&b->stream, PAUSE_SHUTDOWN);
         return;

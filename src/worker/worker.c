@@ -129,7 +129,7 @@ static void check_backends(struct worker *w)
     {
         if (b->deadline_us != 0 && w->now_us >= b->deadline_us && b->checking) {
             loan_lost(b);
-        } else if (b->deadline_us != 0 && w->now_us >= b->deadline_us && b->cancels == 0) {
+        } else if (b->deadline_us != 0 && w->now_us >= b->deadline_us && b->cancel == NULL) {
             log_warn(core_pool_name(b->core.pool),
                      "server connection closed: not clean within client_gone_timeout");
             loan_lost(b);

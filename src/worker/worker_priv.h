@@ -183,8 +183,7 @@ struct backend {
     int fd;
     const char *late_reason; /* goes with: */
     char *late;          /* to be taken back, for this reason, when the row under way is whole */
-    uint32_t cancels;    /* under way; it is not given back before they are done */
-    struct job *cancel;  /* the one that is; NULL: none */
+    struct job *cancel;  /* under way, NULL: none; it is not given back before that is done */
     int cancel_ack;      /* see job.h; goes with: */
     bool cancel_later;   /* when weir's own words in front of the statement are answered */
     bool checking;       /* CLEANING: lent to `to` if its server answers */

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from harness.guarantee import two_for_a_guarantee
 from harness.proxy import Crowd, crowd, wait_until
 from harness.wire import PgError, query
 
@@ -166,24 +167,15 @@ def test_quick_function_is_not_held_up_by_a_slow_crowd(start):
 def test_a_guarantee_holds_for_a_user_of_its_own(start):
     """Two connections of three, though the others are nine, never pause, and were there first."""
     proxy = start(max_server_connections=3, query_wait_timeout=60, functions={"vip": "guarantee=2"})
-    over = []
 
-    def work(name, user):
+    def hold(name, user, over):
         with proxy.client(user=user, application_name=name, timeout=60) as c:
             while not over:
                 c.value("select pg_sleep(0.1)", timeout=60)
 
     def lent(name):
         return int(functions(proxy).get(name, {"lent": 0})["lent"])
-    others = Crowd(9, lambda i: work("crowd", "app")).start()
-    wait_until(lambda: lent("crowd") == 3, 20, "all for them")
-    vips = Crowd(4, lambda i: work("vip", "app2")).start()
-    try:
-        wait_until(lambda: lent("vip") == 2, 20, "two for who has a guarantee")
-    finally:
-        over.append(True)
-    others.join()
-    vips.join()
+    two_for_a_guarantee(hold, lent)
 
 
 def test_max_waiting_of_a_function(start):

@@ -448,12 +448,10 @@ static void test_warm_once_within_the_bound(void **state)
     plan(late + 2 * SECOND, CORE_ACT_NONE);
 }
 
-/* A server put to sleep by idle_to_zero is woken, by one login at first. */
-static void test_warm_wakes(void **state)
+/* idle_to_zero closes the only connection, after two seconds. */
+static void fall_asleep(void)
 {
-    struct core_waiter *next;
     struct core_server_limits lim = LIM;
-    (void)state;
     tear_down(NULL);
     lim.idle_to_zero_us = SECOND;
     lim.resume_us = 60 * SECOND;
@@ -463,6 +461,14 @@ static void test_warm_wakes(void **state)
     assert_ptr_equal(plan(2 * SECOND, CORE_ACT_CLOSE).conn, &conn[0]);
     core_conn_closed(&conn[0], 2 * SECOND, &nudge);
     plan(2 * SECOND, CORE_ACT_NONE);
+}
+
+/* A server put to sleep by idle_to_zero is woken, by one login at first. */
+static void test_warm_wakes(void **state)
+{
+    struct core_waiter *next;
+    (void)state;
+    fall_asleep();
     core_pool_warm(p, 2, 3 * SECOND, 60 * SECOND);
     assert_ptr_equal(plan(3 * SECOND, CORE_ACT_OPEN).pool, p);
     plan(3 * SECOND, CORE_ACT_NONE);
@@ -479,17 +485,8 @@ static void test_warm_wakes(void **state)
  * wants to wait, not for the one either who wakes it; and settings that change change neither. */
 static void test_own_deadlines_while_it_wakes(void **state)
 {
-    struct core_server_limits lim = LIM;
     (void)state;
-    tear_down(NULL);
-    lim.idle_to_zero_us = SECOND;
-    lim.resume_us = 60 * SECOND;
-    open_with(&lim, &(struct core_pool_limits){0});
-    lend_new(0, p, 0, 10);
-    make_idle(0, 20);
-    (void)plan(2 * SECOND, CORE_ACT_CLOSE);
-    core_conn_closed(&conn[0], 2 * SECOND, &nudge);
-    plan(2 * SECOND, CORE_ACT_NONE);
+    fall_asleep();
     for (int i = 1; i <= 3; i++)
         w[i].deadline_us = 4 * SECOND;
     w[1].own_us = 9 * SECOND;  /* the settings are shorter, the server takes longer */

@@ -9,6 +9,7 @@ import MySQLdb
 import pymysql
 import pytest
 
+from harness.guarantee import two_for_a_guarantee
 from harness.myproxy import one, rows
 from harness.mywire import MyError, Wire, query
 from harness.proxy import Crowd, wait_until
@@ -110,24 +111,15 @@ def test_limit_and_guarantee(start):
 def test_a_guarantee_holds_for_a_user_of_its_own(start):
     """Two connections of three, though the others are nine, never pause, and were there first."""
     proxy = start(max_server_connections=3, query_wait_timeout=60, functions={"vip": "guarantee=2"})
-    over = []
 
-    def work(name, user):
+    def hold(name, user, over):
         with proxy.connect(user=user, program_name=name, read_timeout=60) as c:
             while not over:
                 one(c, "select sleep(0.1)")
 
     def lent(name):
         return int(functions(proxy).get(name, {"lent": 0})["lent"])
-    others = Crowd(9, lambda i: work("crowd", "app")).start()
-    wait_until(lambda: lent("crowd") == 3, 20, "all for them")
-    vips = Crowd(4, lambda i: work("vip", "app2")).start()
-    try:
-        wait_until(lambda: lent("vip") == 2, 20, "two for who has a guarantee")
-    finally:
-        over.append(True)
-    others.join()
-    vips.join()
+    two_for_a_guarantee(hold, lent)
 
 
 def test_what_a_function_may_is_reloaded_while_it_waits(start):
