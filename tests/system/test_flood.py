@@ -24,18 +24,9 @@ ROUNDS = 400_000
 
 
 @pytest.fixture(scope="module")
-def costly(pg):
+def costly():
     """A user whose password is known as a SCRAM secret of many rounds."""
-    import base64
-    import hashlib
-    import hmac
-    salt = b"0123456789abcdef"
-    salted = hashlib.pbkdf2_hmac("sha256", b"secret", salt, ROUNDS)
-    key = hmac.digest(salted, b"Client Key", "sha256")
-    stored = hashlib.sha256(key).digest()
-    server = hmac.digest(salted, b"Server Key", "sha256")
-    b64 = lambda b: base64.b64encode(b).decode()  # noqa: E731
-    return f"SCRAM-SHA-256${ROUNDS}:{b64(salt)}${b64(stored)}:{b64(server)}"
+    return wire.scram_secret("secret", ROUNDS)
 
 
 def with_password(pg):

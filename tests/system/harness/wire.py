@@ -169,6 +169,20 @@ class PgError(Exception):
         super().__init__(f"{self.fields.get('S')} {self.code}: {self.fields.get('M')}")
 
 
+def scram_keys(password, salt, rounds):
+    """The client's and the server's key (RFC 5802)."""
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, rounds)
+    return hmac.digest(salted, b"Client Key", "sha256"), hmac.digest(salted, b"Server Key", "sha256")
+
+
+def scram_secret(password, rounds):
+    """As pg_authid stores it, for as many rounds as one likes."""
+    salt = os.urandom(16)
+    client_key, server_key = scram_keys(password, salt, rounds)
+    salt, stored, server = (base64.b64encode(b).decode() for b in (salt, hashlib.sha256(client_key).digest(), server_key))
+    return f"SCRAM-SHA-256${rounds}:{salt}${stored}:{server}"
+
+
 class Scram:
     """The client's half of SCRAM-SHA-256, with the pieces kept apart so that a test can spoil one."""
 
@@ -187,13 +201,11 @@ class Scram:
         self.server_first = server_first.decode()
         attrs = dict(p.split("=", 1) for p in self.server_first.split(","))
         assert attrs["r"].startswith(self.nonce)
-        salted = hashlib.pbkdf2_hmac("sha256", self.password.encode(), base64.b64decode(attrs["s"]), int(attrs["i"]))
-        client_key = hmac.digest(salted, b"Client Key", "sha256")
+        client_key, server_key = scram_keys(self.password, base64.b64decode(attrs["s"]), int(attrs["i"]))
         stored = hashlib.sha256(client_key).digest()
         without = "c=" + base64.b64encode(self.cbind).decode() + ",r=" + attrs["r"]
         auth = ",".join([self.first_bare, self.server_first, without]).encode()
         proof = bytes(a ^ b for a, b in zip(client_key, hmac.digest(stored, auth, "sha256")))
-        server_key = hmac.digest(salted, b"Server Key", "sha256")
         self.expected = base64.b64encode(hmac.digest(server_key, auth, "sha256")).decode()
         return (without + ",p=" + base64.b64encode(proof).decode()).encode()
 
