@@ -517,7 +517,11 @@ static void on_step(struct client *c, enum login_step step)
         if (why[0] != '\0' && log_limit_pass(&limit, &dropped)) {
             char who[200];
             client_name(c, who, sizeof who);
-            log_warn(who, "login failed: %s", why);
+            /* who it said it is: the pool's user may be another, and unknown ones have no pool */
+            if (a->role != NULL && a->role[0] != '\0')
+                log_warn(who, "login of \"%s\" failed: %s", a->role, why);
+            else
+                log_warn(who, "login failed: %s", why);
         }
         client_finish(c);
         break;

@@ -196,7 +196,7 @@ bool my_sha_crypt_verify(const char *secret, const char *password, size_t n)
             return false;
         factor = factor * 16 + (unsigned)digit;
     }
-    if (factor == 0 || factor > 0x100)
+    if (factor == 0)
         return false;
     const uint8_t *salt = (const uint8_t *)secret + SHA_CRYPT_HEAD;
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();

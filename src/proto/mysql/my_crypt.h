@@ -45,7 +45,8 @@ bool my_sha2_verify(const uint8_t stored[MY_SHA256_BYTES], const uint8_t salt[20
                     const uint8_t answer[MY_SHA256_BYTES], uint8_t hash[MY_SHA256_BYTES]);
 
 /* Does `secret`, MySQL's `$A$005$` with 20 bytes of salt and 43 characters, belong to this
- * password? Five thousand rounds: some milliseconds. */
+ * password? Five thousand rounds: some milliseconds; the three digits, hexadecimal, are thousands
+ * of them, and `FFF` takes half a second. */
 bool my_sha_crypt_verify(const char *secret, const char *password, size_t n);
 #define MY_SHA_CRYPT_CHARS 70u /* of such a secret */
 

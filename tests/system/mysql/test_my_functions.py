@@ -77,6 +77,15 @@ def test_odd_names(start):
         assert one(c, "select 1") == 1 and "byProgram" in functions(proxy)
 
 
+def test_more_names_than_allowed_are_others(start):
+    proxy = start(max_functions=2)
+    for name, shown in (("f0", "f0"), ("f1", "f1"), ("f2", "other"), ("f1", "f1"), ("f3", "other")):
+        with proxy.connect(program_name=name) as c:
+            assert one(c, "select 1") == 1
+            assert [r["function"] for r in proxy.my_show("CLIENTS") if r["database"] == "shop"] == [shown]
+    assert set(functions(proxy)) - {"admin"} == {"f0", "f1", "other"}
+
+
 def test_a_plus_that_is_part_of_the_users_name(start, my):
     my.rows("create user if not exists `pl+us`@`%` identified by 'plussecret'")
     my.rows("grant all on shop.* to `pl+us`@`%`")
@@ -248,9 +257,27 @@ def test_the_sentence_of_a_refusal(start, my):
         c.close()
 
 
-@pytest.mark.parametrize("prepared", [False, True])
-def test_a_slow_loan_is_logged(start, my, prepared):
-    proxy = start(log_format="ecs", log_slow_loans="300ms")
+def test_time_of_a_transaction_by_function(start):
+    """However busy; and of one function only."""
+    proxy = start(max_server_connections=2, functions={"hasty": "transaction_timeout=1s"})
+    with proxy.connect(program_name="hasty") as hasty, proxy.connect(program_name="patient") as patient:
+        for c in (hasty, patient):
+            c.begin()
+        with pytest.raises(pymysql.MySQLError) as e:
+            for _ in range(200):
+                one(patient, "select sleep(0.1)")
+                one(hasty, "select sleep(0.1)")
+        assert e.value.args[0] in (1213, 1317), e.value
+        patient.commit()
+        hasty.rollback()
+        assert one(hasty, "select 7") == 7
+    assert [functions(proxy)[name]["rollbacks"] for name in ("hasty", "patient")] == [1, 0]
+
+
+@pytest.mark.parametrize("log_format,trace,prepared", [("ecs", "trace.id", False), ("ecs", "trace.id", True), ("json", "trace.id", False),
+                                                       ("gcp", "logging.googleapis.com/trace", True)])
+def test_a_slow_loan_is_logged(start, my, log_format, trace, prepared):
+    proxy = start(log_format=log_format, log_slow_loans="300ms")
     sql = f"select sleep(0.4) /*traceparent='00-{TRACE}-00f067aa0ba902b7-01'*/"
     with Wire(proxy.connect(program_name="getUsers")) as c:
         if prepared:
@@ -262,7 +289,7 @@ def test_a_slow_loan_is_logged(start, my, prepared):
             lines = [json.loads(line) for line in proxy.log().splitlines() if '"loan"' in line]
             return lines[0] if lines else None
         line = wait_until(found, 20, "the line")
-    assert line["faas.name"] == "getUsers" and line["trace.id"] == TRACE and line["event.outcome"] == "success"
+    assert line["faas.name"] == "getUsers" and line[trace].endswith(TRACE) and line["event.outcome"] == "success"
     assert line["weir.hold_ms"] >= 400 and line["weir.statements"] >= 1 and line["server.port"] == my.port
 
 

@@ -11,7 +11,7 @@ import pytest
 from harness.myproxy import code, one
 from harness.mysql import SCHEMAS, USERS
 from harness.players import need
-from harness.proxy import wait_until
+from harness.proxy import Crowd, wait_until
 
 LOOKUP = {"auth_user": "lookup", "userlist": {"lookup": USERS["lookup"][0]}, "auth_cache_ttl": "200ms"}
 
@@ -218,3 +218,31 @@ def test_refusals_for_want_of_connections(own_my, start):
     for c in clients:
         c.close()
     wait_until(lambda: my.count() <= 6, 30, "6 connections")
+
+
+# --- many from one address ------------------------------------------------------------------------
+
+
+def in_login(proxy):
+    return next(int(r["items"]) for r in proxy.my_show("LISTS") if r["list"] == "login_clients")
+
+
+def test_wrong_passwords_from_one_address_delay_its_own_only(start, my):
+    """Each look at the flood's user costs half a million rounds; who comes from elsewhere, whose password costs too, is next."""
+    costly = "$A$200$" + "s" * 20 + "h" * 43
+    proxy = start(databases={"shop": f"mysql://app:secret@{my.host}:{my.port}/shop"}, client_login_timeout=120,
+                  userlist={"app": SECRETS["crypt"], "app2": costly, "admin": "admin secret"})
+    done = []
+
+    def wrong(_):
+        with pytest.raises(pymysql.MySQLError) as e:
+            proxy.connect("app2", password="wrong", bind_address="127.0.0.2", ssl={"check_hostname": False}, read_timeout=120)
+        done.append(e.value.args[0])
+    flood = Crowd(16, wrong).start()
+    wait_until(lambda: len(done) + in_login(proxy) >= 16, 60, "all in line")
+    with proxy.connect(password="secret", bind_address="127.0.0.3", ssl={"check_hostname": False}, read_timeout=120) as c:
+        before = len(done)
+        assert one(c, "select 7") == 7
+    assert before < 14, before
+    flood.join(120)
+    assert set(done) == {1045} and 'login of "app2" failed: wrong password' in proxy.log()
