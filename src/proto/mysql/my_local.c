@@ -193,14 +193,28 @@ static bool say_killed(struct my_client *c, enum proto_event ev, struct buf *out
     return my_put_err(out, 1, MY_ER_NO_SUCH_THREAD, "HY000", text);
 }
 
+/* Was it lost over a text that is prepared before its execution is sent? Once that is nobody's
+ * fault; a second time it may be the text that ends servers, and the client hears of it. */
+static bool lost_again(struct my_client *c, const struct my_server *s)
+{
+    const struct my_expect *x = s != NULL && s->len != 0 ? &s->queue[s->head] : NULL;
+    if (x == NULL || x->act != MY_A_PREPARE)
+        return false;
+    bool again = c->kept_back;
+    c->kept_back = !again;
+    return again;
+}
+
 /* The server connection broke. A client that waits for its answer hears it now; one whose
- * transaction was open can't go on; anybody else needn't know. */
+ * transaction was open can't go on; anybody else needn't know: what was not sent yet goes to
+ * another connection. */
 static bool say_lost_server(struct my_client *c, struct my_server *s, const char *text,
                             struct buf *out)
 {
     bool asked = s != NULL && (my_is_awaited(c, s) || c->skip != 0 || c->more);
     bool open = s != NULL && ((s->status & MY_ST_IN_TRANS) != 0 || s->pins != 0);
     bool torn = s != NULL && s->skip != 0 && !s->skip_drop;
+    bool again = !open && lost_again(c, s);
     c->status &= (uint16_t)~MY_ST_IN_TRANS;
     c->deferred = false;
     if (torn)
@@ -209,7 +223,7 @@ static bool say_lost_server(struct my_client *c, struct my_server *s, const char
         c->drop = true;
     if (asked && !put(c, out, (uint8_t)(s->seq + 1), PROTO_EV_LOST_SERVER, text))
         return false;
-    if (!open || asked)
+    if (asked || (!open && !again))
         return !open;
     c->lost = MY_LOST_SERVER;
     free(c->lost_text);

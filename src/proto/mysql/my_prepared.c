@@ -237,6 +237,8 @@ bool my_prepared(struct my_client *c, struct my_server *s, const struct my_expec
         memcpy(packet + MY_HEAD_BYTES, p, 12);
         my_put32(packet + MY_HEAD_BYTES + 1, stmt->id);
         my_put(out, &out->client, packet, sizeof packet);
+    } else if (c != NULL) {
+        c->kept_back = false;
     }
     my_text_put(&s->preparing);
     return true;

@@ -74,6 +74,7 @@ struct my_client {
     bool drop;        /* what is skipped goes nowhere */
     bool multi;       /* several statements in one text are allowed */
     bool met;         /* has had a loan */
+    bool kept_back;   /* a server was lost while a command waited to be sent there */
     bool deferred;    /* its COM_RESET_CONNECTION is answered when the server is clean */
     bool connector_c; /* MariaDB's: see my_error_for() */
 };
@@ -374,7 +375,8 @@ enum proto_loan my_begin(void *ps, void *pc, struct proto_out *out);
 enum proto_loan my_state(void *ps, void *pc, bool may_end, uint64_t now_us, struct proto_out *out);
 bool my_abandon(void *ps, void *pc, struct proto_out *out);
 bool my_check(void *ps, const char *query, struct proto_out *out);
-/* Is the client owed an answer? What weir asks for itself is nobody's. */
+/* Is the client owed an answer to what was sent? What weir asks for itself is nobody's, and the
+ * command that waits for it (prepare_first() in my_prepared.c) is looked at again. */
 bool my_is_awaited(const struct my_client *c, const struct my_server *s);
 /* Send weir's own question or clean-up. */
 enum proto_loan my_settle_start(struct my_server *s, enum my_settle what, struct proto_out *out);

@@ -326,8 +326,7 @@ bool my_is_awaited(const struct my_client *c, const struct my_server *s)
 {
     bool waits = c->deferred;
     for (uint32_t i = 0; i < s->len; i++)
-        waits |= s->queue[(s->head + i) % MY_QUEUE_MAX].act == MY_A_PASS ||
-                 s->queue[(s->head + i) % MY_QUEUE_MAX].act == MY_A_PREPARE;
+        waits |= s->queue[(s->head + i) % MY_QUEUE_MAX].act == MY_A_PASS;
     return waits;
 }
 

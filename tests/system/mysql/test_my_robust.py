@@ -657,6 +657,48 @@ def test_a_server_that_ends_while_weir_asks_for_itself(lied_to):
             assert c.value("select 1") == "mine"
 
 
+@pytest.mark.parametrize("losses", [1, 2])
+@pytest.mark.parametrize("tx", [False, True])
+def test_lost_while_an_execution_waits_for_its_statement(lied_to, losses, tx):
+    """Nothing of it was sent: once it goes to another connection, unseen; in a transaction, or lost again, it has one
+    answer, an error. What follows has its own."""
+    left, executed = [0], []
+
+    def serve(sock, com, body):
+        if com == mywire.PREPARE and left[0]:
+            left[0] -= 1
+            return False
+        if com == mywire.PREPARE:
+            sock.sendall(packet(b"\0" + struct.pack("<IHHBH", 5, 0, 0, 0, 0), 1))
+        elif com == mywire.EXECUTE:
+            executed.append(1)
+            sock.sendall(ok())
+        elif com == mywire.QUERY and body == b"begin":
+            sock.sendall(ok(status=3))
+        elif com == mywire.QUERY:
+            sock.sendall(one_row(b"mine"))
+    proxy, liar = lied_to(serve)
+    with wire(proxy) as c:
+        number, _, _ = c.prepare("do 1")
+        assert proxy.admin("RECONNECT")
+        assert c.value("select 1") == "mine"
+        if tx:
+            c.query("begin")
+        left[0] = losses
+        c.send(c.execution(number), query("select 2"))
+        if tx or losses == 2:
+            with pytest.raises(MyError) as e:
+                c.answer()
+            assert e.value.code in (2013, 1158)
+        else:
+            assert isinstance(c.answer(), mywire.OK)
+        assert c.answer().rows == [[b"mine"]]
+        assert not c.readable(0.3), "an answer that nobody asked for"
+        assert isinstance(c.execute(number), mywire.OK)
+    assert len(executed) == (1 if tx or losses == 2 else 2)
+    assert liar.connections == 2 + losses
+
+
 def test_words_on_an_idle_connection_end_it(lied_to):
     """MySQL says why it hangs up (4031): that is no answer to anybody's statement."""
     sockets = []
