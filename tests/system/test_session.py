@@ -264,6 +264,56 @@ def test_cached_plan_after_ddl_is_healed_outside_a_transaction(start, pg):
         s.rows("drop table evolving")
 
 
+def test_what_others_prepared_before_a_change_is_not_met_in_a_transaction(start, pg):
+    """Who prepares after the change gets rows of it in a transaction block, too, where nothing can be repeated;
+    on the connection where it was prepared, and on others."""
+    proxy = start(max_server_connections=2)
+    text = "select * from moved"
+    with pg.superuser() as s:
+        s.rows("drop table if exists moved; create table moved (a int); insert into moved values (1);"
+               " grant all on moved to public")
+
+        def execute(c):
+            msgs = c.ask(B("", "m"), DP(), E(), S)
+            return wire.error_code(msgs) or wire.rows(msgs)
+
+        def everywhere(a, b, run):
+            """On each of the two connections: one is taken by the other client."""
+            a.simple("begin")
+            b.simple("begin")
+            seen = [run(a), run(b)]
+            a.simple("rollback")
+            b.simple("rollback")
+            return seen
+
+        with proxy.client() as a, proxy.client() as b:
+            for c in (a, b):
+                c.ask(P("m", text), S)
+                c.simple("prepare p as " + text)
+            assert everywhere(a, b, execute) == [[["1"]]] * 2
+            assert everywhere(a, b, lambda c: c.value("execute p")) == ["1"] * 2
+            s.rows("alter table moved add b int default 2")
+        with proxy.client() as a, proxy.client() as b:
+            def anew(c):
+                assert wire.error_code(c.ask(P("m", text), S)) is None
+                c.simple("prepare p as " + text)
+                return [execute(c), c.rows("execute p")]
+            assert everywhere(a, b, anew) == [[[["1", "2"]]] * 2] * 2
+        with proxy.client() as a, proxy.client() as b:
+            for c in (a, b):
+                c.ask(P("m", text), S)
+            s.rows("alter table moved add c int default 3")
+            first = everywhere(a, b, execute)
+            assert all(seen in ("0A000", [["1", "2", "3"]]) for seen in first)
+            assert everywhere(a, b, execute) == [[["1", "2", "3"]]] * 2  # it was learnt
+            with proxy.client() as owner:
+                with pg.superuser() as boss:
+                    boss.rows("alter table moved owner to app")
+                owner.simple("alter table moved add d int default 4")
+            assert everywhere(a, b, execute) == [[["1", "2", "3", "4"]]] * 2  # it was seen
+        s.rows("drop table moved")
+
+
 def test_no_rows_of_columns_that_the_client_does_not_know(start, pg):
     """Who goes by a description of before the change is told, as PostgreSQL does: such drivers prepare anew."""
     proxy = start(max_server_connections=1)

@@ -259,6 +259,9 @@ static void heals_not(struct relay *r)
     forget(r);
     say(r, "B:a|E|S|QROLLBACK");
     sees(r, "E:0A000 Z:E C:ROLLBACK Z:I ");
+    say(r, "B:a|E|S");
+    forget(r);
+    r->models[0].version++;
     say(r, "B:b|E|B:a|E|S");
     sees(r, "2 D:select 1 C:SELECT 1 E:0A000 Z:I ");
     say(r, "B:a|E|S");
@@ -270,6 +273,40 @@ static void heals_not(struct relay *r)
     sees(r, "E:0A000 Z:I ");
     say(r, "D:a|B:a|E|S");
     sees(r, "t T 2 D:select * C:SELECT 1 Z:I ");
+}
+
+/* Where nothing can be repeated, what is old is prepared anew before anybody meets it. */
+static void renews(struct relay *r)
+{
+    say(r, "Pa:select *|Pd:select 2|S");
+    r->models[0].version++;
+    forget(r);
+    say(r, "QBEGIN|Pb:select *|S|B:b|E|S|B:a|E|S|QROLLBACK");
+    sees(r, "C:BEGIN Z:T 1 Z:T 2 D:select * C:SELECT 1 Z:T 2 D:select * C:SELECT 1 Z:T "
+            "C:ROLLBACK Z:I ");
+    r->models[0].version++;
+    say(r, "QBEGIN|B:a|E|S|QROLLBACK"); /* nobody could know */
+    sees(r, "C:BEGIN Z:T E:0A000 Z:E C:ROLLBACK Z:I ");
+    say(r, "QBEGIN|B:a|E|S|B:b|E|S|QROLLBACK");
+    sees(r, "C:BEGIN Z:T 2 D:select * C:SELECT 1 Z:T 2 D:select * C:SELECT 1 Z:T C:ROLLBACK Z:I ");
+    r->models[0].version++;
+    pg_stmt_all_changed();
+    say(r, "QBEGIN|B:a|E|S|Pc:SYNTAX|S|QROLLBACK");
+    sees(r, "C:BEGIN Z:T 2 D:select * C:SELECT 1 Z:T E:42601 Z:E C:ROLLBACK Z:I ");
+    r->models[0].version++;
+    pg_stmt_all_changed(); /* skipped by an error, it is as old as it was */
+    say(r, "QBEGIN|Pc:SYNTAX|B:a|E|S|QROLLBACK|QBEGIN|B:a|E|S|QROLLBACK");
+    sees(r, "C:BEGIN Z:T E:42601 Z:E C:ROLLBACK Z:I C:BEGIN Z:T 2 D:select * C:SELECT 1 Z:T "
+            "C:ROLLBACK Z:I ");
+    say(r, "D:a|S");
+    forget(r);
+    r->models[0].version++;
+    pg_stmt_all_changed();
+    say(r, "QBEGIN|B:a|E|S|QROLLBACK"); /* it was told of other columns */
+    sees(r, "C:BEGIN Z:T E:0A000 Z:E C:ROLLBACK Z:I ");
+    say(r, "QBEGIN|C:a|Pa:select *|B:a|E|S|QROLLBACK");
+    sees(r, "C:BEGIN Z:T 3 1 2 D:select * C:SELECT 1 Z:T C:ROLLBACK Z:I ");
+    assert_int_equal(r->lent, -1);
 }
 
 #define CONVERSATION(name)                                                                         \
@@ -296,6 +333,7 @@ CONVERSATION(deallocate)
 CONVERSATION(drop_all)
 CONVERSATION(heals)
 CONVERSATION(heals_not)
+CONVERSATION(renews)
 
 int main(void)
 {
@@ -318,6 +356,7 @@ int main(void)
         cmocka_unit_test(test_drop_all),
         cmocka_unit_test(test_heals),
         cmocka_unit_test(test_heals_not),
+        cmocka_unit_test(test_renews),
     };
     relay_set_up();
     return cmocka_run_group_tests(tests, NULL, NULL);

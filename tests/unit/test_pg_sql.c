@@ -101,8 +101,17 @@ static void stale_plans(struct relay *r)
     say(r, "QEXECUTE a");
     sees(r, "T D:select * C:SELECT 1 Z:I ");
     r->models[0].version++;
-    say(r, "QBEGIN|QEXECUTE a|QROLLBACK|Qselect 1; EXECUTE a");
-    sees(r, "C:BEGIN Z:T E:0A000 Z:E C:ROLLBACK Z:I T D:select 1 C:SELECT 1 E:0A000 Z:I ");
+    say(r, "QBEGIN|QEXECUTE a|QROLLBACK|QBEGIN|QEXECUTE a|QROLLBACK");
+    sees(r, "C:BEGIN Z:T E:0A000 Z:E C:ROLLBACK Z:I C:BEGIN Z:T T D:select * C:SELECT 1 Z:T "
+            "C:ROLLBACK Z:I ");
+    r->models[0].version++;
+    say(r, "Qselect 1; EXECUTE a");
+    sees(r, "T D:select 1 C:SELECT 1 E:0A000 Z:I ");
+    r->models[0].version++;
+    say(r, "QBEGIN|QDEALLOCATE a|QPREPARE a AS select *|QEXECUTE a|QROLLBACK");
+    sees(r,
+         "C:BEGIN Z:T C:DEALLOCATE Z:T C:PREPARE Z:T T D:select * C:SELECT 1 Z:T C:ROLLBACK Z:I ");
+    r->models[0].version++;
     if (r->piece == 0) { /* what is behind it is on its way */
         say(r, "QEXECUTE a|Qselect 1");
         sees(r, "E:0A000 Z:I T D:select 1 C:SELECT 1 Z:I ");

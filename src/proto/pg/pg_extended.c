@@ -83,6 +83,30 @@ static void put_parse(struct pg_server *s, struct proto_out *out, const char *na
     proto_lane_add(&out->server, stmt->body, stmt->body_len);
 }
 
+/* Close what the cache no longer has. */
+static bool put_cache_close(struct pg_server *s, const char *name, enum pg_expect_act act,
+                            struct proto_out *out)
+{
+    struct pg_expect *x = pg_expect_push(s, PG_X_CLOSE, act);
+    if (x == NULL || (x->name = strdup(name)) == NULL)
+        return false;
+    x->cached = true;
+    pg_expect_set_unsure(s, x);
+    uint8_t body[1 + PG_STMT_NAME_BYTES] = {'S'};
+    memcpy(body + 1, name, PG_STMT_NAME_BYTES);
+    pg_put_msg(out, &out->server, 'C', body, sizeof body);
+    return true;
+}
+
+/* It is to be prepared there anew. */
+static bool put_renewal(struct pg_server *s, const struct pg_stmt *stmt, enum pg_expect_act act,
+                        struct proto_out *out)
+{
+    pg_cache_remove(&s->cache, stmt->name);
+    s->open = true;
+    return put_cache_close(s, stmt->name, act, out);
+}
+
 /* Note in the cache that the statement will be there; close the one that makes room. */
 static bool cache_note(struct pg_server *s, struct pg_stmt *stmt, uint32_t limit,
                        struct proto_out *out)
@@ -90,15 +114,8 @@ static bool cache_note(struct pg_server *s, struct pg_stmt *stmt, uint32_t limit
     char evicted[PG_STMT_NAME_BYTES];
     bool ok;
     if (pg_cache_add(&s->cache, stmt, limit, evicted, &ok)) {
-        struct pg_expect *x = pg_expect_push(s, PG_X_CLOSE, PG_A_SWALLOW);
-        if (x == NULL)
+        if (!put_cache_close(s, evicted, PG_A_SWALLOW, out))
             return false;
-        x->name = strdup(evicted);
-        x->cached = true;
-        pg_expect_set_unsure(s, x);
-        uint8_t body[1 + PG_STMT_NAME_BYTES] = {'S'};
-        memcpy(body + 1, evicted, PG_STMT_NAME_BYTES);
-        pg_put_msg(out, &out->server, 'C', body, sizeof body);
     }
     return ok;
 }
@@ -106,6 +123,8 @@ static bool cache_note(struct pg_server *s, struct pg_stmt *stmt, uint32_t limit
 bool pg_put_needed(struct pg_server *s, struct pg_stmt *stmt, uint32_t limit,
                    enum pg_expect_act act, struct proto_out *out)
 {
+    if (pg_cache_touch(&s->cache, stmt) && !put_renewal(s, stmt, act, out))
+        return false;
     if (!cache_note(s, stmt, limit, out))
         return false;
     struct pg_expect *x = pg_expect_push(s, PG_X_PARSE, act);
@@ -118,11 +137,12 @@ bool pg_put_needed(struct pg_server *s, struct pg_stmt *stmt, uint32_t limit,
     return true;
 }
 
-/* The named statement is on the server (*there), or on its way there. */
+/* The named statement is on the server (*there), or on its way there. An old one serves whom it
+ * was described to as it was, and is refused. */
 static bool ensure_named(struct pg_client *c, struct pg_server *s, struct pg_stmt *stmt,
-                         bool *there, struct proto_out *out)
+                         bool knows_it_old, bool *there, struct proto_out *out)
 {
-    *there = pg_cache_touch(&s->cache, stmt);
+    *there = pg_cache_touch(&s->cache, stmt) && (knows_it_old || !pg_cache_is_old(s->cache, stmt));
     return *there || pg_put_needed(s, stmt, c->prepared_limit, PG_A_SWALLOW, out);
 }
 
@@ -237,10 +257,15 @@ static enum proto_verdict parse_named(struct pg_client *c, struct pg_server *s, 
     }
     /* The server judges the text each time, for what it means changes: search_path, a table that is
      * gone, a failed transaction. Where it has the statement, or might refuse it without fault of
-     * the text, it gets the text in the unnamed slot, so that the cache stays true. */
+     * the text, it gets the text in the unnamed slot, so that the cache stays true. What it has may
+     * have columns of long ago: that is seen when it is used, or it is prepared anew. */
     bool own = (stmt->flags & PG_STMT_OWN) != 0;
-    bool judged = !own && (s->status == 'E' || pg_cache_touch(&s->cache, stmt));
-    if ((!own && !judged && !cache_note(s, stmt, c->prepared_limit, out)) ||
+    bool there = pg_cache_touch(&s->cache, stmt);
+    bool renew =
+        !own && there && s->status != 'E' && (pg_cache_is_old(s->cache, stmt) || !pg_heal_can(s));
+    bool judged = !own && !renew && (s->status == 'E' || there);
+    if ((renew && !put_renewal(s, stmt, PG_A_SWALLOW, out)) ||
+        (!own && !judged && !cache_note(s, stmt, c->prepared_limit, out)) ||
         !pg_names_add(&c->names, name, name_len, stmt)) {
         v = out_of_memory(out);
         goto out;
@@ -360,7 +385,7 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
     if (name_len == (size_t)-1)
         return pass(s, kind, m, out);
     struct pg_stmt *stmt = c->unnamed;
-    bool there = false, fresh = false;
+    bool there = false, fresh = false, old = false;
     if (name_len == 0 && pg_is_unsure(s, name, 0, NULL))
         return PROTO_WAIT;
     if (name_len == 0) {
@@ -380,6 +405,7 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
             return fail_here(s, out, "26000", "prepared statement \"%s\" does not exist", name);
         if ((stmt->flags & PG_STMT_OWN) != 0)
             return use_own(c, s, kind, stmt, false, out);
+        old = !fresh && c->describes && !pg_names_is_new(c->names, name, name_len);
     }
     if (stmt != NULL && (stmt->flags & PG_SQL_NAMES) != 0) {
         bool used;
@@ -387,7 +413,7 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
         if (used)
             return v;
     }
-    if (!(name_len == 0 ? ensure_unnamed(c, s, out) : ensure_named(c, s, stmt, &there, out)))
+    if (!(name_len == 0 ? ensure_unnamed(c, s, out) : ensure_named(c, s, stmt, old, &there, out)))
         return out_of_memory(out);
     if (stmt != NULL && kind == PG_X_BIND) {
         uint64_t flags = stmt->flags;

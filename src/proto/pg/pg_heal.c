@@ -21,10 +21,15 @@ static bool nothing_bound(struct pg_server *s)
     return true;
 }
 
+bool pg_heal_can(struct pg_server *s)
+{
+    return s->status == 'I' && !s->bound && nothing_bound(s);
+}
+
 bool pg_heal_start(struct pg_server *s, const char *stmt, bool fresh)
 {
     struct pg_heal *h = &s->heal;
-    if (s->status != 'I' || s->bound || !nothing_bound(s))
+    if (!pg_heal_can(s))
         return false;
     if (h->bytes == NULL && (h->bytes = malloc(PG_HEAL_BYTES)) == NULL)
         return false;
@@ -96,6 +101,7 @@ bool pg_heal_takes(struct pg_server *s, struct pg_client *c, const uint8_t *body
     if (c == NULL || (h->state != PG_HEAL_KEEP && h->state != PG_HEAL_WATCH) || !h->describes ||
         !pg_heal_is_stale(body, n))
         return false;
+    pg_stmt_changed(h->stmt);
     pg_change_free(&s->change);
     pg_expect_fail(s, c);
     h->partial = h->state == PG_HEAL_KEEP;

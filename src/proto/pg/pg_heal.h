@@ -14,6 +14,10 @@
  * (not just for portals', each time), has used this one, and doesn't ask in this batch. Rows of
  * other columns would be worse to it than the error, which such drivers know what to do with.
  *
+ * Where nothing can be repeated (in a transaction block above all), nobody is to meet what others
+ * have left there: a statement that is given a name is prepared anew then, and so is one that has
+ * grown old (pg_stmt_cache.h), for who has no older description of it.
+ *
  * What stands in front of that Bind in its batch (Parse, Close) was done and is not repeated. A
  * batch that is larger than PG_HEAL_BYTES, or followed by another before its end is known, gets the
  * error. Part of a server connection; its worker's thread. Who waits for WAIT has s->hold.
@@ -21,7 +25,7 @@
 #ifndef WEIR_PROTO_PG_HEAL_H
 #define WEIR_PROTO_PG_HEAL_H
 
-#include "proto/pg/pg_stmt.h"
+#include "proto/pg/pg_stmt_cache.h"
 #include "proto/proto.h"
 
 #include <stdbool.h>
@@ -59,6 +63,8 @@ struct pg_server;
 struct pg_in;
 struct pg_expect;
 
+/* May a cached statement that is used now be run again, should it come to that? */
+bool pg_heal_can(struct pg_server *s);
 /* A cached statement is about to be used, by somebody who may go by an old description or, `fresh`,
  * has none. true: the message is the first that is kept. */
 bool pg_heal_start(struct pg_server *s, const char *stmt, bool fresh);

@@ -219,6 +219,8 @@ static enum pass on_error(struct pg_client *c, struct pg_server *s, const uint8_
     if (x == NULL)
         return BROKEN;
     s->copy = 0;
+    if (c != NULL && x->mark != 0 && pg_heal_is_stale(body, n))
+        pg_names_changed(c->names, x->mark);
     if (x->first && pg_heal_takes(s, c, body, n))
         return DROP;
     if (x->sql != NULL && c != NULL && pg_sql_hides(s, x->sql, body, n))
@@ -338,7 +340,7 @@ static enum pass on_message(struct pg_client *c, struct pg_server *s, uint8_t ty
         return verdict;
     case 't':
         if (x != NULL && x->act == PG_A_ASIDE && x->kind == PG_X_DESCRIBE)
-            pg_sql_described(c, x, body, n);
+            pg_sql_described(c, s, body, n);
         return s->heal.state != PG_HEAL_OFF && pg_heal_hides(s, x) ? DROP : verdict;
     case 'A':
         /* While weir asks whether the session listens now, it may already be told something. */

@@ -21,7 +21,7 @@
 #include "proto/pg/pg_msg.h"
 #include "proto/pg/pg_heal.h"
 #include "proto/pg/pg_sql.h"
-#include "proto/pg/pg_stmt.h"
+#include "proto/pg/pg_stmt_cache.h"
 #include "proto/pg/pg_wire.h"
 #include "proto/proto.h"
 
@@ -273,8 +273,8 @@ enum proto_verdict pg_extended(struct pg_client *c, struct pg_server *s, const s
 /* Does an unanswered message of an earlier segment decide what this name or statement is? Only when
  * it is answered can be said what became of it; its Sync is on its way, so it will be. */
 bool pg_is_unsure(struct pg_server *s, const char *name, size_t n, const struct pg_stmt *stmt);
-/* Prepare the statement on the server, where it is not; what makes room there is closed. false: out
- * of memory. */
+/* Prepare the statement on the server, anew where it is; what makes room there is closed. false:
+ * out of memory. */
 bool pg_put_needed(struct pg_server *s, struct pg_stmt *stmt, uint32_t limit,
                    enum pg_expect_act act, struct proto_out *out)
     __attribute__((warn_unused_result));

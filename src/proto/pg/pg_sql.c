@@ -199,6 +199,11 @@ static bool put_stand_in(struct pg_server *s, struct buf *b, const struct pg_sql
            buf_append(b, msg, PG_HEAD_BYTES + n + 3);
 }
 
+static bool is_ready(struct pg_server *s, const struct pg_stmt *stmt)
+{
+    return pg_cache_touch(&s->cache, stmt) && !pg_cache_is_old(s->cache, stmt);
+}
+
 /* What EXECUTE needs, as far as there is room to say it: false with `*full` when there isn't. */
 static bool put_needed(struct pg_client *c, struct pg_server *s, struct pg_sql *q, bool *sent,
                        bool *full, struct proto_out *out)
@@ -206,7 +211,7 @@ static bool put_needed(struct pg_client *c, struct pg_server *s, struct pg_sql *
     uint32_t limit = q->n > c->prepared_limit ? q->n : c->prepared_limit;
     for (uint32_t i = 0; i < q->n; i++) {
         struct pg_sql_item *it = &q->items[i];
-        if (it->flag != PG_SCAN_EXECUTE || it->stmt == NULL || pg_cache_touch(&s->cache, it->stmt))
+        if (it->flag != PG_SCAN_EXECUTE || it->stmt == NULL || is_ready(s, it->stmt))
             continue;
         *full = proto_out_full(out);
         if (*full)
@@ -427,7 +432,7 @@ static bool put_for_bind(struct pg_client *c, struct pg_server *s, struct pg_sql
     uint32_t limit = c->prepared_limit > 2 ? c->prepared_limit : 2; /* both at once */
     struct buf b = {0};
     bool ok = true;
-    if (it->flag == PG_SCAN_EXECUTE && it->stmt != NULL && !pg_cache_touch(&s->cache, it->stmt))
+    if (it->flag == PG_SCAN_EXECUTE && it->stmt != NULL && !is_ready(s, it->stmt))
         ok = pg_put_needed(s, it->stmt, limit, PG_A_SWALLOW, out);
     if (ok && (it->fresh || it->dummy))
         ok = put_stand_in(s, &b, it);

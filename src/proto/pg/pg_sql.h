@@ -50,8 +50,7 @@ enum proto_verdict pg_sql_execute(struct pg_server *s, const struct pg_in *m,
 /* CommandComplete of a statement of that text. */
 void pg_sql_tag(struct pg_client *c, struct pg_sql *q, const char *tag, size_t n);
 /* ParameterDescription of a stand-in (the entry at the head). */
-void pg_sql_described(struct pg_client *c, const struct pg_expect *x, const uint8_t *body,
-                      size_t n);
+void pg_sql_described(struct pg_client *c, struct pg_server *s, const uint8_t *body, size_t n);
 /* An error of what was sent ahead of a text: it is shown in place of the text's. */
 void pg_sql_keep_error(struct pg_server *s, const uint8_t *body, size_t n);
 /* Its answer has begun: it can't be run again. */

@@ -45,8 +45,9 @@ void pg_sql_tag(struct pg_client *c, struct pg_sql *q, const char *tag, size_t n
         (void)!pg_names_add(&c->names, it->name, strlen(it->name), it->stmt);
 }
 
-void pg_sql_described(struct pg_client *c, const struct pg_expect *x, const uint8_t *body, size_t n)
+void pg_sql_described(struct pg_client *c, struct pg_server *s, const uint8_t *body, size_t n)
 {
+    const struct pg_expect *x = pg_expect_head(s);
     size_t len = strlen(x->name), text = strlen((const char *)x->stmt->body) + 1;
     if (c == NULL || n < 2 || n != 2 + 4 * (size_t)pg_get16(body) ||
         pg_names_find(c->names, x->name, len) != x->stmt)
@@ -61,6 +62,7 @@ void pg_sql_described(struct pg_client *c, const struct pg_expect *x, const uint
     struct pg_stmt *gone = pg_names_remove(&c->names, x->name, len);
     pg_stmt_put(&gone);
     (void)!pg_names_add(&c->names, x->name, len, typed);
+    pg_cache_grow_old(s->cache, typed); /* another's; this one was prepared just now */
     pg_stmt_put(&typed);
 }
 
@@ -83,7 +85,11 @@ void pg_sql_shown(struct pg_sql *q)
 
 bool pg_sql_hides(struct pg_server *s, struct pg_sql *q, const uint8_t *body, size_t n)
 {
-    q->stale = q->once && s->len == 1 && buf_len(&q->error) == 0 && pg_heal_is_stale(body, n);
+    bool stale = pg_heal_is_stale(body, n);
+    for (uint32_t i = 0; stale && i < q->n; i++)
+        if (q->items[i].flag == PG_SCAN_EXECUTE && q->items[i].stmt != NULL)
+            pg_stmt_changed(q->items[i].stmt->name);
+    q->stale = q->once && s->len == 1 && buf_len(&q->error) == 0 && stale;
     q->once = false;
     s->hold |= q->stale;
     return q->stale;

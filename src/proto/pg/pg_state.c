@@ -205,6 +205,16 @@ void pg_change_free(struct pg_change **ch)
     *ch = NULL;
 }
 
+/* Can statements that were prepared before have other columns after it? */
+static bool alters(const char *tag)
+{
+    static const char *const tags[] = {"ALTER TABLE", "ALTER VIEW", "ALTER TYPE", "CREATE VIEW"};
+    for (size_t i = 0; i < sizeof tags / sizeof tags[0]; i++)
+        if (strcmp(tag, tags[i]) == 0)
+            return true;
+    return false;
+}
+
 void pg_on_tag(struct pg_client *c, struct pg_server *s, const char *tag, size_t n)
 {
     if (s->change != NULL)
@@ -219,6 +229,8 @@ void pg_on_tag(struct pg_client *c, struct pg_server *s, const char *tag, size_t
     }
     if (discard || (n == 17 && memcmp(tag, "DISCARD SEQUENCES", 17) == 0))
         s->pins &= ~(uint32_t)PG_PIN_SEQUENCE;
+    if (alters(tag))
+        pg_stmt_all_changed();
     if (n == 4 && memcmp(tag, "LOAD", 4) == 0) {
         if (s->pins == 0)
             s->pin_since_us = clock_now_us();

@@ -6,10 +6,12 @@
 #include "proto/pg/pg_stmt.h"
 
 #include "proto/pg/pg_crypto.h"
+#include "proto/pg/pg_stmt_cache.h"
 #include "proto/pg/pg_stmt_each.h"
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
@@ -23,6 +25,9 @@ struct entry {
 
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct entry *table;
+
+static _Atomic uint32_t change_clock = 1; /* events that make statements old */
+static _Atomic uint32_t all_changed;      /* the last one that was about all of them */
 
 static struct entry *entry_create(const uint8_t *body, size_t n, pg_text_how_t how,
                                   const uint8_t digest[16])
@@ -42,6 +47,9 @@ static struct entry *entry_create(const uint8_t *body, size_t n, pg_text_how_t h
         e->s.name[PG_STMT_PREFIX_LEN + 2 * i + 1] = hex[digest[i] & 15];
     }
     e->refs = 1;
+    /* Connections may have it from before, when it was known already and what was found out about
+     * it is forgotten. */
+    e->s.changed = change_clock;
     return e;
 }
 
@@ -110,12 +118,47 @@ void pg_stmt_put(struct pg_stmt **sp)
         free(e);
 }
 
+static uint8_t nibble(char c)
+{
+    return (uint8_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+}
+
+static void digest_of_name(const char *name, uint8_t to[16])
+{
+    const char *hex = name + PG_STMT_PREFIX_LEN;
+    for (size_t i = 0; i < 16; i++)
+        to[i] = (uint8_t)(nibble(hex[2 * i]) << 4 | nibble(hex[2 * i + 1]));
+}
+
+static uint32_t next_change(void)
+{
+    return atomic_fetch_add(&change_clock, 1) + 1;
+}
+
+void pg_stmt_all_changed(void)
+{
+    all_changed = next_change();
+}
+
+void pg_stmt_changed(const char *server_name)
+{
+    uint8_t raw[16];
+    struct entry *e = NULL;
+    digest_of_name(server_name, raw);
+    pthread_mutex_lock(&table_lock);
+    HASH_FIND(hh, table, raw, 16, e);
+    if (e != NULL)
+        e->s.changed = next_change();
+    pthread_mutex_unlock(&table_lock);
+}
+
 /* ---- a client's names ------------------------------------------------------------------------ */
 
 struct pg_names {
     struct pg_stmt *s;
     UT_hash_handle hh;
     uint32_t len : 31, used : 1;
+    uint32_t at; /* when it was given, by change_clock */
     char name[];
 };
 
@@ -146,6 +189,7 @@ bool pg_names_add(struct pg_names **names, const char *name, size_t n, struct pg
         return false;
     item->s = pg_stmt_get(s);
     item->len = (uint32_t)n & INT32_MAX;
+    item->at = change_clock;
     memcpy(item->name, name, n);
     HASH_ADD_KEYPTR(hh, *names, item->name, n, item);
     return true;
@@ -174,6 +218,24 @@ void pg_names_clear(struct pg_names **names)
     *names = NULL;
 }
 
+static bool is_older(uint32_t at, const struct pg_stmt *s)
+{
+    return at < s->changed || at < all_changed;
+}
+
+bool pg_names_is_new(const struct pg_names *names, const char *name, size_t n)
+{
+    const struct pg_names *item = names_item(names, name, n);
+    return item != NULL && !is_older(item->at, item->s);
+}
+
+void pg_names_changed(const struct pg_names *names, uint32_t mark)
+{
+    for (const struct pg_names *item = names; item != NULL; item = item->hh.next)
+        if (mark == pg_names_mark(item->name, item->len))
+            item->s->changed = next_change();
+}
+
 const char *pg_names_of(const struct pg_names *names, const char *server_name, uint32_t mark)
 {
     for (const struct pg_names *item = names; item != NULL; item = item->hh.next)
@@ -194,6 +256,7 @@ uint32_t pg_names_count(const struct pg_names *names)
 /* uthash keeps items in the order of insertion: the head is the least recently used. */
 struct pg_cache {
     UT_hash_handle hh;
+    uint32_t at; /* when it was prepared, by change_clock; 0: who knows */
     char name[PG_STMT_NAME_BYTES];
 };
 
@@ -217,6 +280,19 @@ bool pg_cache_touch(struct pg_cache **c, const struct pg_stmt *s)
     return true;
 }
 
+bool pg_cache_is_old(struct pg_cache *c, const struct pg_stmt *s)
+{
+    const struct pg_cache *item = cache_item(c, s->name);
+    return item != NULL && is_older(item->at, s);
+}
+
+void pg_cache_grow_old(struct pg_cache *c, const struct pg_stmt *s)
+{
+    struct pg_cache *item = cache_item(c, s->name);
+    if (item != NULL)
+        item->at = 0;
+}
+
 bool pg_cache_add(struct pg_cache **c, struct pg_stmt *s, uint32_t limit,
                   char evicted[PG_STMT_NAME_BYTES], bool *ok)
 {
@@ -225,6 +301,7 @@ bool pg_cache_add(struct pg_cache **c, struct pg_stmt *s, uint32_t limit,
     if (item == NULL)
         return false;
     memcpy(item->name, s->name, PG_STMT_NAME_BYTES);
+    item->at = change_clock;
     HASH_ADD(hh, *c, name, PG_STMT_NAME_BYTES - 1, item);
     if (HASH_COUNT(*c) <= limit)
         return false;
@@ -278,18 +355,6 @@ static void digest(const void *of, char *to, size_t room)
     to[0] = '\0';
     if (st != NULL)
         pg_text_digest(to, room, (const char *)st->body, strlen((const char *)st->body), st->how);
-}
-
-static uint8_t nibble(char c)
-{
-    return (uint8_t)(c <= '9' ? c - '0' : c - 'a' + 10);
-}
-
-static void digest_of_name(const char *name, uint8_t to[16])
-{
-    const char *hex = name + PG_STMT_PREFIX_LEN;
-    for (size_t i = 0; i < 16; i++)
-        to[i] = (uint8_t)(nibble(hex[2 * i]) << 4 | nibble(hex[2 * i + 1]));
 }
 
 void pg_stmt_row(const struct pg_stmt *st, const char *name, proto_statement_row *row, void *arg)

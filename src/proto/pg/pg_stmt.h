@@ -4,14 +4,12 @@
  *   pg_stmt    a text with its parameter types, known once to the whole process and identified by
  *              a digest; immutable, reference-counted
  *   pg_names   what one client calls its statements: name -> pg_stmt
- *   pg_cache   what one server connection has prepared, by digest, least recently used last
  *
  * A text whose bytes mean something else under another client_encoding, or another reading of
  * backslashes, is another statement there.
  * A server knows a statement as "weir_" and its digest, whoever asked first, so equal statements of
- * different clients are prepared once per connection.
- * Threads: the table of texts has a lock; names belong to the client's worker, caches to the worker
- * that holds the server connection.
+ * different clients are prepared once per connection (pg_stmt_cache.h).
+ * Threads: the table of texts has a lock; names belong to the client's worker.
  */
 #ifndef WEIR_PROTO_PG_STMT_H
 #define WEIR_PROTO_PG_STMT_H
@@ -33,6 +31,7 @@ struct pg_stmt {
     uint64_t flags;    /* what scanning the text found (pg_scan) */
     uint8_t digest[16];
     char name[PG_STMT_NAME_BYTES]; /* on every server connection */
+    _Atomic uint32_t changed;      /* when its columns did, by the clock of such events */
 };
 
 /* The statement with this body (a query, a NUL, and the types) of a client whose texts are read
@@ -42,6 +41,11 @@ struct pg_stmt *pg_stmt_intern(const uint8_t *body, size_t n, pg_text_how_t how,
                                uint64_t (*scan)(const char *sql, size_t n, pg_text_how_t how));
 struct pg_stmt *pg_stmt_get(struct pg_stmt *s);
 void pg_stmt_put(struct pg_stmt **s); /* NULL is fine */
+
+/* The columns of the statement that servers know by this name were found to have changed. */
+void pg_stmt_changed(const char *server_name);
+/* Those of any statement may have. */
+void pg_stmt_all_changed(void);
 
 struct pg_names;
 /* The statement of this name, borrowed; NULL: none. `n` without the NUL. *first, unless it is NULL:
@@ -65,22 +69,13 @@ static inline uint32_t pg_names_mark(const char *name, size_t n)
         mark = (mark ^ (uint8_t)name[i]) * 16777619u;
     return mark | 1;
 }
+/* Did the client give it that name since the last such event? */
+bool pg_names_is_new(const struct pg_names *names, const char *name, size_t n);
+/* The columns of what the client calls by a name with this mark were found to have changed. */
+void pg_names_changed(const struct pg_names *names, uint32_t mark);
 /* What the client calls the statement that servers know as `server_name`, by a name with this mark
  * (0: any); NULL: nothing. */
 const char *pg_names_of(const struct pg_names *names, const char *server_name, uint32_t mark);
 uint32_t pg_names_count(const struct pg_names *names);
-
-struct pg_cache;
-/* Is it prepared there? Marks it as used just now. */
-bool pg_cache_touch(struct pg_cache **c, const struct pg_stmt *s);
-/* It is being prepared. When `limit` is exceeded the least recently used one is taken out: true and
- * its server name in `evicted`. Out of memory: *ok is false and nothing was added. */
-bool pg_cache_add(struct pg_cache **c, struct pg_stmt *s, uint32_t limit,
-                  char evicted[PG_STMT_NAME_BYTES], bool *ok);
-void pg_cache_remove(struct pg_cache **c, const char *server_name);
-/* It was to be closed but wasn't: it is there again, as the newest. */
-void pg_cache_put_back(struct pg_cache **c, const char *server_name);
-void pg_cache_clear(struct pg_cache **c);
-uint32_t pg_cache_count(const struct pg_cache *c);
 
 #endif

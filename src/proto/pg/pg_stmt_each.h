@@ -5,7 +5,7 @@
 #ifndef WEIR_PROTO_PG_STMT_EACH_H
 #define WEIR_PROTO_PG_STMT_EACH_H
 
-#include "proto/pg/pg_stmt.h"
+#include "proto/pg/pg_stmt_cache.h"
 #include "proto/proto.h"
 
 /* One row; `st` NULL: a text that no client has any more, known by its server name only. */

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: ISC
+ * What one server connection has prepared, by digest, least recently used last. See pg_stmt.h.
+ *
+ * A statement grows old on a connection when its columns may have changed since it was prepared
+ * there: when the server said so of that statement, on whatever connection, and when a table was
+ * altered by anybody. One clock counts such events; who prepares it notes the time.
+ *
+ * A cache belongs to the worker that holds the server connection; the clock is everybody's.
+ */
+#ifndef WEIR_PROTO_PG_STMT_CACHE_H
+#define WEIR_PROTO_PG_STMT_CACHE_H
+
+#include "proto/pg/pg_stmt.h"
+
+struct pg_cache;
+/* Is it prepared there? Marks it as used just now. */
+bool pg_cache_touch(struct pg_cache **c, const struct pg_stmt *s);
+/* What is there may have other columns than it would have now. */
+bool pg_cache_is_old(struct pg_cache *c, const struct pg_stmt *s);
+void pg_cache_grow_old(struct pg_cache *c, const struct pg_stmt *s);
+/* It is being prepared. When `limit` is exceeded the least recently used one is taken out: true and
+ * its server name in `evicted`. Out of memory: *ok is false and nothing was added. */
+bool pg_cache_add(struct pg_cache **c, struct pg_stmt *s, uint32_t limit,
+                  char evicted[PG_STMT_NAME_BYTES], bool *ok);
+void pg_cache_remove(struct pg_cache **c, const char *server_name);
+/* It was to be closed but wasn't: it is there again, as the newest. */
+void pg_cache_put_back(struct pg_cache **c, const char *server_name);
+void pg_cache_clear(struct pg_cache **c);
+uint32_t pg_cache_count(const struct pg_cache *c);
+
+#endif
