@@ -188,6 +188,9 @@ script("named statement that fails to parse", [P("bad", "selec"), S], [B("", "ba
 script("name in use", [P("s", "select 1"), S], [P("s", "select 2"), S], [B("", "s"), E(), S],
        [P("s", "select 1"), P("t", "select 3"), S], [B("", "t"), E(), S], [CS("s"), P("s", "select 4"), B("", "s"), E(), S],
        [CS("s"), S])
+script("names that are too long", "set client_min_messages = warning", [P("n" * 70, "select $1::int"), S], [B("", "n" * 63, 1), E(), S], [B("", "n" * 70, 1, 2), S],
+       [P("n" * 64, "select 2"), S], f'execute {"n" * 70}(3)', [DS("n" * 62), S], f'deallocate {"n" * 90}', [DS("n" * 70), S],
+       f'prepare {"m" * 70} as select 4', [B("", "m" * 66), E(), S], [CS("m" * 65), S], [B("", "m" * 63), E(), S])
 script("name in use within a pipeline", [P("s", "select 1"), P("s", "select 2"), S], [B("", "s"), E(), S], [CS("s"), S],
        [P("s", "select 5"), S, P("s", "select 6"), S, B("", "s"), E(), S, CS("s"), S])
 script("unknown names", [B("", "nope"), E(), S], [DS("nope"), S], [DP("nope"), S], [E("nope"), S], [CS("nope"), CP("nope"), S],

@@ -166,7 +166,7 @@ static struct pg_names *names_item(const struct pg_names *names, const char *nam
 {
     struct pg_names *item = NULL;
     if (names != NULL)
-        HASH_FIND(hh, names, name, n, item);
+        HASH_FIND(hh, names, name, pg_name_len(n), item);
     return item;
 }
 
@@ -191,7 +191,7 @@ bool pg_names_add(struct pg_names **names, const char *name, size_t n, struct pg
     item->len = (uint32_t)n & INT32_MAX;
     item->at = change_clock;
     memcpy(item->name, name, n);
-    HASH_ADD_KEYPTR(hh, *names, item->name, n, item);
+    HASH_ADD_KEYPTR(hh, *names, item->name, pg_name_len(n), item);
     return true;
 }
 

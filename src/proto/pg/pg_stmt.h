@@ -47,6 +47,13 @@ void pg_stmt_changed(const char *server_name);
 /* Those of any statement may have. */
 void pg_stmt_all_changed(void);
 
+/* PostgreSQL tells names by so many of their bytes, here as in SQL. */
+#define PG_NAME_BYTES 63u
+static inline size_t pg_name_len(size_t n)
+{
+    return n < PG_NAME_BYTES ? n : PG_NAME_BYTES;
+}
+
 struct pg_names;
 /* The statement of this name, borrowed; NULL: none. `n` without the NUL. *first, unless it is NULL:
  * it was not asked for in this way before. */
@@ -65,7 +72,7 @@ void pg_names_clear(struct pg_names **names);
 static inline uint32_t pg_names_mark(const char *name, size_t n)
 {
     uint32_t mark = 2166136261u; /* FNV-1a */
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < pg_name_len(n); i++)
         mark = (mark ^ (uint8_t)name[i]) * 16777619u;
     return mark | 1;
 }
