@@ -394,6 +394,7 @@ static void build_hosts(struct builder *b)
         if (h == NULL)
             return;
         h->host = item(b, list, i);
+        h->address = b->host != NULL && b->hostaddr != NULL ? item(b, b->hostaddr, i) : "";
         h->port = parse_port(b, n_ports == 0 ? NULL : item(b, b->port, n_ports == 1 ? 0 : i),
                              default_port);
     }
@@ -432,7 +433,7 @@ const char *conf_server_canonical(struct conf_arena *arena, const char *text, in
         if (h == NULL || (port != NULL && !conf_parse_int(port, false, &number, NULL)) ||
             number < 1 || number > 65535)
             return NULL;
-        *h = (struct conf_host){host, (uint16_t)number};
+        *h = (struct conf_host){.host = host, .address = "", .port = (uint16_t)number};
     }
     return next == CONF_NEXT_END && n > 0 ? canonical_of(arena, hosts, n) : NULL;
 }

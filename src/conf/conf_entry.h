@@ -44,6 +44,7 @@ struct conf_param {
 
 struct conf_host {
     const char *host; /* name, address without brackets, or socket directory; "" libpq's default */
+    const char *address; /* hostaddr beside the name; "" when the name is to be resolved */
     uint16_t port;
 };
 

@@ -228,20 +228,12 @@ static bool needs_no_lookup(const char *host)
            inet_pton(AF_INET, host, &addr) == 1 || inet_pton(AF_INET6, host, &addr) == 1;
 }
 
-static bool has_hostaddr(const struct conf_database *db)
-{
-    for (size_t i = 0; i < db->n_params; i++)
-        if (strcmp(db->params[i].key, "hostaddr") == 0)
-            return true;
-    return false;
-}
-
 static void next_host(struct dial *d)
 {
     while (d->host < d->db->n_hosts) {
         const struct conf_host *h = &d->db->hosts[d->host];
-        if (needs_no_lookup(h->host) || has_hostaddr(d->db)) {
-            add_host(d, h, "");
+        if (h->address[0] != '\0' || needs_no_lookup(h->host)) {
+            add_host(d, h, h->address);
             d->host++;
             continue;
         }

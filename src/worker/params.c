@@ -28,21 +28,41 @@ static bool leads_to_server(const char *key)
     return strcmp(key, "host") == 0 || strcmp(key, "hostaddr") == 0 || strcmp(key, "port") == 0;
 }
 
-/* Settings that a PostgreSQL server is to start a session with. */
+/* As the server splits `options`: at spaces, unless there is a backslash before them. */
+static void add_option(struct params *ps, const char *key, const char *value)
+{
+    char text[sizeof ps->options];
+    size_t n = 0, used = strlen(ps->options);
+    for (; *value != '\0' && n < sizeof text - 2; value++) {
+        if (*value == ' ' || *value == '\\')
+            text[n++] = '\\';
+        text[n++] = *value;
+    }
+    text[n] = '\0';
+    (void)snprintf(ps->options + used, sizeof ps->options - used, "%s-c %s=%s",
+                   used != 0 ? " " : "", key, text);
+}
+
+/* Settings that a PostgreSQL server is to start a session with; behind `options`, if there are. */
 static void put_startup(struct params *ps, const struct conf_database *db)
 {
-    size_t at = 0;
+    struct dsn_param *options = NULL;
     ps->options[0] = '\0';
+    for (size_t i = 0; i < ps->n; i++)
+        if (strcmp(ps->p[i].key, "options") == 0)
+            options = &ps->p[i];
+    if (options != NULL)
+        (void)snprintf(ps->options, sizeof ps->options, "%s", options->value);
     for (size_t i = 0; i < db->n_startup; i++) {
         if (strcmp(db->startup[i].key, "client_encoding") == 0)
             params_put(ps, "client_encoding", db->startup[i].value);
         else
-            at += (size_t)snprintf(ps->options + at, sizeof ps->options - at, "%s-c %s=%s",
-                                   at != 0 ? " " : "", db->startup[i].key, db->startup[i].value);
-        if (at >= sizeof ps->options)
-            at = sizeof ps->options - 1;
+            add_option(ps, db->startup[i].key, db->startup[i].value);
     }
-    params_put(ps, "options", ps->options);
+    if (options != NULL)
+        options->value = ps->options;
+    else
+        params_put(ps, "options", ps->options);
 }
 
 static const char *sslmode_name(enum conf_sslmode mode)

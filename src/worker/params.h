@@ -25,7 +25,7 @@ struct dial_as {
 struct params {
     struct dsn_param p[PARAMS_MAX];
     size_t n;
-    char options[512];
+    char options[2048];
 };
 
 /* One more; an empty or missing value is none, and what is there already holds. */

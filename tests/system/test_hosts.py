@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: ISC
-"""A list of hosts with target_session_attrs: the pool is where the writable server is."""
+"""Where a database's connections lead, what they are begun with, and what is said when they can't be had."""
 
 import signal
 
 import pytest
 
 from harness.proxy import wait_until
-from harness.wire import PgError
+from harness.wire import Closed, PgError
 from test_login import secret_of
 
 pytestmark = pytest.mark.weir_only
@@ -51,3 +51,49 @@ def written(client, sql):
         return client.value(sql)
     except PgError:
         return None
+
+
+@pytest.mark.parametrize("mode", ["verify-ca", "verify-full"])
+def test_an_address_beside_the_name(start, pg, mode):
+    """The name is for the certificate only: nobody looks it up."""
+    database = {"host": "db.test.invalid", "hostaddr": "127.0.0.1", "port": pg.port, "dbname": "shop", "sslmode": mode,
+                "sslrootcert": f"{pg.certs}/ca.crt"}
+    proxy = start(databases={"shop": database}, query_wait_timeout=5)
+    with proxy.client() as c:
+        if mode == "verify-ca":
+            assert c.value("select ssl from pg_stat_ssl where pid = pg_backend_pid()") == "t"
+        else:
+            with pytest.raises(PgError, match="does not match host name"):
+                c.value("select 1")
+
+
+def test_startup_settings_of_an_entry(start, pg):
+    """Whatever is in them, and beside `options`."""
+    database = {"host": pg.host, "port": pg.port, "dbname": "shop", "datestyle": "SQL, DMY", "timezone": "Asia/Tokyo",
+                "options": "-c work_mem=7MB -c app.path=a\\ b"}
+    proxy = start(databases={"shop": database})
+    with proxy.client() as c:
+        assert [c.value("show " + name) for name in ("datestyle", "timezone", "work_mem", "app.path")] == \
+            ["SQL, DMY", "Asia/Tokyo", "7MB", "a b"]
+
+
+def test_a_login_that_the_server_refuses_has_its_code(start, pg):
+    """28000, 3D000 and so on as a direct client gets them, and the words without what only libpq adds."""
+    refused = {"third": ("revoke connect on database third from public", "grant connect on database third to public"),
+               "other": ("alter database other allow_connections off", "alter database other allow_connections on"),
+               "nowhere": ("select 1", "select 1"),
+               "shop": ("alter role app3 nologin", "alter role app3 login")}
+    proxy = start(databases={name: {"host": pg.host, "port": pg.port} for name in refused}, query_wait_timeout=5)
+    with pg.superuser("postgres") as s:
+        for name, (before, after) in refused.items():
+            s.rows(before)
+            try:
+                with pytest.raises(PgError) as direct:
+                    pg.direct("app3", name)
+                with pytest.raises((PgError, Closed)) as through:
+                    proxy.client("app3", name).value("select 1")
+            finally:
+                s.rows(after)
+            assert through.value.code == direct.value.code, name
+            said = through.value.fields["M"]
+            assert said.split("\n")[0].endswith("FATAL:  " + direct.value.fields["M"]) and "LOCATION" not in said

@@ -67,8 +67,10 @@ static bool start_libpq(struct pg_dial *d, const struct dsn_param *params, size_
     }
     if (keys != NULL && values != NULL)
         d->conn = PQconnectStartParams(keys, values, 0);
-    if (d->conn != NULL)
+    if (d->conn != NULL) {
         PQsetNoticeReceiver(d->conn, ignore_notice, NULL);
+        (void)PQsetErrorVerbosity(d->conn, PQERRORS_VERBOSE);
+    }
     free(keys);
     free(values);
     return d->conn != NULL;
@@ -99,6 +101,7 @@ static int dial_socket(void *dial)
 static enum dial_step ask(struct pg_dial *d)
 {
     if (!d->asking) {
+        (void)PQsetErrorVerbosity(d->conn, PQERRORS_DEFAULT);
         if (PQsetnonblocking(d->conn, 1) != 0 || PQsendQuery(d->conn, d->connect_query) != 1)
             return DIAL_FAILED;
         d->asking = true;
@@ -145,50 +148,61 @@ static enum dial_step dial_poll(void *dial)
     return DIAL_FAILED;
 }
 
-/* libpq keeps no SQLSTATE of a failed login, so the class is told from the server's words. */
+/* libpq keeps no SQLSTATE of a failed login, but writes it when it is told to say everything:
+ * behind the severity. What it says beyond that, the place in the server's source, is taken out. */
+static bool find_code(const char *message, char code[6], const char **at)
+{
+    static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    for (const char *p = message; (p = strstr(p, ":  ")) != NULL; p += 3) {
+        if (strspn(p + 3, digits) != 5 || strncmp(p + 8, ": ", 2) != 0)
+            continue;
+        memcpy(code, p + 3, 5);
+        code[5] = '\0';
+        *at = p + 3;
+        return true;
+    }
+    return false;
+}
+
+static void take_words(const char *message, char *text, size_t room)
+{
+    size_t n = 0;
+    while (*message != '\0' && n < room - 1) {
+        char code[6];
+        const char *at, *end = strchrnul(message, '\n');
+        if (strncmp(message, "LOCATION:", 9) == 0) {
+            message = end + (*end != '\0');
+            continue;
+        }
+        size_t line = (size_t)(end - message) + (*end != '\0');
+        bool coded = find_code(message, code, &at) && at < end;
+        size_t before = coded ? (size_t)(at - message) : line, skip = coded ? 7 : 0;
+        n += (size_t)snprintf(text + n, room - n, "%.*s%.*s", (int)before, message,
+                              (int)(line - before - skip), message + before + skip);
+        message += line;
+    }
+    n = n < room ? n : room - 1;
+    while (n != 0 && text[n - 1] == '\n')
+        n--;
+    text[n] = '\0';
+}
+
 static enum dial_failure dial_failure(void *dial, char code[6], char *text, size_t room)
 {
-    static const struct {
-        const char *words, *code;
-        enum dial_failure kind;
-    } known[] = {
-        {"too many clients", "53300", DIAL_FAIL_LIMIT},
-        {"too many connections", "53300", DIAL_FAIL_LIMIT},
-        {"remaining connection slots", "53300", DIAL_FAIL_LIMIT},
-        {"password authentication failed", "28P01", DIAL_FAIL_REFUSED},
-        {"no password supplied", "28P01", DIAL_FAIL_REFUSED},
-        {"authentication failed", "28000", DIAL_FAIL_REFUSED},
-        {"no pg_hba.conf entry", "28000", DIAL_FAIL_REFUSED},
-        {"is not permitted to log in", "28000", DIAL_FAIL_REFUSED},
-        {"role \"", "28000", DIAL_FAIL_REFUSED},
-        {"database \"", "3D000", DIAL_FAIL_REFUSED},
-        {"permission denied for database", "42501", DIAL_FAIL_REFUSED},
-        {"is starting up", "57P03", DIAL_FAIL_REACH},
-        {"not yet accepting connections", "57P03", DIAL_FAIL_REACH},
-        {"is shutting down", "57P03", DIAL_FAIL_REACH},
-        {"in recovery mode", "57P03", DIAL_FAIL_REACH},
-    };
     const struct pg_dial *d = dial;
+    const char *at;
     if (d->raw != NULL)
         return pg_raw_failure(d->raw, code, text, room);
     const char *message = PQerrorMessage(d->conn);
     if (message[0] == '\0')
         message = "connect_query ended in COPY or leaves a transaction open";
-    size_t n = strlen(message);
-    while (n != 0 && message[n - 1] == '\n')
-        n--;
-    if (n >= room)
-        n = room - 1;
-    memcpy(text, message, n);
-    text[n] = '\0';
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        if (strstr(text, known[i].words) == NULL)
-            continue;
-        memcpy(code, known[i].code, 6);
-        return known[i].kind;
-    }
-    memcpy(code, "08006", 6);
-    return DIAL_FAIL_REACH;
+    text[0] = '\0';
+    take_words(message, text, room);
+    if (find_code(message, code, &at))
+        return pg_dial_class(code);
+    bool no_password = strstr(text, "no password supplied") != NULL;
+    memcpy(code, no_password ? "28P01" : "08006", 6);
+    return no_password ? DIAL_FAIL_REFUSED : DIAL_FAIL_REACH;
 }
 
 static void hang_up(void **dp)

@@ -31,6 +31,8 @@ bool pg_raw_wanted(const struct dsn_param *params, size_t n);
 struct pg_raw *pg_raw_start(const struct dsn_param *params, size_t n);
 int pg_raw_socket(const struct pg_raw *r);
 enum dial_step pg_raw_poll(struct pg_raw *r);
+/* What the server's SQLSTATE says about trying again. */
+enum dial_failure pg_dial_class(const char *code);
 enum dial_failure pg_raw_failure(const struct pg_raw *r, char code[6], char *text, size_t room);
 void pg_raw_hang_up(struct pg_raw **r);
 

@@ -230,7 +230,7 @@ static enum dial_step on_auth(struct pg_raw *r, const uint8_t *p, size_t n)
 /* ---- errors
  * ---------------------------------------------------------------------------------------- */
 
-static enum dial_failure class_of(const char *code)
+enum dial_failure pg_dial_class(const char *code)
 {
     if (strcmp(code, "53300") == 0)
         return DIAL_FAIL_LIMIT;
@@ -259,7 +259,7 @@ static enum dial_step on_error(struct pg_raw *r, const struct message *m)
     read_error(m, code, text, sizeof text);
     /* As libpq: only the first answer is a reason to try with, or without, TLS. */
     r->try_other = r->messages == 1 && (r->mode == DIAL_SSL_ALLOW || r->mode == DIAL_SSL_PREFER);
-    enum dial_failure why = class_of(code);
+    enum dial_failure why = pg_dial_class(code);
     (void)pg_raw_fail(r, why, code, "%s", text);
     /* A full server, or one that refuses, is the answer; one that can't now is not. */
     r->next_host = strcmp(code, "57P03") == 0;
