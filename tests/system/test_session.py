@@ -358,6 +358,36 @@ def test_server_side_statements_are_shared_and_bounded(start, pg):
     assert shared <= 1 and total <= 50, (shared, total)
 
 
+def test_what_others_drew_from_sequences_is_nobodys_answer(start):
+    """Directly, too, who has not drawn himself has no currval() and no lastval(). Who has keeps them as long as nobody
+    else had the connection."""
+    proxy = start(max_server_connections=1)
+    insert = "insert into scratch (who) values ('x')"
+    asked = ("select lastval()", "select currval('scratch_id_seq')")
+    with proxy.client() as one, proxy.client() as other:
+        for ask in asked:
+            one.rows(insert)
+            assert wire.error_code(other.simple(ask)) == "55000"
+        one.rows(insert)
+        assert wire.error_code(other.ask(P("", asked[0]), B(), E(), S)) == "55000"
+        one.rows(insert)
+        other.ask(P("named", asked[1]), S)
+        one.rows(insert)
+        assert wire.error_code(other.ask(B("", "named"), E(), S)) == "55000"
+        one.rows(insert)
+        other.simple("begin")
+        assert wire.error_code(other.simple(asked[0])) == "55000"
+        other.simple("rollback")
+        other.simple("begin")
+        drawn = other.value(insert + " returning id")
+        assert other.value(asked[0]) == drawn
+        other.simple("commit")
+        other.simple("discard all")
+    with proxy.client() as alone:
+        drawn = alone.value(insert + " returning id")
+        assert alone.value(asked[1]) == drawn
+
+
 def test_notifications_reach_an_idle_listener_and_nobody_else(start):
     proxy = start(max_server_connections=3)
     listener, sender, bystander = proxy.clients(3)

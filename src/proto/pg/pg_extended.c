@@ -177,6 +177,10 @@ static enum proto_verdict parse_unnamed(struct pg_client *c, struct pg_server *s
         c->unnamed = stmt;
     }
     bool own = (stmt->flags & PG_STMT_OWN) != 0;
+    if (!pg_forget_sequences(s, stmt->flags, out)) {
+        pg_stmt_put(&old);
+        return out_of_memory(out);
+    }
     if (s->unnamed != stmt && !own) {
         pg_stmt_put(&s->unnamed);
         s->unnamed = pg_stmt_get(stmt);
@@ -253,6 +257,10 @@ static enum proto_verdict parse_named(struct pg_client *c, struct pg_server *s, 
     enum proto_verdict v = PROTO_MORE;
     if (pg_is_unsure(s, name, name_len, stmt)) {
         v = PROTO_WAIT;
+        goto out;
+    }
+    if (!pg_forget_sequences(s, stmt->flags, out)) {
+        v = out_of_memory(out);
         goto out;
     }
     /* The server judges the text each time, for what it means changes: search_path, a table that is
@@ -413,10 +421,13 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
         if (used)
             return v;
     }
+    if (stmt != NULL && !pg_forget_sequences(s, stmt->flags, out))
+        return out_of_memory(out);
     if (!(name_len == 0 ? ensure_unnamed(c, s, out) : ensure_named(c, s, stmt, old, &there, out)))
         return out_of_memory(out);
     if (stmt != NULL && kind == PG_X_BIND) {
         uint64_t flags = stmt->flags;
+        s->strange &= flags == PG_SCAN_TX_BEGIN;
         size_t values = at + name_len + 1;
         if ((flags & PG_SCAN_SET_UNNAMED) != 0 && m->have == m->total &&
             pg_note_parameters(s, m->p + values, m->have - values))

@@ -49,6 +49,8 @@ struct pg_client {
     struct pg_stmt *unnamed;
     struct pg_names *names;
     uint64_t skip;                /* bytes of a large message that are still to be passed through */
+    const void *last_server;      /* which it had last, only to be compared, ... */
+    uint32_t last_loan;           /* ... and which of that one's loans it was */
     char *lost_text;              /* of the 40001 error; owned, NULL unless lost */
     uint32_t deadline_ms;         /* weir.deadline, 0: none */
     uint32_t startup_deadline_ms; /* what RESET goes back to */
@@ -185,6 +187,7 @@ struct pg_server {
     uint64_t skip;           /* bytes of a large answer still to be passed on */
     uint32_t head, len, cap; /* of the ring */
     uint32_t unsure;         /* entries in it that may be taken back */
+    uint32_t loans;          /* so far */
     uint32_t truth_pins;
     uint64_t pin_since_us;
     char status;   /* of the last ReadyForQuery */
@@ -204,6 +207,7 @@ struct pg_server {
     bool alone;      /* the client's next message waits until all before it is answered */
     bool resets;     /* something that RESETs, by a client with startup settings, is under way */
     bool misreport;  /* it made the server report its own value of one of these */
+    bool strange;    /* what currval() and lastval() know here is another client's */
     bool kept_ready; /* so the ReadyForQuery is kept back until the startup values are in force */
     char pin_statement[128];
     char set_error[160];
@@ -290,6 +294,10 @@ enum proto_verdict pg_refuse_statement(struct pg_server *s, struct proto_out *ou
 /* Note what a statement with these scan flags may do to the session. */
 void pg_note(struct pg_client *c, struct pg_server *s, uint64_t scan_flags, const char *sql,
              size_t n);
+/* Before a statement with these flags is sent: what others' nextval() left is nobody else's answer.
+ * false: out of memory. */
+bool pg_forget_sequences(struct pg_server *s, uint64_t scan_flags, struct proto_out *out)
+    __attribute__((warn_unused_result));
 /* The values of a Bind, from its parameter formats on, whose statement calls set_config($1, ...):
  * what could name a custom setting is asked for. false: it can't be told. */
 bool pg_note_parameters(struct pg_server *s, const uint8_t *p, size_t n);

@@ -109,8 +109,9 @@ static void note_restore(struct pg_client *c, struct pg_server *s, uint64_t sets
 
 /* An INSERT may call nextval() out of sight. Who has once asked for currval() or lastval() is
  * expected to ask again, so from then on its inserts keep the connection. The very first question
- * comes too late, unless it is asked in the transaction of its insert: to be right there every
- * INSERT of everybody would have to pin. */
+ * comes too late, unless it is asked in the transaction of its insert or nobody else has had the
+ * connection since (pg_forget_sequences): to be right there every INSERT of everybody would have to
+ * pin. */
 static uint64_t note_sequence(struct pg_client *c, uint64_t flags)
 {
     if ((flags & PG_SCAN_SEQ_READ) != 0)
@@ -118,6 +119,20 @@ static uint64_t note_sequence(struct pg_client *c, uint64_t flags)
     if (c->sequence_reader && (flags & PG_SCAN_SEQ_IMPLICIT) != 0)
         flags |= PG_SCAN_SEQUENCE;
     return flags;
+}
+
+bool pg_forget_sequences(struct pg_server *s, uint64_t flags, struct proto_out *out)
+{
+    static const char sql[] = "DISCARD SEQUENCES";
+    if (!s->strange || (flags & PG_SCAN_SEQ_READ) == 0 || s->len != 0 || s->open ||
+        s->status == 'E')
+        return true;
+    if (pg_expect_push(s, PG_X_QUERY, PG_A_ASIDE) == NULL)
+        return false;
+    pg_put_query(out, sql, sizeof sql - 1);
+    pg_stmt_put(&s->unnamed);
+    s->strange = false;
+    return true;
 }
 
 /* pg_settings doesn't list custom settings (my.var): they are asked for by the names that the text
@@ -402,6 +417,9 @@ enum proto_loan pg_begin(void *ps, void *pc, struct proto_out *out)
     s->raw = c->replication;
     s->in_session = c->pool_mode == PG_MODE_SESSION;
     s->reset_done = false;
+    s->strange = !s->in_session && (c->last_server != s || c->last_loan != s->loans);
+    c->last_server = s;
+    c->last_loan = ++s->loans;
     if (!s->raw && s->applied == c->current)
         pg_report_sync(c, s, out);
     return LOAN_BUSY;
