@@ -166,8 +166,11 @@ static const struct {
     {"start transaction", "START TRANSACTION", ADMIN_BEGIN},
     {"commit", "COMMIT", ADMIN_COMMIT},
     {"end", "COMMIT", ADMIN_COMMIT},
+    {"rollback to", "ROLLBACK", ADMIN_NOOP},
     {"rollback", "ROLLBACK", ADMIN_ROLLBACK},
     {"abort", "ROLLBACK", ADMIN_ROLLBACK},
+    {"savepoint", "SAVEPOINT", ADMIN_NOOP},
+    {"release", "RELEASE", ADMIN_NOOP},
     {"discard all", "DISCARD ALL", ADMIN_NOOP},
     {"discard", "DISCARD", ADMIN_NOOP},
     {"deallocate all", "DEALLOCATE ALL", ADMIN_NOOP},
@@ -180,6 +183,7 @@ static const struct {
     {"set session", "SET", ADMIN_NOOP},
     {"set time zone", "SET", ADMIN_NOOP},
     {"set transaction", "SET", ADMIN_NOOP},
+    {"select b.oid", "SELECT 0", ADMIN_NOOP}, /* postgres.js, at login: array types of the server */
 };
 
 /* ---- lexing -----------------------------------------------------------------------------------

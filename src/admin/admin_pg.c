@@ -210,6 +210,10 @@ static bool track_block(struct admin_pg *p, const struct admin_command *cmd, con
         p->block = 'I';
         return true;
     }
+    if (cmd->verb == ADMIN_NOOP && strcmp(cmd->tag, "ROLLBACK") == 0) { /* to a savepoint */
+        p->block = p->block == 'E' ? 'T' : p->block;
+        return true;
+    }
     if (p->block == 'E' && cmd->verb != ADMIN_EMPTY) {
         put_error(p, out, "25P02",
                   "current transaction is aborted, commands ignored until end of transaction "

@@ -187,6 +187,12 @@ static void test_drivers(void **state)
     is("UNLISTEN *", ADMIN_NOOP, "UNLISTEN");
     is("DEALLOCATE \"_pg3_0\"", ADMIN_NOOP, "DEALLOCATE");
     is("DEALLOCATE ALL", ADMIN_NOOP, "DEALLOCATE ALL");
+    is("SAVEPOINT PGJDBC_AUTOSAVE", ADMIN_NOOP, "SAVEPOINT");
+    is("RELEASE SAVEPOINT PGJDBC_AUTOSAVE", ADMIN_NOOP, "RELEASE");
+    is("ROLLBACK TO SAVEPOINT PGJDBC_AUTOSAVE", ADMIN_NOOP, "ROLLBACK");
+    is("select b.oid, b.typarray from pg_catalog.pg_type a left join pg_catalog.pg_type b on "
+       "b.oid = a.typelem where a.typcategory = 'A' group by b.oid, b.typarray order by b.oid",
+       ADMIN_NOOP, "SELECT 0");
     value_is("SELECT 1", "?column?", "1", "SELECT 1");
     assert_true(cmd.value_is_int4);
     value_is("select version ( ) ;", "version", "PostgreSQL 15.0", "SELECT 1");

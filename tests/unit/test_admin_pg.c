@@ -219,6 +219,9 @@ static void test_block(void **state)
     query_is("SELECT 1", "E:25P02 Z:E");
     query_is("", "I Z:E");
     query_is("COMMIT", "C:ROLLBACK Z:I");
+    query_is("BEGIN; SAVEPOINT a; nonsense", "C:BEGIN C:SAVEPOINT E:42601 Z:E");
+    query_is("ROLLBACK TO a", "C:ROLLBACK Z:T");
+    query_is("RELEASE a; ROLLBACK", "C:RELEASE C:ROLLBACK Z:I");
     query_is("BEGIN; KILL nodb; COMMIT", "C:BEGIN E:3D000 Z:E");
     query_is("ROLLBACK; SELECT 1", "C:ROLLBACK T D C:SELECT 1 Z:I");
 }
