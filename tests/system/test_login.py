@@ -574,7 +574,8 @@ def test_any_startup_parameter_becomes_a_setting(shared):
 
 @weir_only
 @pytest.mark.parametrize("params, code", [({"no_such_setting": "1"}, "42704"), ({"work_mem": "lots"}, "22023"),
-                                          ({"options": "-c no_such_setting=1"}, "42704"),
+                                          ({"options": "-c no_such_setting=1"}, "42704"), ({"a b.c": "1"}, "42602"),
+                                          ({".x": "1"}, "42602"), ({"options": "-c 'geqo=off'"}, "42704"),
                                           ({"options": "-x y"}, "42601")])
 def test_what_the_server_refuses_at_startup_is_refused_with_its_words(shared, pg, params, code):
     """weir can't know before it asks: at the latest the first statement brings the server's own answer."""

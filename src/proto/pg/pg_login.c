@@ -36,6 +36,7 @@ struct pg_login {
     char refuse_code[6];
     char *names; /* one block: user, role, function, database, application_name */
     char *option_function;
+    char *bad_name;       /* a setting that PostgreSQL has no name for, or NULL */
     uint32_t deadline_ms; /* weir.deadline */
     uint8_t *packet;      /* the startup packet, for the protocol options to be negotiated */
     size_t packet_n;
@@ -77,6 +78,7 @@ static void login_destroy(void **lp)
     free(l->refuse);
     free(l->names);
     free(l->option_function);
+    free(l->bad_name);
     free(l->packet);
     free(l);
 }
@@ -140,6 +142,10 @@ static bool take_setting(void *arg, const struct pg_setting *st)
     }
     if (st->name.n == 16 && strncasecmp(st->name.p, "application_name", 16) == 0)
         return keep_application_name(l, st);
+    if (!var_name_is_good(st->name.p, st->name.n)) {
+        free(l->bad_name);
+        return (l->bad_name = strndup(st->name.p, st->name.n)) != NULL;
+    }
     return keep_setting(l, st->name, st->value.p, st->value.n);
 }
 
@@ -195,6 +201,14 @@ static enum login_step on_startup(struct pg_login *l, const uint8_t *in, size_t 
         return refuse(l, "53200", "weir: too many or too large startup settings", out);
     if (l->bad_deadline)
         return refuse(l, "22023", "invalid value for parameter \"weir.deadline\"", out);
+    if (l->bad_name != NULL) {
+        bool custom = strchr(l->bad_name, '.') != NULL;
+        pg_fault_set(&fault, custom ? "42602" : "42704", "%s \"%.120s\"",
+                     custom ? "invalid configuration parameter name"
+                            : "unrecognized configuration parameter",
+                     l->bad_name);
+        return refuse_fault(l, &fault, out);
+    }
     if (!keep_names(l, &st))
         return refuse(l, "53200", "weir: out of memory", out);
     if (st.negotiate && !pg_startup_negotiate(&st, out))

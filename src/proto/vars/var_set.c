@@ -58,7 +58,7 @@ int var_name_compare(const char *a, size_t a_len, const char *b, size_t b_len)
 /* Letters, digits, underscore, dollar, dash and what is not ASCII, in parts between dots: all that
  * a setting's name can have, and nothing that has to be doubled inside "". A part that is longer
  * than an identifier would be cut when it is replayed. */
-static bool good_name(const char *name, size_t len)
+bool var_name_is_good(const char *name, size_t len)
 {
     if (len == 0 || len > VAR_NAME_MAX)
         return false;
@@ -93,7 +93,7 @@ static void value_put(struct var_table *t, struct var_value *v)
 static struct var_value *value_get(struct var_table *t, const char *name, size_t name_len,
                                    enum var_form form, const char *value, size_t len)
 {
-    if (!good_name(name, name_len) || len > VAR_VALUE_MAX || memchr(value, 0, len) != NULL)
+    if (!var_name_is_good(name, name_len) || len > VAR_VALUE_MAX || memchr(value, 0, len) != NULL)
         return NULL;
     size_t key_len = 1 + name_len + 1 + len;
     struct var_value *v = calloc(1, sizeof(*v) + key_len + 1), *known;

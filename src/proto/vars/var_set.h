@@ -69,6 +69,8 @@ struct var_set *var_set_with(struct var_set *set, const char *name, size_t name_
 struct var_set *var_set_without(struct var_set *set, const char *name, size_t name_len)
     __attribute__((warn_unused_result));
 
+/* Can an entry have this name? */
+bool var_name_is_good(const char *name, size_t len);
 uint32_t var_set_count(const struct var_set *set);
 /* The i-th entry, in the order of the names. */
 struct var_entry var_set_at(const struct var_set *set, uint32_t i);
