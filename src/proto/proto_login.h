@@ -76,14 +76,19 @@ struct login_found {
     bool trust; /* no question asked (console on the Unix socket) */
 };
 
+/* Of a session; a reload may change them. */
+struct login_limits {
+    uint32_t prepared, statement_max_bytes;
+    int pool_mode; /* enum conf_pool_mode's order: transaction, session, statement */
+};
+
 /* What the client is greeted with. */
 struct login_welcome {
     uint32_t id, key; /* for CancelRequest */
     void *report;     /* what a server reported (a protocol's own object), or NULL */
     bool own_report;  /* to this very user */
     const char *user; /* who logs in to the server */
-    uint32_t prepared_limit, statement_max_bytes;
-    int pool_mode; /* enum conf_pool_mode's order: transaction, session, statement */
+    struct login_limits limits;
     bool console;
     const char *ignore_startup; /* ignore_startup_parameters */
     const char *add_host;       /* application_name_add_host: its address and port; or NULL */
@@ -135,6 +140,8 @@ struct login_ops {
     /* The password itself, where the exchange gave it away (MySQL's full and clear ones); lives as
      * long as the login; NULL: it didn't. The member is NULL where no exchange does. */
     const char *(*password)(const void *login);
+    /* New ones, between two loans of the client object `pc`. */
+    void (*limit)(void *pc, const struct login_limits *limits);
 };
 
 /* ---- servers -----------------------------------------------------------------------------------

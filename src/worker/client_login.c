@@ -462,9 +462,7 @@ static void logged_in(struct client *c)
         .id = client_id(c),
         .key = c->key,
         .user = c->route->user,
-        .prepared_limit = (uint32_t)cs->max_prepared_statements,
-        .statement_max_bytes = (uint32_t)cs->max_statement_size_bytes,
-        .pool_mode = c->route->pool_mode,
+        .limits = loan_terms(c),
         .ignore_startup = cs->ignore_startup_parameters,
     };
     char address[CLIENT_ADDRESS_BYTES];

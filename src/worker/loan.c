@@ -86,6 +86,16 @@ void loan_note_deadline(struct backend *b, uint32_t ms)
         b->until_us = until;
 }
 
+struct login_limits loan_terms(const struct client *c)
+{
+    const struct conf_settings *cs = conf_settings(c->worker->settings->conf);
+    return (struct login_limits){
+        .prepared = (uint32_t)cs->max_prepared_statements,
+        .statement_max_bytes = (uint32_t)cs->max_statement_size_bytes,
+        .pool_mode = c->route->pool_mode,
+    };
+}
+
 /* false: the connection that was lent was no good and is closed. */
 static bool borrow_once(struct client *c, enum loan_answer *result)
 {
@@ -93,6 +103,8 @@ static bool borrow_once(struct client *c, enum loan_answer *result)
     struct core_conn *conn = NULL;
     bool nudge = false;
     (void)client_follow(c);
+    const struct login_limits limits = loan_terms(c);
+    client_protocol(c)->login->limit(c->proto, &limits);
     if (c->wait == NULL)
         c->wait = slab_get(&w->waits);
     if (c->wait == NULL) {

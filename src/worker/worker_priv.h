@@ -386,6 +386,8 @@ void loan_give_up(struct client *c, const char *text);
 /* A connection has come for a client that waits for it (WAITING, `coming`): lend it. `ok` false: it
  * was no good and is closed; the client asks for another. */
 void loan_deliver(struct backend *b, struct client *c, bool ok);
+/* What its session may, as it is configured now. */
+struct login_limits loan_terms(const struct client *c);
 /* The waiting message is answered: the client had it cancelled. */
 void loan_tell_cancelled(struct client *c);
 void loan_on_mail(struct worker *w, struct mail *m);

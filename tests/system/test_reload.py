@@ -98,3 +98,30 @@ def try_client(proxy, *who):
         return True
     except PgError:
         return False
+
+
+def test_limits_of_sessions_that_stay(start, pg):
+    """max_prepared_statements, max_statement_size and pool_mode hold for them from their next loan on."""
+    proxy = start(max_server_connections=1)
+    many = [f"select {i} + $1::int" for i in range(5)]
+    there = "select count(*) from pg_prepared_statements"
+    with proxy.client() as c:
+        for i, sql in enumerate(many):
+            c.ask(wire.parse(f"s{i}", sql), wire.SYNC)
+        assert int(c.value(there)) >= 5
+        proxy.reconfigure(max_prepared_statements=2, max_statement_size="1kB")
+        proxy.wait_log("configuration reloaded")
+        c.ask(wire.parse("more", "select 'one more', $1::int"), wire.SYNC)
+        for i in range(5):
+            rows = wire.rows(c.ask(wire.bind("", f"s{i}", ["1"]), wire.execute(), wire.SYNC))
+            assert rows == [[str(i + 1)]]
+        assert int(c.value(there)) <= 2
+        assert wire.error_code(c.ask(wire.parse("long", "select '" + "x" * 2000 + "'"), wire.SYNC)) == "54000"
+        assert proxy.pool()["sv_active"] == "0"
+        proxy.reconfigure(pool_mode="session")
+        wait_until(lambda: proxy.pool()["pool_mode"] == "session", 20, "the other mode")
+        assert c.value("select 1") == "1"
+        assert proxy.pool()["sv_active"] == "1"
+    with proxy.client() as c:
+        assert c.value("select 1") == "1"
+        wait_until(lambda: proxy.pool()["sv_active"] == "1", 20, "the loan of a session")

@@ -479,11 +479,11 @@ static inline void relay_send(struct relay *r, const void *p, size_t n)
 
 static inline void relay_init(struct relay *r, size_t piece)
 {
-    const struct my_client_start client = {.id = 7,
-                                           .caps = MY_CAPS_OFFERED,
-                                           .prepared_limit = 2,
-                                           .pool_mode = MY_MODE_TRANSACTION,
-                                           .charset = 45};
+    const struct my_client_start client = {
+        .id = 7,
+        .caps = MY_CAPS_OFFERED,
+        .limits = {.prepared = 2, .pool_mode = MY_MODE_TRANSACTION},
+        .charset = 45};
     memset(r, 0, sizeof *r);
     r->out.arena = r->arena;
     r->out.arena_size = sizeof r->arena;

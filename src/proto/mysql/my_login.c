@@ -389,9 +389,7 @@ static bool login_finish(void *login, void *pc, const struct login_welcome *w, s
     const struct my_client_start start = {
         .id = w->id,
         .caps = l->caps,
-        .prepared_limit = w->prepared_limit,
-        .statement_max_bytes = w->statement_max_bytes,
-        .pool_mode = w->pool_mode,
+        .limits = w->limits,
         .application_name = l->asked.application_name,
         .charset = l->charset,
         .connector_c = l->connector_c,
@@ -476,4 +474,5 @@ const struct login_ops my_login_ops = {
     .say = login_say,
     .proof = login_proof,
     .password = login_password,
+    .limit = my_client_limit,
 };

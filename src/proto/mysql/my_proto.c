@@ -38,6 +38,14 @@ static bool name_application(struct my_client *c, const char *name)
                      vars_with(c->named, "application_name", 16, VAR_REPORT, name, strlen(name)));
 }
 
+void my_client_limit(void *pc, const struct login_limits *limits)
+{
+    struct my_client *c = pc;
+    c->prepared_limit = limits->prepared;
+    c->prepare_64k = (uint16_t)((limits->statement_max_bytes + 0xffffu) >> 16);
+    c->pool_mode = (uint8_t)limits->pool_mode;
+}
+
 bool my_client_init(struct my_client *c, const struct my_client_start *start)
 {
     static _Atomic uint64_t tokens;
@@ -48,10 +56,8 @@ bool my_client_init(struct my_client *c, const struct my_client_start *start)
     c->token = atomic_fetch_add(&tokens, 1) + 1;
     c->turn = c->diagnosis = my_stamp(c, 0);
     c->caps = start->caps;
-    c->prepared_limit = start->prepared_limit;
-    c->prepare_64k = (uint16_t)((start->statement_max_bytes + 0xffffu) >> 16);
+    my_client_limit(c, &start->limits);
     c->deadline_ms = c->start_deadline_ms = start->deadline_ms;
-    c->pool_mode = (uint8_t)start->pool_mode;
     c->status = MY_ST_AUTOCOMMIT;
     c->connector_c = start->connector_c;
     c->multi = (start->caps & MY_CAP_MULTI_STATEMENTS) != 0;

@@ -20,6 +20,7 @@
 #include "proto/mysql/my_scan.h"
 #include "proto/mysql/my_text.h"
 #include "proto/proto.h"
+#include "proto/proto_login.h"
 #include "proto/vars/vars.h"
 
 #include <stdbool.h>
@@ -235,8 +236,8 @@ static inline uint64_t my_stamp(const struct my_client *c, uint64_t last)
 /* ---- the ends of the objects (my_proto.c) ---- */
 
 struct my_client_start {
-    uint32_t id, caps, prepared_limit, statement_max_bytes;
-    int pool_mode;
+    uint32_t id, caps;
+    struct login_limits limits;
     uint64_t salt_number; /* see my_salt() */
     uint32_t deadline_ms; /* weir.deadline of the attributes; 0: none */
     const char *application_name;
@@ -245,6 +246,7 @@ struct my_client_start {
     struct my_report *report; /* or NULL; a reference is taken */
 };
 bool my_client_init(struct my_client *c, const struct my_client_start *start);
+void my_client_limit(void *pc, const struct login_limits *limits);
 
 struct my_server_start {
     int fd;

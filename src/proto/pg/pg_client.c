@@ -199,7 +199,7 @@ static enum proto_verdict one_message(struct pg_client *c, struct pg_server *s,
     case 'F':
         return on_function(s, m, out);
     case 'P':
-        if (m->have < m->total) {
+        if (m->have < m->total || m->total > c->statement_max_bytes) {
             c->drop = true;
             return pg_refuse_statement(s, out);
         }
@@ -248,7 +248,7 @@ static size_t wanted(const struct pg_client *c, const struct pg_server *s, uint8
         return PG_HEAD_BYTES;
     if (type == 'P')
         max = c->statement_max_bytes;
-    return total <= max ? total : PG_COLLECT_MAX;
+    return total <= max || total < PG_COLLECT_MAX ? total : PG_COLLECT_MAX;
 }
 
 static enum proto_verdict feed_raw(struct pg_server *s, const uint8_t *in, size_t n, size_t *used,

@@ -107,15 +107,18 @@ static bool put_renewal(struct pg_server *s, const struct pg_stmt *stmt, enum pg
     return put_cache_close(s, stmt->name, act, out);
 }
 
-/* Note in the cache that the statement will be there; close the one that makes room. */
+#define EVICT_MAX 8u /* for one that is prepared, when a reload has lowered the limit */
+
+/* Note in the cache that the statement will be there; close what makes room. */
 static bool cache_note(struct pg_server *s, struct pg_stmt *stmt, uint32_t limit,
                        struct proto_out *out)
 {
     char evicted[PG_STMT_NAME_BYTES];
-    bool ok;
-    if (pg_cache_add(&s->cache, stmt, limit, evicted, &ok)) {
+    bool ok, out_of = pg_cache_add(&s->cache, stmt, limit, evicted, &ok);
+    for (uint32_t i = 0; out_of && i < EVICT_MAX; i++) {
         if (!put_cache_close(s, evicted, PG_A_SWALLOW, out))
             return false;
+        out_of = i + 1 < EVICT_MAX && pg_cache_evict(&s->cache, limit, evicted);
     }
     return ok;
 }

@@ -458,6 +458,14 @@ static bool add_host(struct pg_login *l, const char *host)
                      vars_with(l->settings, "application_name", 16, VAR_PLAIN, name, (size_t)n));
 }
 
+static void login_limit(void *pc, const struct login_limits *limits)
+{
+    struct pg_client *c = pc;
+    c->prepared_limit = limits->prepared;
+    c->statement_max_bytes = limits->statement_max_bytes;
+    c->pool_mode = (uint8_t)limits->pool_mode;
+}
+
 static bool login_finish(void *login, void *pc, const struct login_welcome *w, struct buf *out)
 {
     struct pg_login *l = login;
@@ -467,9 +475,7 @@ static bool login_finish(void *login, void *pc, const struct login_welcome *w, s
     if (!drop_ignored(l, w->ignore_startup) || (w->add_host != NULL && !add_host(l, w->add_host)))
         return false;
     c->magic = PG_CLIENT_MAGIC;
-    c->prepared_limit = w->prepared_limit;
-    c->statement_max_bytes = w->statement_max_bytes;
-    c->pool_mode = (uint8_t)w->pool_mode;
+    login_limit(c, &w->limits);
     c->deadline_ms = c->startup_deadline_ms = l->deadline_ms;
     c->replication = l->asked.replication != 0;
     c->startup = vars_get(l->settings);
@@ -550,4 +556,5 @@ const struct login_ops pg_login_ops = {
     .reason = login_reason,
     .finish = login_finish,
     .proof = login_proof,
+    .limit = login_limit,
 };

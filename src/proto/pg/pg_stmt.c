@@ -303,6 +303,11 @@ bool pg_cache_add(struct pg_cache **c, struct pg_stmt *s, uint32_t limit,
     memcpy(item->name, s->name, PG_STMT_NAME_BYTES);
     item->at = change_clock;
     HASH_ADD(hh, *c, name, PG_STMT_NAME_BYTES - 1, item);
+    return pg_cache_evict(c, limit, evicted);
+}
+
+bool pg_cache_evict(struct pg_cache **c, uint32_t limit, char evicted[PG_STMT_NAME_BYTES])
+{
     if (HASH_COUNT(*c) <= limit)
         return false;
     struct pg_cache *oldest = *c;

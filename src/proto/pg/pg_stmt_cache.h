@@ -22,6 +22,8 @@ void pg_cache_grow_old(struct pg_cache *c, const struct pg_stmt *s);
  * its server name in `evicted`. Out of memory: *ok is false and nothing was added. */
 bool pg_cache_add(struct pg_cache **c, struct pg_stmt *s, uint32_t limit,
                   char evicted[PG_STMT_NAME_BYTES], bool *ok);
+/* The same without adding: a lower limit takes more than one. */
+bool pg_cache_evict(struct pg_cache **c, uint32_t limit, char evicted[PG_STMT_NAME_BYTES]);
 void pg_cache_remove(struct pg_cache **c, const char *server_name);
 /* It was to be closed but wasn't: it is there again, as the newest. */
 void pg_cache_put_back(struct pg_cache **c, const char *server_name);
