@@ -282,6 +282,7 @@ static const struct row meanings[] = {
     {"commit release", 1, 0},
     {"ROLLBACK", 1, MY_DO_ROLLBACK},
     {"rollback to savepoint a", 1, 0},
+    {"savepoint a", 1, MY_DO_SAVEPOINT},
     {"rollback; select 1", 2, MY_DO_ROLLBACK},
     {"xa start 'a'", 1, MY_DO_XA},
     /* user variables */
@@ -368,7 +369,7 @@ static const struct row meanings[] = {
     {"show warnings", 1, MY_DO_SHOW_WARNINGS},
     {"show warnings;", 1, MY_DO_SHOW_WARNINGS},
     {"show warnings limit 1", 1, MY_DO_SHOW_WARNINGS},
-    {"show warnings limit 1 offset 2", 1, DIAG},
+    {"show warnings limit 1 offset 2", 1, MY_DO_SHOW_WARNINGS},
     {"show errors", 1, MY_DO_SHOW_WARNINGS | MY_DO_SHOW_ERRORS},
     {"show count(*) warnings", 1, MY_DO_SHOW_COUNT},
     {"select @@error_count", 1, MY_DO_COUNT_WARNINGS},
@@ -784,6 +785,10 @@ static void test_limits(void **state)
     s = scan("show warnings limit 4, 5", 0);
     assert_int_equal(s.limit_from, 4);
     assert_int_equal(s.limit, 5);
+    s = scan("show warnings limit 6 offset 2", 0);
+    assert_int_equal(s.limit_from, 2);
+    assert_int_equal(s.limit, 6);
+    assert_int_equal(s.flags & MY_DO_DIAGNOSTICS, 0);
     s = scan("show count(*) errors", 0);
     assert_int_equal(s.n_volatiles, 1);
     assert_true(s.volatiles[0].whole && s.volatiles[0].kind == MY_V_ERROR_COUNT);

@@ -89,7 +89,7 @@ static enum proto_verdict on_set_option(struct my_client *c, const struct my_in 
 static enum proto_verdict on_reset(struct my_client *c, struct my_server *s, struct proto_out *out)
 {
     my_client_reset(c);
-    if (s != NULL && (s->pins != 0 || (s->status & MY_ST_IN_TRANS) != 0)) {
+    if (s != NULL && (s->pins != 0 || my_in_transaction(s))) {
         c->deferred = true;
         return my_settle_start(s, MY_S_RESET, out) == LOAN_SETTLE ? PROTO_MORE : PROTO_BAD;
     }

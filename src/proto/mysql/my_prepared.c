@@ -432,12 +432,13 @@ bool my_give_insert_id(const struct my_client *c, struct my_server *s, const str
 {
     char sql[64];
     bool reads = ((scan->flags & MY_DO_TOO_MUCH) != 0 && scan->n_volatiles != 0) ||
-                 (scan->flags & (MY_DO_SET_INSERT_ID | MY_DO_CALL)) != 0;
+                 (scan->flags & (MY_DO_SET_INSERT_ID | MY_DO_CALL | MY_DO_PREPARE)) != 0;
     if (scan->statements > 1)
         for (uint32_t i = 0; i < scan->n_volatiles; i++)
             reads |= scan->volatiles[i].kind == MY_V_LAST_INSERT_ID;
-    if (!reads)
+    if (!reads || s->id_given)
         return true;
+    s->id_given = true;
     int n = snprintf(sql, sizeof sql, "SET last_insert_id=%llu", (unsigned long long)c->insert_id);
     uint8_t *copy = my_put(out, NULL, sql, (size_t)n);
     my_put_command(out, MY_COM_QUERY, copy, (size_t)n);

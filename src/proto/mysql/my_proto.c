@@ -110,7 +110,7 @@ static void facts(const void *pc, const void *ps, struct proto_facts *out)
         return;
     if (c == NULL)
         out->prepared = my_cache_count(s->cache);
-    out->tx = (s->status & MY_ST_IN_TRANS) != 0 ? 'T' : 'I';
+    out->tx = my_in_transaction(s) ? 'T' : 'I';
     out->busy = s->len != 0 && s->phase != MY_PH_INFILE;
     out->own =
         s->len != 0 && (s->queue[s->head].act == MY_A_SET || s->queue[s->head].act == MY_A_SETTLE);

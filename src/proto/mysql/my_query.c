@@ -178,6 +178,11 @@ static enum proto_verdict kill_command(struct my_client *c, const struct my_scan
         my_put_error(out, 1, MY_ER_UNKNOWN, "HY000", "weir: KILL must be a text of its own");
         return PROTO_MORE;
     }
+    if (id == MY_KILL_OTHER) { /* KILL USER, KILL QUERY ID, an expression: they mean the server's */
+        my_put_error(out, 1, MY_ER_NO_SUCH_THREAD, "HY000",
+                     "weir: KILL takes a number as CONNECTION_ID() gives it, and nothing else");
+        return PROTO_MORE;
+    }
     c->kill_id = id;
     out->kill_id = id <= UINT32_MAX ? (uint32_t)id : 0;
     out->kill = scan->kill_query ? PROTO_KILL_QUERY : PROTO_KILL_SESSION;

@@ -330,7 +330,7 @@ static bool take_number(struct scanner *s, uint32_t *out)
     return true;
 }
 
-/* LIMIT [offset,] count */
+/* LIMIT [offset,] count, LIMIT count OFFSET offset */
 static void take_limit(struct scanner *s)
 {
     struct my_scan *o = s->out;
@@ -343,6 +343,9 @@ static void take_limit(struct scanner *s)
         o->limit_from = o->limit;
         next(s);
         (void)take_number(s, &o->limit);
+    } else if (IS(s, "OFFSET")) {
+        next(s);
+        (void)take_number(s, &o->limit_from);
     }
 }
 
@@ -452,6 +455,11 @@ static void on_rollback(struct scanner *s)
     on_end(s, MY_DO_ROLLBACK);
 }
 
+static void on_savepoint(struct scanner *s)
+{
+    plain(s, MY_DO_SAVEPOINT);
+}
+
 static void on_xa(struct scanner *s)
 {
     plain(s, MY_DO_XA);
@@ -473,7 +481,7 @@ static const struct head {
     {"SET", 3, true, my_scan_set},
     {"START", 5, true, on_start},
     {"ROLLBACK", 8, true, on_rollback},
-    {"SAVEPOINT", 9, true, on_do},
+    {"SAVEPOINT", 9, true, on_savepoint},
     {"RELEASE", 7, true, on_do},
     {"REPLACE", 7, false, on_rows},
     {"WITH", 4, false, on_rows},

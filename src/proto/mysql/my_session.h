@@ -209,6 +209,8 @@ struct my_server {
     bool ask_id;         /* LAST_INSERT_ID() is this client's, and may have changed */
     bool asked_warnings; /* for this statement; ROW_COUNT() is not its own any more */
     bool listed;         /* it has warnings in its list, of `diagnosed` */
+    bool savepoint;   /* one was set with autocommit off: a transaction, whatever the status says */
+    bool id_given;    /* its LAST_INSERT_ID() is the borrower's */
     bool late_cancel; /* a cancel has come to an end: a late one must not hit the next borrower */
     bool cancelled;   /* the statement under way is being cancelled by weir */
     bool multi;
@@ -336,6 +338,12 @@ void my_held_forget(struct my_server *s, uint32_t pins);
 const char *my_pin_name(uint32_t pins);
 /* Does the statement under way leave the warnings of the one before alone? */
 bool my_keeps_warnings(const struct my_client *c, const struct my_server *s);
+/* The status doesn't tell of savepoints before the first table: they are lost with the loan as
+ * well. */
+static inline bool my_in_transaction(const struct my_server *s)
+{
+    return (s->status & MY_ST_IN_TRANS) != 0 || s->savepoint;
+}
 /* FOUND_ROWS() stays what it was: SHOW WARNINGS of MySQL. */
 static inline bool my_is_mysql(const struct my_client *c)
 {

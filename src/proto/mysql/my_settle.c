@@ -138,6 +138,7 @@ static void count_warnings(struct my_client *c, const uint8_t *p, size_t n)
 
 static void take_warnings(struct my_client *c, struct my_server *s)
 {
+    uint16_t warnings = c->warning_count, errors = c->error_count;
     free(c->warnings);
     c->warnings = NULL;
     size_t n = buf_len(&s->notes);
@@ -146,6 +147,10 @@ static void take_warnings(struct my_client *c, struct my_server *s)
     memcpy(c->warnings, buf_head(&s->notes), n);
     c->warnings_len = (uint32_t)n;
     count_warnings(c, c->warnings, n);
+    if (c->warning_count < warnings) /* max_error_count bounds the list, not the count */
+        c->warning_count = warnings;
+    if (c->error_count < errors)
+        c->error_count = errors;
 }
 
 static uint64_t cell_number(struct my_reader *r)
@@ -204,6 +209,7 @@ static void forget_all(struct my_server *s)
     struct var_set *none = vars_empty();
     (void)vars_take(&s->vars, none);
     s->owner = s->diagnosed = 0;
+    s->savepoint = s->id_given = false;
 }
 
 void my_settle_end(struct my_client *c, struct my_server *s, bool ok)
@@ -238,7 +244,7 @@ void my_settle_end(struct my_client *c, struct my_server *s, bool ok)
         forget_all(s);
         break;
     case MY_S_ROLLBACK:
-        s->late_cancel = false;
+        s->late_cancel = s->savepoint = false;
         break;
     case MY_S_CHECK:
     case MY_S_NONE:
@@ -264,7 +270,7 @@ enum proto_loan my_begin(void *ps, void *pc, struct proto_out *out)
     s->flags = 0;
     s->pins = s->vague = 0;
     s->pin_since_us = 0;
-    s->ask = s->want_warnings = s->failed = s->cancelled = false;
+    s->ask = s->want_warnings = s->failed = s->cancelled = s->savepoint = s->id_given = false;
     s->prepared_limit = smaller(c->prepared_limit, s->prepared_share);
     s->in_session = c->pool_mode == MY_MODE_SESSION;
     s->reset_done = false;
@@ -274,7 +280,7 @@ enum proto_loan my_begin(void *ps, void *pc, struct proto_out *out)
 
 static enum proto_loan end_abandoned(struct my_server *s, struct proto_out *out)
 {
-    bool open = s->unknown || s->late_cancel || (s->status & MY_ST_IN_TRANS) != 0;
+    bool open = s->unknown || s->late_cancel || my_in_transaction(s);
     bool pinned = s->pins != 0 || !LIST_EMPTY(&s->held), words = wants_reset(s);
     s->ask = s->want_warnings = false;
     if (open && (words ? s->reset_query != NULL : !pinned))
@@ -306,7 +312,7 @@ enum proto_loan my_state(void *ps, void *pc, bool may_end, uint64_t now_us, stru
         return my_settle_start(s, MY_S_ASK, out);
     if (s->prepare_error != NULL)
         return LOAN_BUSY; /* the command that it answers is fed next */
-    if ((s->status & MY_ST_IN_TRANS) != 0)
+    if (my_in_transaction(s))
         return LOAN_QUIET;
     if (!may_end)
         return LOAN_BUSY;

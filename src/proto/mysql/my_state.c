@@ -489,6 +489,19 @@ static void apply_flags(struct my_server *s)
         s->ask = true;
 }
 
+/* With autocommit off a SAVEPOINT begins a transaction that IN_TRANS tells of later, if ever. From
+ * then on the flag is what counts. */
+static void apply_savepoint(struct my_server *s)
+{
+    const uint64_t ends = MY_DO_COMMIT | MY_DO_ROLLBACK | MY_DO_BEGIN;
+    if ((s->status & (MY_ST_IN_TRANS | MY_ST_AUTOCOMMIT)) != 0)
+        s->savepoint = false;
+    else if ((s->flags & MY_DO_SAVEPOINT) != 0)
+        s->savepoint = true;
+    else if ((s->flags & ends) != 0)
+        s->savepoint = false;
+}
+
 /* The server says that something changed which no text explains: a routine's doing. */
 static void apply_state(struct my_server *s)
 {
@@ -559,6 +572,7 @@ void my_effect_end(struct my_client *c, struct my_server *s)
     if (!s->failed || s->several) {
         apply_vague(s);
         apply_flags(s);
+        apply_savepoint(s);
     } else if ((s->flags & (MY_DO_LOCK | MY_DO_UNLOCK)) != 0) {
         s->ask = (s->pins & MY_PIN_LOCK) != 0;
     }

@@ -70,6 +70,18 @@ PROGRAMS = {
                    *q("select @@lock_wait_timeout", "set @@insert_id = 400"), *q("insert into t_b (v, n) values ('mine', 1)", me="b"),
                    *q("insert into t_a (v, n) values ('x', 4321)", "select last_insert_id()", "set @@tx_isolation = 'SERIALIZABLE'",
                       "set @@no_such = 1", "set @@max_connections = 5")],
+    "a savepoint before the first table": [
+        *q("set autocommit = 0", "savepoint one"), *ELSEWHERE, *q("savepoint two", "release savepoint two"), *ELSEWHERE,
+        *q("rollback to one", "select 1", "insert into t_a (v, n) values ('s', 61)"), *ELSEWHERE, *q("rollback to one", "commit", "rollback to one"),
+        *ELSEWHERE, ("a", ("prepare", 0, "savepoint three")), ("a", ("execute", 0, [], False)), *ELSEWHERE, *q("rollback to three", "rollback"),
+        *ELSEWHERE, *q("savepoint four", "set autocommit = 1", "rollback to four", "savepoint five", "rollback to five")],
+    "a part of the warnings": [*q("select cast('x' as signed), cast('y' as signed), cast('z' as signed)"), *ELSEWHERE,
+                               *q("show warnings limit 1 offset 1", "show warnings limit 9 offset 3", "show warnings limit 1, 2")],
+    "more warnings than are listed": [*q("set max_error_count = 1", "select cast('x' as signed), cast('y' as signed)"), *ELSEWHERE,
+                                      *q("show warnings", "select @@warning_count, @@error_count")],
+    "what a text that was prepared asks": [*q("insert into t_a (v, n) values ('z', 62)", "prepare s from 'select row_count(), last_insert_id()'",
+                                              "update t_a set n = n + 1 where id < 3", "execute s", "insert into t_a (v, n) values ('y', 63)",
+                                              "execute s"), *ELSEWHERE, *q("execute s", "deallocate prepare s")],
     "settings told": q("set autocommit = 1", "set names utf8mb4", "set time_zone = 'SYSTEM', autocommit = on", "use shop",
                        "set @@character_set_client = utf8mb4", "set character_set_results = utf8mb4"),
 }

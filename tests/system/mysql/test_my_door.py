@@ -231,7 +231,8 @@ def test_kill_in_a_transaction(start):
 def test_who_may_kill(start):
     proxy = start(admin_users=f"{ADMIN[0]},app3")
     mine, other, admin = proxy.connect("app"), proxy.connect("app2"), proxy.connect("app3")
-    for who, target in ((other, mine.thread_id()), (mine, 4711), (mine, 0xffffffff), (mine, 0)):
+    for who, target in ((other, mine.thread_id()), (mine, 4711), (mine, 0xffffffff), (mine, 0), (mine, "user app"),
+                        (mine, "query id 5"), (mine, "2 + 2")):
         with pytest.raises(pymysql.Error) as err:
             rows(who, f"kill {target}")
         assert code(err) == 1094
