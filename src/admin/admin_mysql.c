@@ -49,10 +49,11 @@ struct admin_mysql {
     enum phase phase;
     uint32_t id;
     uint16_t status;
-    uint8_t seq; /* of the next packet */
-    bool broken; /* memory is out: nothing that is in the buffer can be trusted */
-    bool binary; /* rows of the command under way */
-    char *batch; /* the query under way */
+    uint8_t seq;   /* of the next packet */
+    bool broken;   /* memory is out: nothing that is in the buffer can be trusted */
+    bool binary;   /* rows of the command under way */
+    bool extended; /* definitions of columns have MariaDB's block */
+    char *batch;   /* the query under way */
     size_t batch_at, batch_len;
     struct admin_result *result; /* being sent */
     size_t next_row;
@@ -65,13 +66,14 @@ struct admin_mysql {
 /* ---- life -------------------------------------------------------------------------------------
  */
 
-struct admin_mysql *admin_mysql_create(const char *version, admin_mysql_execute_cb *execute,
-                                       void *ctx)
+struct admin_mysql *admin_mysql_create(const char *version, uint32_t caps,
+                                       admin_mysql_execute_cb *execute, void *ctx)
 {
     struct admin_mysql *p = calloc(1, sizeof *p);
     if (p == NULL)
         return NULL;
     p->version = version;
+    p->extended = (caps & MY_CAP_EXTENDED) != 0;
     p->execute = execute;
     p->ctx = ctx;
     p->status = MY_ST_AUTOCOMMIT;
@@ -200,7 +202,7 @@ static void notices_to_table(struct admin_result *r)
 static void put_columns(struct admin_mysql *p, struct buf *out, const struct admin_column *columns,
                         size_t n)
 {
-    wrote(p, admin_mysql_put_columns(out, &p->seq, columns, n));
+    wrote(p, admin_mysql_put_columns(out, &p->seq, columns, n, p->extended));
     put_eof(p, out);
 }
 

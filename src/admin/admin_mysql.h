@@ -19,9 +19,9 @@ struct admin_result;
  * The result must not be given back from within this call. */
 typedef void admin_mysql_execute_cb(void *ctx, const char *text);
 
-/* `version`: what @@version says. NULL: out of memory. */
-struct admin_mysql *admin_mysql_create(const char *version, admin_mysql_execute_cb *execute,
-                                       void *ctx);
+/* `version`: what @@version says; `caps`: the client's. NULL: out of memory. */
+struct admin_mysql *admin_mysql_create(const char *version, uint32_t caps,
+                                       admin_mysql_execute_cb *execute, void *ctx);
 void admin_mysql_destroy(struct admin_mysql **p);
 /* The connection's id; nothing is sent: the login has said OK. */
 void admin_mysql_greet(struct admin_mysql *p, uint32_t id);

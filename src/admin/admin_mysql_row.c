@@ -52,7 +52,7 @@ static bool put_packet(struct buf *out, uint8_t *seq, struct buf *payload, bool 
 }
 
 /* Protocol::ColumnDefinition41: catalog, schema, table twice, name twice, then the fixed part. */
-static bool put_column(struct buf *out, uint8_t *seq, const struct admin_column *c)
+static bool put_column(struct buf *out, uint8_t *seq, const struct admin_column *c, bool extended)
 {
     bool text = c->type == ADMIN_TEXT;
     unsigned charset = text ? CHARSET_UTF8MB4 : CHARSET_BINARY;
@@ -67,16 +67,16 @@ static bool put_column(struct buf *out, uint8_t *seq, const struct admin_column 
     fixed[10] = text ? 0x1f : 0;
     bool ok = put_bytes(&b, "def", 3) && put_bytes(&b, "weir", 4) && put_bytes(&b, "", 0) &&
               put_bytes(&b, "", 0) && put_bytes(&b, c->name, n) && put_bytes(&b, c->name, n) &&
-              buf_append(&b, fixed, sizeof fixed);
+              (!extended || put_bytes(&b, "", 0)) && buf_append(&b, fixed, sizeof fixed);
     return put_packet(out, seq, &b, ok);
 }
 
 bool admin_mysql_put_columns(struct buf *out, uint8_t *seq, const struct admin_column *columns,
-                             size_t n)
+                             size_t n, bool extended)
 {
     bool ok = true;
     for (size_t i = 0; ok && i < n; i++)
-        ok = put_column(out, seq, &columns[i]);
+        ok = put_column(out, seq, &columns[i], extended);
     return ok;
 }
 

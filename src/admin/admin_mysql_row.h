@@ -10,9 +10,9 @@
 #include "admin/admin_table.h"
 #include "base/buf.h"
 
-/* The definitions alone, without count and EOF. */
+/* The definitions alone, without count and EOF. `extended`: with an empty block of MariaDB's. */
 bool admin_mysql_put_columns(struct buf *out, uint8_t *seq, const struct admin_column *columns,
-                             size_t n) __attribute__((warn_unused_result));
+                             size_t n, bool extended) __attribute__((warn_unused_result));
 bool admin_mysql_put_row(struct buf *out, uint8_t *seq, const struct admin_table *t, size_t row,
                          bool binary) __attribute__((warn_unused_result));
 

@@ -300,8 +300,9 @@ static void order(void *ctx, struct admin_order *o)
 /* ---- sessions
  * ------------------------------------------------------------------------------------------ */
 
-static void *session_create(void (*execute)(void *ctx, const char *text), void *ctx)
+static void *session_create(uint32_t flags, void (*execute)(void *ctx, const char *text), void *ctx)
 {
+    (void)flags;
     return admin_pg_create("weir " PACKAGE_VERSION, execute, ctx);
 }
 
@@ -333,9 +334,9 @@ static enum console_state session_result(void *session, void *result, struct buf
     return (enum console_state)admin_pg_result(session, result, out);
 }
 
-static void *mysql_create(void (*execute)(void *ctx, const char *text), void *ctx)
+static void *mysql_create(uint32_t flags, void (*execute)(void *ctx, const char *text), void *ctx)
 {
-    return admin_mysql_create("8.0.36-weir-" PACKAGE_VERSION, execute, ctx);
+    return admin_mysql_create("8.0.36-weir-" PACKAGE_VERSION, flags, execute, ctx);
 }
 
 static void mysql_destroy(void **session)

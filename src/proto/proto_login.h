@@ -47,8 +47,9 @@ struct login_asked {
     const char *application_name;   /* "" when not given */
     int replication;                /* 0: no, 1: physical, 2: logical */
     uint32_t cancel_id, cancel_key; /* LOGIN_CANCEL */
-    uint32_t pool_flags; /* fixed when a server connection logs in: clients that differ in them
-                            never share one (MySQL: CLIENT_FOUND_ROWS); 0 where there is none */
+    uint32_t pool_flags;    /* fixed when a server connection logs in: clients that differ in them
+                               never share one (MySQL: CLIENT_FOUND_ROWS); 0 where there is none */
+    uint32_t console_flags; /* what the console's answers depend on; who writes them knows */
 };
 
 /* The setting auth_type. What a protocol has no such exchange for it asks for in its own way. */

@@ -446,11 +446,13 @@ static void logged_in(struct client *c)
     struct client_login *l = c->u.login;
     if (c->is_console) {
         const struct login_welcome in = {.id = client_id(c), .console = true};
-        bool admin = conf_list_has(cs->admin_users, ops->asked(l->login)->role);
+        const struct login_asked *asked = ops->asked(l->login);
+        bool admin = conf_list_has(cs->admin_users, asked->role);
+        uint32_t flags = asked->console_flags;
         bool ok = ops->finish(l->login, NULL, &in, &c->out);
         client_login_end(c);
         client_set_state(c, CLIENT_IDLE);
-        if (!ok || !console_start(c, !admin))
+        if (!ok || !console_start(c, !admin, flags))
             client_destroy(c);
         else if (client_flush(c) && buf_len(&c->in) != 0)
             console_readable(c);

@@ -43,7 +43,7 @@ static void execute(void *ctx, const char *text)
     control_post(c->worker->world->control, &q->mail);
 }
 
-bool console_start(struct client *c, bool read_only)
+bool console_start(struct client *c, bool read_only, uint32_t flags)
 {
     const struct console_ops *ops = console_ops(c);
     struct console *s = calloc(1, sizeof *s);
@@ -55,7 +55,7 @@ bool console_start(struct client *c, bool read_only)
     c->u.console = s;
     atomic_fetch_add(&c->worker->world->consoles, 1);
     s->read_only = read_only;
-    s->session = ops->create(execute, c);
+    s->session = ops->create(flags, execute, c);
     return s->session != NULL && ops->greet(s->session, client_id(c), c->key, &c->out);
 }
 

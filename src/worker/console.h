@@ -19,7 +19,8 @@ enum console_state { CONSOLE_READY, CONSOLE_WAIT, CONSOLE_MORE, CONSOLE_CLOSE };
 
 /* The protocol of a console session, on the worker's thread. */
 struct console_ops {
-    void *(*create)(void (*execute)(void *ctx, const char *text), void *ctx);
+    /* `flags`: login_asked.console_flags. */
+    void *(*create)(uint32_t flags, void (*execute)(void *ctx, const char *text), void *ctx);
     void (*destroy)(void **session);
     bool (*greet)(void *session, uint32_t id, uint32_t key, struct buf *out);
     enum console_state (*feed)(void *session, const uint8_t *in, size_t n, size_t *used,

@@ -449,7 +449,7 @@ void backend_bury(struct backend *b); /* close, give the slot back, free */
 void backend_nudge(struct world *world, struct route *r);
 
 /* ---- console.c ---- */
-bool console_start(struct client *c, bool read_only);
+bool console_start(struct client *c, bool read_only, uint32_t flags);
 void console_readable(struct client *c);
 void console_end(struct client *c);
 void console_writable(struct client *c);

@@ -29,7 +29,7 @@ static enum console_state answer(struct admin_mysql *my, struct buf *out)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct admin_mysql *my = admin_mysql_create("weir", on_execute, NULL);
+    struct admin_mysql *my = admin_mysql_create("weir", 0, on_execute, NULL);
     struct buf out = {0};
     enum console_state s = CONSOLE_READY;
     size_t at = 0, used = 1;

@@ -17,7 +17,7 @@
 #include <string.h>
 
 #define SALT      "abcdefghijklmnopqrst"
-#define ALL_CAPS  (MY_CAPS_WANTED | MY_CAP_FOUND_ROWS | MY_CAP_CONNECT_WITH_DB)
+#define ALL_CAPS  ((MY_CAPS_WANTED & ~MY_CAPS_LATE) | MY_CAP_FOUND_ROWS | MY_CAP_CONNECT_WITH_DB)
 #define THREAD_ID 7u
 #define B(text)   text, sizeof text - 1
 

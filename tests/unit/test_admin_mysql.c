@@ -49,7 +49,7 @@ static int set_up(void **state)
 {
     (void)state;
     world = fake_admin_create();
-    my = admin_mysql_create("8.0.36-weir", on_execute, NULL);
+    my = admin_mysql_create("8.0.36-weir", 0, on_execute, NULL);
     admin_mysql_greet(my, 77);
     pieces = 0;
     return my == NULL;

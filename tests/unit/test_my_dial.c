@@ -269,6 +269,22 @@ static void asks_for_what_the_server_has(void **state)
     assert_false(was_heard(f, "shop") || was_heard(f, "program_name"));
 }
 
+/* MariaDB has four bytes more where MySQL has zeroes, and says so by not being CLIENT_MYSQL. */
+static void asks_for_the_form_of_mariadb(void **state)
+{
+    static const uint8_t none[4] = {0}, wanted[4] = {MY_EXT_METADATA | MY_EXT_BULK};
+    const size_t late = MY_HEAD_BYTES + 1 + sizeof "9.7.4" + 4 + 9 + 8 + 6;
+    struct fixture *f = *state;
+    for (int mysql = 0; mysql < 2; mysql++) {
+        greeting(&f->script, mysql ? ALL_CAPS : ALL_CAPS & ~MY_CAP_LONG_PASSWORD, NULL);
+        buf_head(&f->script)[late] = 0x1d;
+        hear(f, DIAL_READ);
+        assert_int_equal(caps_heard(f) & MY_CAP_LONG_PASSWORD, mysql);
+        assert_int_equal(caps_heard(f) & MY_CAPS_LATE, 0);
+        assert_memory_equal(f->heard + MY_HEAD_BYTES + 28, mysql ? none : wanted, 4);
+    }
+}
+
 /* Where the answer begins in the response to the greeting: behind "u", its NUL and a length. */
 static const uint8_t *answer_heard(const struct fixture *f, size_t n)
 {
@@ -708,6 +724,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(logs_in),
         T(asks_for_what_the_server_has),
+        T(asks_for_the_form_of_mariadb),
         T(proves_it_by_password),
         T(proves_it_by_key),
         T(switches_the_plugin),

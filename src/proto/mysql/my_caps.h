@@ -32,6 +32,15 @@
 #define MY_CAP_CONNECT_ATTRS     (1u << 20)
 #define MY_CAP_PLUGIN_LENENC     (1u << 21)
 #define MY_CAP_SESSION_TRACK     (1u << 23)
+/* weir's own place for MariaDB's MARIADB_CLIENT_EXTENDED_METADATA: definitions of columns have a
+ * block more, which says uuid, inet6, json. On the wire it is one of four bytes that stand where
+ * others have zeroes, and that count where CLIENT_MYSQL is not set. */
+#define MY_CAP_EXTENDED (1u << 31)
+#define MY_EXT_METADATA (1u << 3)
+/* And for its MARIADB_CLIENT_STMT_BULK_OPERATIONS. */
+#define MY_CAP_BULK  (1u << 30)
+#define MY_EXT_BULK  (1u << 2)
+#define MY_CAPS_LATE (MY_CAP_EXTENDED | MY_CAP_BULK)
 
 /* What weir offers its clients (with SSL beside it where there is a certificate). Not
  * DEPRECATE_EOF: docs/architecture.md says why one dialect serves everybody. */
@@ -47,7 +56,7 @@
     (MY_CAP_LONG_PASSWORD | MY_CAP_LONG_FLAG | MY_CAP_LOCAL_FILES | MY_CAP_PROTOCOL_41 |           \
      MY_CAP_TRANSACTIONS | MY_CAP_SECURE_CONNECTION | MY_CAP_MULTI_STATEMENTS |                    \
      MY_CAP_MULTI_RESULTS | MY_CAP_PS_MULTI_RESULTS | MY_CAP_PLUGIN_AUTH | MY_CAP_CONNECT_ATTRS |  \
-     MY_CAP_PLUGIN_LENENC | MY_CAP_SESSION_TRACK)
+     MY_CAP_PLUGIN_LENENC | MY_CAP_SESSION_TRACK | MY_CAPS_LATE)
 
 /* ---- status flags ---- */
 

@@ -126,6 +126,10 @@ static enum proto_verdict command(struct my_client *c, struct my_server *s, cons
         return my_on_query(c, s, m, out);
     case MY_COM_STMT_PREPARE:
         return my_on_prepare(c, s, m, out);
+    case MY_COM_STMT_BULK_EXECUTE:
+        if ((c->caps & MY_CAP_BULK) == 0)
+            break;
+        return my_on_statement(c, s, m, out);
     case MY_COM_STMT_EXECUTE:
     case MY_COM_STMT_FETCH:
     case MY_COM_STMT_CLOSE:
@@ -164,7 +168,6 @@ static enum proto_verdict command(struct my_client *c, struct my_server *s, cons
     case MY_COM_REGISTER_SLAVE:
         return refuse("replication needs a connection to the server itself", out);
     case MY_COM_SLEEP:
-    case MY_COM_STMT_BULK_EXECUTE:
         break;
     }
     my_put_error(out, 1, MY_ER_UNKNOWN_COM, "08S01", "Unknown command");
@@ -215,7 +218,7 @@ static void note_said(const struct my_client *c, const struct my_in *m, struct p
     uint8_t com = body[-1];
     if (com == MY_COM_QUERY || com == MY_COM_STMT_PREPARE) {
         comment_read((const char *)body, n, &said);
-    } else if (com == MY_COM_STMT_EXECUTE && n >= 4) {
+    } else if ((com == MY_COM_STMT_EXECUTE || com == MY_COM_STMT_BULK_EXECUTE) && n >= 4) {
         const struct my_stmt *stmt = my_stmts_find(c->stmts, my_get32(body));
         if (stmt != NULL)
             comment_read(my_text_sql(stmt->text), stmt->text->text_len, &said);

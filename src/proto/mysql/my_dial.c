@@ -467,6 +467,8 @@ static bool op_adopt(void **dial, void *ps, int *fd, struct ssl_st **ssl)
 {
     struct my_dial *d = *dial;
     struct my_report *report = my_report_create(d->version, d->charset, d->mariadb);
+    if (report != NULL)
+        report->late_caps = d->caps & MY_CAPS_LATE;
     if (report == NULL)
         return false;
     report->base = d->base;

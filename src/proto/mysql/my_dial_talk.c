@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "proto/mysql/my_dial_priv.h"
+#include "proto/mysql/my_handshake.h"
 
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #define PACKETS_MAX 2000u          /* of a login, and of an answer */
 #define PACKET_MAX  (256u * 1024u) /* nothing longer is said before the relay begins */
 #define CHARSET     45u            /* utf8mb4_general_ci: both products have it */
+#define HEAD_BYTES  32u
 
 static const char tracking[] =
     "SET NAMES utf8mb4 COLLATE utf8mb4_general_ci, SESSION session_track_system_variables='*',"
@@ -174,6 +176,17 @@ static bool read_version(struct my_dial *d, struct my_view v)
     return true;
 }
 
+/* What the answer to a greeting begins with, and SSLRequest is. */
+static void put_head(const struct my_dial *d, uint8_t head[HEAD_BYTES])
+{
+    struct my_wire_caps caps = my_caps_to_wire(d->caps);
+    memset(head, 0, HEAD_BYTES);
+    my_put32(head, caps.first);
+    my_put32(head + 4, MY_PACKET_FULL + 1);
+    head[8] = CHARSET;
+    my_put32(head + HEAD_BYTES - 4, caps.last);
+}
+
 static enum dial_step on_greeting(struct my_dial *d, const uint8_t *p, size_t n)
 {
     struct my_reader r = my_reader_of(p, n);
@@ -189,7 +202,9 @@ static enum dial_step on_greeting(struct my_dial *d, const uint8_t *p, size_t n)
     (void)my_read_int(&r, 2);
     d->server_caps |= (uint32_t)my_read_int(&r, 2) << 16;
     (void)my_read_int(&r, 1);
-    (void)my_read_bytes(&r, 10);
+    (void)my_read_bytes(&r, 6);
+    uint32_t late = (uint32_t)my_read_int(&r, 4);
+    d->server_caps = my_caps_of_wire((struct my_wire_caps){d->server_caps, late});
     struct my_view salt2 = my_read_bytes(&r, 12);
     if (r.bad)
         return nonsense(d, "a short greeting");
@@ -219,10 +234,8 @@ static enum dial_step on_greeting(struct my_dial *d, const uint8_t *p, size_t n)
                             "the server does not support TLS, but TLS was required");
     }
     d->caps |= MY_CAP_SSL;
-    uint8_t request[32] = {0};
-    my_put32(request, d->caps);
-    my_put32(request + 4, MY_PACKET_FULL + 1);
-    request[8] = CHARSET;
+    uint8_t request[HEAD_BYTES];
+    put_head(d, request);
     d->state = MY_D_TLS;
     return send_packet(d, request, sizeof request) ? DIAL_WRITE : no_memory(d);
 }
@@ -333,7 +346,7 @@ static bool put_attributes(struct buf *b)
 
 enum dial_step my_dial_answer(struct my_dial *d)
 {
-    uint8_t head[32] = {0}, answer[512], len;
+    uint8_t head[HEAD_BYTES], answer[512], len;
     size_t n;
     /* A plugin that weir hasn't got may be the server's default only: begin with one it has. */
     if (d->plugin == MY_P_OTHER || d->plugin == MY_P_CLEAR)
@@ -341,9 +354,7 @@ enum dial_step my_dial_answer(struct my_dial *d)
     if (!compose_answer(d, answer, sizeof answer, &n))
         return DIAL_FAILED;
     struct buf b = {0};
-    my_put32(head, d->caps);
-    my_put32(head + 4, MY_PACKET_FULL + 1);
-    head[8] = CHARSET;
+    put_head(d, head);
     len = (uint8_t)n;
     bool ok = buf_append(&b, head, sizeof head) && put_text(&b, my_dial_param(d->origin, "user")) &&
               buf_append(&b, &len, 1) && buf_append(&b, answer, n);

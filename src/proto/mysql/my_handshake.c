@@ -7,8 +7,8 @@
 
 #define PROTOCOL_VERSION 10u
 #define SALT_FIRST       8u /* of the salt stand ahead of the capabilities, the rest behind */
-#define RESERVED_BYTES   10u
-#define FILLER_BYTES     23u
+#define RESERVED_BYTES   6u /* of zeroes, ahead of the late capabilities: both ways */
+#define FILLER_BYTES     19u
 #define SSL_REQUEST_MAX  32u
 
 static bool append_int(struct buf *b, uint64_t v, unsigned bytes)
@@ -19,16 +19,37 @@ static bool append_int(struct buf *b, uint64_t v, unsigned bytes)
     return buf_append(b, raw, bytes);
 }
 
+struct my_wire_caps my_caps_to_wire(uint32_t caps)
+{
+    struct my_wire_caps wire = {.first = caps & ~MY_CAPS_LATE};
+    if ((caps & MY_CAPS_LATE) != 0)
+        wire.first &= ~MY_CAP_LONG_PASSWORD;
+    wire.last = ((caps & MY_CAP_EXTENDED) != 0 ? MY_EXT_METADATA : 0) |
+                ((caps & MY_CAP_BULK) != 0 ? MY_EXT_BULK : 0);
+    return wire;
+}
+
+uint32_t my_caps_of_wire(struct my_wire_caps wire)
+{
+    uint32_t caps = wire.first & ~MY_CAPS_LATE;
+    if ((caps & MY_CAP_LONG_PASSWORD) != 0)
+        return caps;
+    return caps | ((wire.last & MY_EXT_METADATA) != 0 ? MY_CAP_EXTENDED : 0) |
+           ((wire.last & MY_EXT_BULK) != 0 ? MY_CAP_BULK : 0);
+}
+
 bool my_greeting_put(struct buf *out, const struct my_greeting *g)
 {
     static const uint8_t zeroes[RESERVED_BYTES];
+    struct my_wire_caps caps = my_caps_to_wire(g->caps);
     struct buf b = {0};
     bool ok = append_int(&b, PROTOCOL_VERSION, 1) &&
               buf_append(&b, g->version, strlen(g->version) + 1) && append_int(&b, g->id, 4) &&
               buf_append(&b, g->salt, SALT_FIRST) && append_int(&b, 0, 1) &&
-              append_int(&b, g->caps & 0xffffu, 2) && append_int(&b, g->charset, 1) &&
-              append_int(&b, g->status, 2) && append_int(&b, g->caps >> 16, 2) &&
+              append_int(&b, caps.first & 0xffffu, 2) && append_int(&b, g->charset, 1) &&
+              append_int(&b, g->status, 2) && append_int(&b, caps.first >> 16, 2) &&
               append_int(&b, MY_SALT_BYTES + 1, 1) && buf_append(&b, zeroes, RESERVED_BYTES) &&
+              append_int(&b, caps.last, 4) &&
               buf_append(&b, g->salt + SALT_FIRST, MY_SALT_BYTES - SALT_FIRST) &&
               append_int(&b, 0, 1) && buf_append(&b, g->plugin, strlen(g->plugin) + 1) &&
               my_put_packet(out, 0, buf_head(&b), buf_len(&b));
@@ -81,10 +102,12 @@ enum my_hello_fault my_hello_parse(const uint8_t *payload, size_t n, uint32_t of
         return MY_HELLO_BAD;
     if ((my_get16(payload) & MY_CAP_PROTOCOL_41) == 0)
         return MY_HELLO_OLD;
-    out->caps = (uint32_t)my_read_int(&r, 4) & offered;
+    struct my_wire_caps caps = {.first = (uint32_t)my_read_int(&r, 4)};
     (void)my_read_int(&r, 4); /* the largest packet it takes: nobody keeps to it */
     out->charset = (uint16_t)my_read_int(&r, 1);
     (void)my_read_bytes(&r, FILLER_BYTES);
+    caps.last = (uint32_t)my_read_int(&r, 4);
+    out->caps = my_caps_of_wire(caps) & offered;
     if (r.bad)
         return MY_HELLO_BAD;
     if (n == SSL_REQUEST_MAX) {

@@ -37,6 +37,14 @@ bool my_greeting_put(struct buf *out, const struct my_greeting *g);
 /* Append an AuthSwitchRequest. false: out of memory. */
 bool my_switch_put(struct buf *out, uint8_t seq, const char *plugin, const uint8_t *salt);
 
+/* Capabilities as a greeting or an answer to one has them: four bytes that stand early in it and
+ * four late, of which servers and clients of MySQL know nothing. */
+struct my_wire_caps {
+    uint32_t first, last;
+};
+struct my_wire_caps my_caps_to_wire(uint32_t caps);
+uint32_t my_caps_of_wire(struct my_wire_caps wire);
+
 /* What the client says. Views into the packet; absent ones have p NULL. */
 struct my_hello {
     uint32_t caps; /* as sent, less what was not offered */

@@ -99,6 +99,8 @@ static bool login_greet(void *login, const struct login_greeting *g, struct buf 
     l->offered = MY_CAPS_OFFERED;
     if (g->tls && l->policy.tls_mode != 0)
         l->offered |= MY_CAP_SSL;
+    if (report != NULL)
+        l->offered |= report->late_caps;
     /* The plugin that this kind of server begins with: its clients are known to have it. */
     l->announced = report != NULL && report->mariadb ? MY_AUTH_NATIVE : MY_AUTH_SHA2;
     struct my_greeting greeting = {
@@ -220,6 +222,7 @@ static bool keep_names(struct my_login *l, const struct my_hello *h)
     l->asked.database = keep(&at, h->database);
     l->plugin = keep(&at, h->plugin);
     l->asked.pool_flags = h->caps & MY_CAP_FOUND_ROWS;
+    l->asked.console_flags = h->caps;
     return true;
 }
 

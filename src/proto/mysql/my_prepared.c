@@ -16,6 +16,8 @@
 #include <stdlib.h>
 
 #define PARAM_HEAD   10u /* command, number, flags, iterations */
+#define BULK_HEAD    7u  /* command, number, flags */
+#define BULK_TYPES   128u
 #define STMT_LAST    0xffffffffu
 #define SCHEMA_BYTES 260u
 /* What one client's statements may take here, beside one of the longest. */
@@ -299,7 +301,10 @@ static enum proto_verdict unknown(struct my_client *c, struct my_server *s, cons
     /* Made up, for the client's own may be of any length: only the number counts. */
     uint8_t packet[MY_HEAD_BYTES + PARAM_HEAD] = {0};
     uint8_t cmd = m->p[MY_HEAD_BYTES];
-    size_t n = cmd == MY_COM_STMT_EXECUTE ? PARAM_HEAD : cmd == MY_COM_STMT_FETCH ? 9 : 5;
+    size_t n = cmd == MY_COM_STMT_EXECUTE        ? PARAM_HEAD
+               : cmd == MY_COM_STMT_BULK_EXECUTE ? BULK_HEAD
+               : cmd == MY_COM_STMT_FETCH        ? 9
+                                                 : 5;
     id |= 0x80000000u;
     my_put_head(packet, (uint32_t)n, 0);
     packet[MY_HEAD_BYTES] = cmd;
@@ -325,8 +330,9 @@ static enum proto_verdict prepare_first(struct my_server *s, struct my_text *tex
     return PROTO_WAIT;
 }
 
-/* The parameter part of an EXECUTE. */
+/* The parameter part of an EXECUTE; of a BULK_EXECUTE, whose flags say whether types follow. */
 struct execute {
+    size_t head;    /* bytes that every one has */
     size_t bound;   /* of new_params_bound */
     size_t types_n; /* bytes of types that follow it */
     bool torn;      /* they are not all there */
@@ -335,6 +341,7 @@ struct execute {
 static bool look(const struct my_stmt *stmt, const struct my_in *m, struct execute *e)
 {
     size_t bitmap = (stmt->params + 7u) / 8u;
+    e->head = MY_HEAD_BYTES + PARAM_HEAD;
     e->bound = MY_HEAD_BYTES + PARAM_HEAD + bitmap;
     e->types_n = 0;
     e->torn = false;
@@ -345,6 +352,21 @@ static bool look(const struct my_stmt *stmt, const struct my_in *m, struct execu
     if (m->p[e->bound] == 1)
         e->types_n = 2u * stmt->params;
     e->torn = m->have < e->bound + 1 + e->types_n;
+    return !e->torn;
+}
+
+static bool is_bulk(const struct my_in *m)
+{
+    return m->p[MY_HEAD_BYTES] == MY_COM_STMT_BULK_EXECUTE;
+}
+
+static bool look_at_bulk(const struct my_stmt *stmt, const struct my_in *m, struct execute *e)
+{
+    e->head = MY_HEAD_BYTES + BULK_HEAD;
+    e->bound = e->head - 1; /* types follow at once */
+    e->types_n =
+        m->have >= e->head && (m->p[e->head - 2] & BULK_TYPES) != 0 ? 2u * stmt->params : 0;
+    e->torn = m->have < e->head + e->types_n;
     return !e->torn;
 }
 
@@ -379,6 +401,7 @@ static enum proto_verdict send_execute(struct my_client *c, struct my_server *s,
     bool insert = stmt->params != 0 && e->types_n == 0 && stmt->types != NULL &&
                   there->types_id != stmt->types_id;
     size_t extra = insert ? 2u * stmt->params : 0;
+    static const uint8_t yes[] = {1};
     if (insert && m->total + extra >= MY_PACKET_FULL) {
         my_put_error(out, 1, MY_ER_PACKET_TOO_LARGE, "08S01",
                      "weir: an execution of 16 MB needs its parameter types");
@@ -388,15 +411,17 @@ static enum proto_verdict send_execute(struct my_client *c, struct my_server *s,
     s->executing_longs = buf_len(&stmt->longs) != 0;
     if (s->executing_longs)
         send_longs(c, stmt, there->server_id, s, out);
-    size_t head = insert ? e->bound + 1 : MY_HEAD_BYTES + PARAM_HEAD;
-    uint8_t *copy = my_put(out, &out->server, m->p, MY_HEAD_BYTES + PARAM_HEAD);
+    size_t head = insert ? e->bound + 1 : e->head;
+    uint8_t *copy = my_put(out, &out->server, m->p, e->head);
     my_put32(copy + MY_HEAD_BYTES + 1, there->server_id);
     if (insert) {
         my_put_head(copy, (uint32_t)(m->total - MY_HEAD_BYTES + extra), 0);
-        proto_lane_add(&out->server, m->p + MY_HEAD_BYTES + PARAM_HEAD,
-                       head - 1 - MY_HEAD_BYTES - PARAM_HEAD);
-        static const uint8_t yes[] = {1};
-        proto_lane_add(&out->server, yes, 1);
+        if (is_bulk(m)) {
+            copy[e->head - 2] |= BULK_TYPES;
+        } else {
+            proto_lane_add(&out->server, m->p + e->head, e->bound - e->head);
+            proto_lane_add(&out->server, yes, 1);
+        }
         proto_lane_add(&out->server, stmt->types, extra);
     }
     proto_lane_add(&out->server, m->p + head, m->have - head);
@@ -451,11 +476,12 @@ static enum proto_verdict on_execute(struct my_client *c, struct my_server *s,
     uint32_t id;
     struct execute e;
     struct my_stmt *stmt = find(c, m, &id);
-    if (m->total < MY_HEAD_BYTES + PARAM_HEAD)
+    bool bulk = is_bulk(m);
+    if (m->total < MY_HEAD_BYTES + (bulk ? BULK_HEAD : PARAM_HEAD))
         return malformed(c, out);
     if (stmt == NULL)
         return unknown(c, s, m, id, MY_R_RESULT, out);
-    if (!look(stmt, m, &e))
+    if (bulk ? !look_at_bulk(stmt, m, &e) : !look(stmt, m, &e))
         return e.torn ? malformed(c, out) : wrong_arguments(c, out);
     if (stmt->longs_lost) {
         drop_longs(c, stmt);
@@ -506,7 +532,7 @@ static enum proto_verdict on_execute(struct my_client *c, struct my_server *s,
         return v;
     s->owner = c->turn = my_stamp(c, c->turn);
     s->long_id = stmt->id;
-    return my_expect_push(s, MY_R_RESULT, MY_A_PASS, MY_COM_STMT_EXECUTE) ? PROTO_MORE : PROTO_BAD;
+    return my_expect_push(s, MY_R_RESULT, MY_A_PASS, m->p[MY_HEAD_BYTES]) ? PROTO_MORE : PROTO_BAD;
 }
 
 /* ---- the others ---------------------------------------------------------------------------------
@@ -613,6 +639,7 @@ enum proto_verdict my_on_statement(struct my_client *c, struct my_server *s, con
 {
     switch (m->p[MY_HEAD_BYTES]) {
     case MY_COM_STMT_EXECUTE:
+    case MY_COM_STMT_BULK_EXECUTE:
         return on_execute(c, s, m, out);
     case MY_COM_STMT_FETCH:
         return on_fetch(c, s, m, out);

@@ -16,6 +16,7 @@ struct my_report {
     char version[64];
     uint8_t charset; /* the server's default collation, if it fits the greeting */
     bool mariadb;
+    uint32_t late_caps;   /* of MY_CAPS_LATE, what it has */
     unsigned scan_opts;   /* my_scan_server() of the version */
     struct var_set *base; /* variables of a session that has set nothing; NULL: not known */
 };

@@ -45,6 +45,71 @@ static void show(struct my_client *c, struct my_server *s, const struct my_expec
     s->seq = k->p[3];
 }
 
+#define DEFINITION_TEXTS 6u /* catalog, schema, table twice, name twice */
+
+/* Behind a definition's texts stands MariaDB's block, if the server writes one, and then the rest.
+ */
+static bool cut_definition(const uint8_t *packet, size_t n, bool block, size_t *at, size_t *rest)
+{
+    struct my_reader r = my_reader_of(packet + MY_HEAD_BYTES, n - MY_HEAD_BYTES);
+    for (unsigned i = 0; i < DEFINITION_TEXTS; i++)
+        (void)my_read_lenenc_bytes(&r);
+    *at = (size_t)(r.p - packet);
+    if (block)
+        (void)my_read_lenenc_bytes(&r);
+    *rest = (size_t)(r.p - packet);
+    return !r.bad;
+}
+
+size_t my_definition_for(const struct my_client *c, const uint8_t *packet, size_t n, uint8_t *to,
+                         size_t room)
+{
+    size_t at, rest;
+    bool add = (c->caps & MY_CAP_EXTENDED) != 0;
+    if (n >= room || !cut_definition(packet, n, !add, &at, &rest))
+        return 0;
+    memcpy(to, packet, at);
+    to[at] = 0; /* a block with nothing in it */
+    memcpy(to + at + add, packet + rest, n - rest);
+    size_t len = at + add + n - rest;
+    my_put_head(to, (uint32_t)(len - MY_HEAD_BYTES), packet[3]);
+    return len;
+}
+
+/* Of COM_FIELD_LIST: as long as a column's default value. */
+static bool show_large_definition(const struct my_client *c, const struct packet *k,
+                                  struct proto_out *out)
+{
+    size_t at, rest;
+    uint8_t head[MY_HEAD_BYTES], nothing = 0;
+    bool add = (c->caps & MY_CAP_EXTENDED) != 0;
+    if (!cut_definition(k->p, k->have, !add, &at, &rest))
+        return false;
+    my_put_head(head, (uint32_t)(at + add + k->have - rest - MY_HEAD_BYTES), k->p[3]);
+    my_put(out, &out->client, head, sizeof head);
+    proto_lane_add(&out->client, body(k), at - MY_HEAD_BYTES);
+    my_put(out, &out->client, &nothing, add);
+    proto_lane_add(&out->client, k->p + rest, k->have - rest);
+    return true;
+}
+
+static bool show_definition(struct my_client *c, struct my_server *s, const struct my_expect *x,
+                            const struct packet *k, struct proto_out *out)
+{
+    if (!shown(c, x) || my_same_definitions(c, s)) {
+        show(c, s, x, k, out);
+        return true;
+    }
+    s->seq = k->p[3];
+    if (k->have >= MY_DEFINITION_MAX)
+        return show_large_definition(c, k, out);
+    uint8_t *to = out->arena + out->arena_used;
+    size_t n = my_definition_for(c, k->p, k->have, to, MY_DEFINITION_MAX);
+    proto_lane_add(&out->client, to, n);
+    out->arena_used += n;
+    return n != 0;
+}
+
 /* The command at the head is answered. */
 static void pop(struct my_client *c, struct my_server *s, bool ok, struct proto_out *out)
 {
@@ -170,7 +235,7 @@ static bool on_error(struct my_client *c, struct my_server *s, const struct pack
     }
     if (x->act == MY_A_PASS && x->kind == MY_R_PREPARE)
         my_text_put(&s->preparing);
-    if (x->command == MY_COM_STMT_EXECUTE)
+    if (x->command == MY_COM_STMT_EXECUTE || x->command == MY_COM_STMT_BULK_EXECUTE)
         my_execute_failed(s);
     if (x->act == MY_A_PASS || x->act == MY_A_PREPARE) {
         s->unknown = true;
@@ -334,8 +399,7 @@ static bool on_definition(struct my_client *c, struct my_server *s, const struct
     struct my_expect *x = my_expect_head(s);
     if (s->left != 0) {
         s->left--;
-        show(c, s, x, k, out);
-        return true;
+        return show_definition(c, s, x, k, out);
     }
     if (!is_eof(k))
         return false;
@@ -389,13 +453,11 @@ static bool on_packet(struct my_client *c, struct my_server *s, const struct pac
     if (k->len == 0 && s->phase != MY_PH_ROWS)
         return false;
     if (x->act == MY_A_SETTLE)
-        my_settle_packet(s, k->p, k->have);
+        my_settle_packet(c, s, k->p, k->have);
     switch ((enum my_phase)s->phase) {
     case MY_PH_FIRST:
-        if (x->kind == MY_R_FIELDS && body(k)[0] != 0xff && !is_eof(k)) {
-            show(c, s, x, k, out);
-            return true;
-        }
+        if (x->kind == MY_R_FIELDS && body(k)[0] != 0xff && !is_eof(k))
+            return show_definition(c, s, x, k, out);
         if (x->kind == MY_R_FETCH)
             return on_row(c, s, k, out);
         return on_first(c, s, k, out);
@@ -403,8 +465,7 @@ static bool on_packet(struct my_client *c, struct my_server *s, const struct pac
         if (s->left == 0)
             return is_eof(k) && on_eof(c, s, k, out);
         s->left--;
-        show(c, s, x, k, out);
-        return true;
+        return show_definition(c, s, x, k, out);
     case MY_PH_ROWS:
         return on_row(c, s, k, out);
     case MY_PH_PARAMS:

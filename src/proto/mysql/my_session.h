@@ -280,6 +280,17 @@ static inline struct my_expect *my_expect_head(struct my_server *s)
     return s->len != 0 ? &s->queue[s->head] : NULL;
 }
 
+/* Does the client know definitions of columns as the server writes them? */
+static inline bool my_same_definitions(const struct my_client *c, const struct my_server *s)
+{
+    return ((c->caps ^ s->caps) & MY_CAP_EXTENDED) == 0;
+}
+/* The other form of this definition, a packet; its length, or 0: it is none, or there is no room.
+ */
+#define MY_DEFINITION_MAX 4096u
+size_t my_definition_for(const struct my_client *c, const uint8_t *packet, size_t n, uint8_t *to,
+                         size_t room);
+
 /* ---- commands (my_query.c, my_prepared.c) ---- */
 
 /* A text, with or without a server. PROTO_LOAN: it needs one. */
@@ -391,7 +402,8 @@ bool my_is_awaited(const struct my_client *c, const struct my_server *s);
 /* Send weir's own question or clean-up. */
 enum proto_loan my_settle_start(struct my_server *s, enum my_settle what, struct proto_out *out);
 bool my_is_error_row(const uint8_t *row, size_t n);
-void my_settle_packet(struct my_server *s, const uint8_t *packet, size_t n);
+void my_settle_packet(const struct my_client *c, struct my_server *s, const uint8_t *packet,
+                      size_t n);
 void my_settle_end(struct my_client *c, struct my_server *s, bool ok);
 
 /* ---- answers of weir's own (my_local.c) ---- */

@@ -101,10 +101,24 @@ bool my_check(void *ps, const char *query, struct proto_out *out)
     return my_expect_push(s, MY_R_OK, MY_A_SETTLE, MY_COM_PING);
 }
 
-void my_settle_packet(struct my_server *s, const uint8_t *packet, size_t n)
+/* SHOW WARNINGS is kept as this client will be shown it. */
+static void keep_warning(const struct my_client *c, struct my_server *s, const uint8_t *packet,
+                         size_t n)
 {
-    if (s->settle == MY_S_WARNINGS && buf_len(&s->notes) + n <= WARNINGS_MAX)
+    uint8_t copy[MY_DEFINITION_MAX];
+    if (s->phase == MY_PH_COLUMNS && s->left != 0 && c != NULL && !my_same_definitions(c, s)) {
+        n = my_definition_for(c, packet, n, copy, sizeof copy);
+        packet = copy;
+    }
+    if (buf_len(&s->notes) + n <= WARNINGS_MAX)
         (void)!buf_append(&s->notes, packet, n);
+}
+
+void my_settle_packet(const struct my_client *c, struct my_server *s, const uint8_t *packet,
+                      size_t n)
+{
+    if (s->settle == MY_S_WARNINGS)
+        keep_warning(c, s, packet, n);
     if (s->settle == MY_S_ASK && s->phase == MY_PH_ROWS && n > MY_HEAD_BYTES &&
         packet[MY_HEAD_BYTES] != 0xfe && packet[MY_HEAD_BYTES] != 0xff)
         (void)!buf_append(&s->notes, packet + MY_HEAD_BYTES, n - MY_HEAD_BYTES);

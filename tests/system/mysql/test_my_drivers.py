@@ -236,7 +236,7 @@ const pool = require('mysql2/promise').createPool({host: process.env.DBHOST, por
 
 
 def by_node(where, text):
-    env = dict(os.environ, DBHOST=where.host, DBPORT=str(where.mysql_port), NODE_PATH=node_modules("mysql2", "mariadb"))
+    env = dict(os.environ, DBHOST=where.host, DBPORT=str(getattr(where, "mysql_port", where.port)), NODE_PATH=node_modules("mysql2", "mariadb"))
     done = subprocess.run([need("node"), "-e", text], capture_output=True, text=True, timeout=120, env=env)
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout)
@@ -245,6 +245,37 @@ def by_node(where, text):
 def test_pipelining_of_mariadbs_driver(shared):
     got = by_node(shared, PIPELINE)
     assert got == [n for i in range(300) for n in ([i, i, 1146] if i % 10 == 0 else [i, i])]
+
+
+JSON = """
+const o = {host: process.env.DBHOST, port: +process.env.DBPORT, user: 'app', password: 'secret', database: 'shop'};
+(async () => {
+    const all = [];
+    for (const driver of ['mariadb', 'mysql2/promise']) {
+        const c = await require(driver).createConnection({...o, ...(driver === 'mariadb' ? {allowPublicKeyRetrieval: true} : {})});
+        for (const how of ['query', 'execute'])
+            for (const sql of ['select * from documents', "select cast('x' as unsigned) as x from documents", ...(how === 'query' ? ['show warnings'] : [])])
+                all.push(await c[how](sql));
+        if (driver === 'mariadb') {
+            await c.query('truncate table scratch');
+            all.push(await c.batch('insert into scratch (who, note) values (?, ?)', [['a', null], ['b', 'x'], ['c', 'y']]));
+        }
+        await c.end();
+    }
+    console.log(JSON.stringify(all, (k, v) => typeof v === 'bigint' ? String(v) : v));
+})().catch((e) => { console.error(e.message.slice(0, 500)); process.exit(1); });
+"""
+
+
+def test_what_mariadbs_drivers_ask_for(shared, my):
+    """What its columns are, by which JSON is more than a text; executions of many rows, which are one answer."""
+    my.rows("create table if not exists documents (id int primary key, doc json)")
+    my.rows("replace into documents values (1, json_object('a', json_array(1, null)))")
+    with shared.connect() as c:
+        assert rows(c, "select doc from documents") == [('{"a": [1, null]}',)]
+    direct = by_node(my, JSON)
+    assert direct[0][0]["doc"] == {"a": [1, None]}
+    assert by_node(shared, JSON) == direct
 
 
 def test_a_pool_of_mysql2(shared, my):

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: ISC
 """Prepared statements: how long, how many, and what becomes of them when there is no room."""
 
+import struct
+
+import pymysql
 import pytest
 
 from harness import mywire
@@ -144,3 +147,55 @@ def test_out_parameters_of_a_prepared_call(start):
         first = c.value("select connection_id() + 0")
     with proxy.connect() as c:
         assert one(c, "select concat(connection_id() + 0)") == first
+
+
+# --- many rows by one execution ------------------------------------------------------------------
+
+BULK_EXECUTE, SENDS_TYPES, LONGLONG, STRING, NONE, NULL = 0xfa, 0x80, 8, 0xfe, b"\0", b"\1"
+
+
+class Bulk(pymysql.connections.Connection):
+    """PyMySQL as a client of MariaDB's that executes in bulk: it says so where MySQL has zeroes."""
+    said = False
+
+    def write_packet(self, payload):
+        if not self.said:
+            self.said = True
+            caps = struct.unpack_from("<I", payload)[0] & ~1
+            payload = struct.pack("<I", caps) + payload[4:28] + struct.pack("<I", 4) + payload[32:]
+        super().write_packet(payload)
+
+
+def in_bulk(number, rows, types=True):
+    """Of a number and a text each."""
+    said = struct.pack("<IH", number, SENDS_TYPES if types else 0) + (bytes([LONGLONG, 0, STRING, 0]) if types else b"")
+    for n, text in rows:
+        said += NONE + struct.pack("<q", n) + (NULL if text is None else NONE + bytes([len(text)]) + text)
+    return mywire.command(BULK_EXECUTE, said)
+
+
+def test_bulk_execution(start, my):
+    """Wherever it runs; the parameters' types come once, and what follows without them needs them, too."""
+    proxy = start(max_server_connections=2)
+    with proxy.connect() as first:
+        assert one(first, "select 1") == 1  # what a server has is known now
+    with Wire(Bulk(host=proxy.host, port=proxy.mysql_port, user="app", password="secret", database="shop", autocommit=None)) as c:
+        number, _, _ = c.prepare("insert into scratch (id, who) values (?, ?)")
+        c.send(in_bulk(number, [(1, b"one"), (2, None)]))
+        if my.engine == "mysql":
+            with pytest.raises(mywire.MyError) as err:
+                c.answer()
+            assert err.value.code == 1047
+            return
+        assert c.answer().affected == 2
+
+        def more():
+            c.send(in_bulk(number, [(3, b"three"), (4, b"four")], types=False))
+            return c.answer()
+        assert somewhere_else(proxy, c, more).affected == 2
+        c.send(in_bulk(number, [(5, b"five"), (4, b"again")]))
+        with pytest.raises(mywire.MyError) as err:
+            c.answer()
+        assert err.value.code == 1062
+        assert c.query("select 1").rows
+    assert my.rows("select id, who from scratch order by id")[:4] == [(1, "one"), (2, None), (3, "three"), (4, "four")]
