@@ -129,6 +129,8 @@ static void login_again(void *login, const void *pc, bool local, bool tls)
     l->tls = tls;
     l->again = l->greeted = true;
     l->caps = c->caps;
+    if (c->report != NULL && c->report->mariadb) /* it forgets that with the user */
+        l->caps &= ~MY_CAP_IGNORE_SPACE;
     l->connector_c = c->connector_c;
     l->charset = UTF8MB4_DEFAULT;
     l->salt_number = c->salt_number;

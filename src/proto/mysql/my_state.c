@@ -606,6 +606,8 @@ static void reset_vars(struct my_client *c)
                                         "character_set_results", "collation_connection"};
     struct var_entry set, collation;
     vars_assign(&c->vars, c->start);
+    if (c->report != NULL && c->report->mariadb)
+        c->caps &= ~MY_CAP_IGNORE_SPACE;
     if (c->report == NULL || c->report->mariadb || c->report->base == NULL ||
         !var_set_find(c->report->base, "character_set_server", 20, &set) ||
         !var_set_find(c->report->base, "collation_server", 16, &collation))
@@ -648,8 +650,10 @@ void my_client_meet(struct my_client *c, struct my_server *s)
         !var_set_find(s->base, "sql_mode", 8, &e) || strstr(e.value, "IGNORE_SPACE") != NULL)
         return;
     int n = snprintf(mode, sizeof mode, "IGNORE_SPACE%s%s", e.value_len != 0 ? "," : "", e.value);
+    bool mariadb = c->report != NULL && c->report->mariadb; /* whose resets forget it */
     if (n < 0 || (size_t)n >= sizeof mode ||
-        !vars_take(&c->start, vars_with(c->start, "sql_mode", 8, VAR_PLAIN, mode, (size_t)n)))
+        (!mariadb &&
+         !vars_take(&c->start, vars_with(c->start, "sql_mode", 8, VAR_PLAIN, mode, (size_t)n))))
         return;
     if (!var_set_find(c->vars, "sql_mode", 8, &e))
         (void)vars_take(&c->vars, vars_with(c->vars, "sql_mode", 8, VAR_PLAIN, mode, (size_t)n));

@@ -104,6 +104,16 @@ def test_what_differed(differ, program, flags):
     assert found is None, f"{steps[found[0]]}\ndirectly: {found[1]}\nthrough weir: {found[2]}"
 
 
+@pytest.mark.parametrize("how", ["again", "user"])
+def test_white_space_that_the_handshake_asks_for(differ, how):
+    """MySQL remembers it for good, MariaDB up to the next reset."""
+    steps = [*q("select @@sql_mode"), *ELSEWHERE, *q("select @@sql_mode, count (*) from t_a"), ("a", (how,)), *ELSEWHERE, *q("select @@sql_mode")]
+    flags = {"a": (USUAL | CLIENT.IGNORE_SPACE, "utf8mb4"), "b": (USUAL, "utf8mb4")}
+    for program in (steps, steps[-5:]):
+        found = differ.difference(flags, program)
+        assert found is None, f"{program[found[0]]}\ndirectly: {found[1]}\nthrough weir: {found[2]}"
+
+
 def test_no_files_from_a_client_that_cannot_send_them(my, differ):
     answers = []
     for connect in (my.direct, differ.proxy.connect):
