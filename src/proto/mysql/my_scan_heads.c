@@ -271,7 +271,16 @@ static void on_end(struct scanner *s, uint64_t what)
 {
     next(s);
     my_scan_skip_words(s, "WORK", NULL, NULL);
-    plain(s, at_end(s) ? what : 0);
+    if (at_end(s)) {
+        plain(s, what);
+        return;
+    }
+    if (IS(s, "AND")) {
+        next(s);
+        my_scan_skip_words(s, "NO", NULL, NULL);
+        my_scan_skip_words(s, "CHAIN", NULL, NULL);
+    }
+    plain(s, IS(s, "RELEASE") ? MY_DO_RELEASE : 0);
 }
 
 static void on_start(struct scanner *s)

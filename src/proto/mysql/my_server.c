@@ -126,6 +126,9 @@ static void pop(struct my_client *c, struct my_server *s, bool ok, struct proto_
         s->failed = !ok;
         if (c != NULL)
             out->queries++;
+        if (ok &&
+            (s->flags & MY_DO_RELEASE) != 0) /* here is nobody any more: not for others, either */
+            s->dying = out->close_client = true;
         my_effect_end(c, s);
         break;
     case MY_A_SET:

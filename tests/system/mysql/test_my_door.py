@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """MySQL's door: who comes in, what it is greeted with, the console behind it, and KILL by weir's own ids."""
 
+import concurrent.futures
 import os
 import re
 import socket
@@ -18,7 +19,7 @@ from harness.line import Line
 from harness.myproxy import code, one, rows
 from harness.mywire import Wire
 from harness.postgres import free_port, make_certificates
-from harness.proxy import ADMIN, STATS, weir_binary
+from harness.proxy import ADMIN, STATS, wait_until, weir_binary
 
 SSL_REQUEST = struct.pack("<I", 32)[:3] + b"\x01" + struct.pack("<IIB23x", 0x0080AA05 | 0x800, 1 << 24, 45)
 
@@ -226,6 +227,27 @@ def test_kill_in_a_transaction(start):
     killer.rollback()
     assert one(killer, "select count(*) from scratch where who = 'killer'") == 0
     killer.close()
+
+
+@pytest.mark.parametrize("how", ["commit release", "rollback work and no chain release"])
+def test_a_release_ends_both_connections(start, how):
+    """The server hangs up behind its OK: whoever is next away must not be lent what is left of it."""
+    proxy = start(max_server_connections=1)
+    c, others = proxy.connect(), [proxy.connect() for _ in range(3)]
+    rows(c, "begin")
+
+    def work(other):
+        return [one(other, "select 1") for _ in range(5)]
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        waiting = [pool.submit(work, other) for other in others]
+        wait_until(lambda: sum(int(r["cl_waiting"]) for r in proxy.my_show("POOLS")) == 3, 15, "three that wait")
+        rows(c, how)
+        assert [w.result() for w in waiting] == [[1] * 5] * 3
+    with pytest.raises(pymysql.Error) as err:
+        one(c, "select 1")
+    assert code(err) in (2006, 2013)
+    for other in others:
+        other.close()
 
 
 def test_who_may_kill(start):
