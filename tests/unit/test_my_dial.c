@@ -335,6 +335,10 @@ static void proves_it_by_key(void **state)
     greeting(&f->script, ALL_CAPS, "caching_sha2_password");
     packet(&f->script, 2, B("\1\4"));
     fails(f, "28000", DIAL_FAIL_REFUSED, "only its hash is known");
+    set(f, "sha2_sha256", "");
+    greeting(&f->script, ALL_CAPS, "caching_sha2_password");
+    packet(&f->script, 2, B("\xff\x15\x04#28000Access denied (using password: NO)"));
+    fails(f, "28000", DIAL_FAIL_REFUSED, "only its SHA1 is known");
     set(f, "native_sha1", "e5e9fa1ba31ecd1ae84f75caaa474f3a663f05f"); /* a digit short: no key */
     greeting(&f->script, ALL_CAPS, "mysql_native_password");
     hear(f, DIAL_READ);

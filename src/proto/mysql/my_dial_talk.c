@@ -127,6 +127,14 @@ static unsigned read_error(const uint8_t *p, size_t n, char state[6], char *text
     return code;
 }
 
+/* What there is answers mysql_native_password and nothing else. */
+static bool knows_sha1_only(const struct my_dial *d)
+{
+    return d->plugin == MY_P_SHA2 && my_dial_param(d->origin, "password")[0] == '\0' &&
+           my_dial_param(d->origin, "sha2_sha256")[0] == '\0' &&
+           my_dial_param(d->origin, "native_sha1")[0] != '\0';
+}
+
 static enum dial_step on_error(struct my_dial *d, const uint8_t *p, size_t n)
 {
     char state[6], text[200];
@@ -141,6 +149,10 @@ static enum dial_step on_error(struct my_dial *d, const uint8_t *p, size_t n)
         return DIAL_DONE;
     }
     d->next_host = code == 1040 || kind_of(code) == DIAL_FAIL_REACH;
+    if (code == MY_ER_ACCESS_DENIED && knows_sha1_only(d))
+        return my_dial_fail(d, DIAL_FAIL_REFUSED, state,
+                            "the server wants caching_sha2_password, and of this password only its "
+                            "SHA1 is known (from *HEX, say): the password itself is needed");
     return my_dial_fail(d, kind_of(code), state, "%s", text);
 }
 
