@@ -56,7 +56,7 @@ enum my_charset {
     (UINT64_C(1) << 17)                         /* asks of the statement before it, by a form that \
                                                    is not in volatiles[] */
 #define MY_DO_CALC_ROWS     (UINT64_C(1) << 18) /* SQL_CALC_FOUND_ROWS */
-#define MY_DO_SET_INSERT_ID (UINT64_C(1) << 19) /* LAST_INSERT_ID(expression) */
+#define MY_DO_SET_INSERT_ID (UINT64_C(1) << 19) /* LAST_INSERT_ID(expression), SET of it */
 #define MY_DO_USE           (UINT64_C(1) << 20) /* USE: names[] */
 #define MY_DO_CALL          (UINT64_C(1) << 21) /* may do anything */
 #define MY_DO_KILL          (UINT64_C(1) << 22) /* see kill_id */

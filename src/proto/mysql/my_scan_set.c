@@ -136,6 +136,8 @@ static bool set_variable(struct scanner *s, struct my_scan_assign *a, enum my_sc
             a->bare = true;
         if (a->bare)
             note(s, MY_DO_BARE_SET);
+        if (strcmp(name, "last_insert_id") == 0 || strcmp(name, "identity") == 0)
+            note(s, MY_DO_SET_INSERT_ID);
         if (strcmp(name, "weir.deadline") == 0)
             note(s, MY_DO_DEADLINE);
     }

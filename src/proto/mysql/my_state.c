@@ -145,6 +145,13 @@ static bool is_unmovable(const char *name, size_t n)
     return false;
 }
 
+/* From here on SHOW PROFILES has this client's statements, and no other's. */
+static bool keeps_texts(const char *name, size_t n, struct my_view value)
+{
+    return n == 9 && memcmp(name, "profiling", n) == 0 && value.n != 0 && value.p[0] != '0' &&
+           value.n != 3; /* "OFF" */
+}
+
 static void take_vars(struct my_client *c, const struct my_server *s)
 {
     vars_assign(&c->vars, s->vars);
@@ -159,7 +166,7 @@ static void track_variable(struct my_client *c, struct my_server *s, struct my_v
     if (is_no_setting(key, name.n))
         return;
     s->reported = true;
-    if (is_unmovable(key, name.n)) {
+    if (is_unmovable(key, name.n) || keeps_texts(key, name.n, value)) {
         s->pins |= MY_PIN_VARIABLE;
         return;
     }
@@ -573,8 +580,9 @@ void my_effect_end(struct my_client *c, struct my_server *s)
         apply_vague(s);
         apply_flags(s);
         apply_savepoint(s);
-    } else if ((s->flags & (MY_DO_LOCK | MY_DO_UNLOCK)) != 0) {
-        s->ask = (s->pins & MY_PIN_LOCK) != 0;
+    } else {
+        bool locks = (s->flags & (MY_DO_LOCK | MY_DO_UNLOCK)) != 0 && (s->pins & MY_PIN_LOCK) != 0;
+        s->ask = locks || (s->flags & MY_DO_CALL) != 0; /* what it did before it failed is done */
     }
     apply_state(s);
     apply_cursor(c, s);

@@ -82,6 +82,11 @@ PROGRAMS = {
     "what a text that was prepared asks": [*q("insert into t_a (v, n) values ('z', 62)", "prepare s from 'select row_count(), last_insert_id()'",
                                               "update t_a set n = n + 1 where id < 3", "execute s", "insert into t_a (v, n) values ('y', 63)",
                                               "execute s"), *ELSEWHERE, *q("execute s", "deallocate prepare s")],
+    "an insert id that is set": [*q("set last_insert_id = 78"), *ELSEWHERE, *q("select last_insert_id(), @@identity", "set identity = 79, sql_mode = ''"),
+                                 *ELSEWHERE, *q("select last_insert_id()", "insert into t_a (v, n) values ('id', last_insert_id())"), *ELSEWHERE,
+                                 *q("select n from t_a where v = 'id'", "set last_insert_id = default", "set last_insert_id = 'x'"), *ELSEWHERE,
+                                 *q("select last_insert_id()")],
+    "what a call did before it failed": [*q("call p_half('a')"), *ELSEWHERE, *q("select last_insert_id()", "show errors", "select id from t_a where v = 'h'")],
     "settings told": q("set autocommit = 1", "set names utf8mb4", "set time_zone = 'SYSTEM', autocommit = on", "use shop",
                        "set @@character_set_client = utf8mb4", "set character_set_results = utf8mb4"),
 }
