@@ -43,7 +43,13 @@ static enum proto_verdict pass(struct my_client *c, struct my_server *s, const s
 {
     if (s == NULL)
         return PROTO_LOAN;
-    if (!my_sync(c, s, out) || !my_expect_push(s, kind, MY_A_PASS, m->p[MY_HEAD_BYTES]))
+    bool moves = m->p[MY_HEAD_BYTES] == MY_COM_INIT_DB; /* wherever it is */
+    enum proto_verdict v = !moves               ? my_sync_all(c, s, out)
+                           : my_sync(c, s, out) ? PROTO_MORE
+                                                : PROTO_BAD;
+    if (v != PROTO_MORE)
+        return v;
+    if (!my_expect_push(s, kind, MY_A_PASS, m->p[MY_HEAD_BYTES]))
         return PROTO_BAD;
     s->flags = passed_flags(kind);
     s->owner = c->turn = my_stamp(c, c->turn);
@@ -233,6 +239,19 @@ static bool has_answer(uint8_t com)
     return com != MY_COM_QUIT && com != MY_COM_STMT_CLOSE && com != MY_COM_STMT_SEND_LONG_DATA;
 }
 
+/* What weir did ahead of this command has failed: that is its answer. */
+static bool tell_failed(struct my_client *c, struct my_server *s, struct proto_out *out)
+{
+    if (s->prepare_error == NULL)
+        return false;
+    my_put(out, &out->client, s->prepare_error, MY_HEAD_BYTES + my_get24(s->prepare_error));
+    free(s->prepare_error);
+    s->prepare_error = NULL;
+    c->row_count = -1;
+    c->turn = my_stamp(c, c->turn);
+    return true;
+}
+
 static enum proto_verdict one_packet(struct my_client *c, struct my_server *s,
                                      const struct my_in *m, struct proto_out *out)
 {
@@ -248,6 +267,8 @@ static enum proto_verdict one_packet(struct my_client *c, struct my_server *s,
         return tell_lost(c, m, out);
     note_said(c, m, out);
     my_pass_rest(c, m, true); /* unless it goes to a server: no byte of another's answer may */
+    if (s != NULL && has_answer(m->p[MY_HEAD_BYTES]) && tell_failed(c, s, out))
+        return PROTO_MORE;
     return command(c, s, m, out);
 }
 

@@ -117,7 +117,11 @@ enum proto_verdict my_on_prepare(struct my_client *c, struct my_server *s, const
         free(text);
     if (v != PROTO_WAIT)
         return v;
-    if (!my_sync(c, s, out) || !my_expect_push(s, MY_R_PREPARE, MY_A_PASS, MY_COM_STMT_PREPARE))
+    if ((v = my_sync_all(c, s, out)) != PROTO_MORE) {
+        my_text_put(&s->preparing);
+        return v;
+    }
+    if (!my_expect_push(s, MY_R_PREPARE, MY_A_PASS, MY_COM_STMT_PREPARE))
         return PROTO_BAD;
     /* Preparing leaves what the last statement did alone; its warnings too where MariaDB is asked
      * to prepare what reads no table, and MySQL what asks for them. */
@@ -314,14 +318,15 @@ static enum proto_verdict unknown(struct my_client *c, struct my_server *s, cons
 }
 
 /* Have it prepared here, in the schema that it was prepared in first; the command stays until that
- * is answered, and my_sync() then goes back to the schema at hand. */
+ * is answered, and my_sync_all() then goes back to the schema at hand. */
 static enum proto_verdict prepare_first(struct my_server *s, struct my_text *text,
                                         struct proto_out *out)
 {
     char schema[SCHEMA_BYTES];
     snprintf(schema, sizeof schema, "%.*s", (int)strcspn(text->key, "\n"), text->key);
-    if (!my_go_to_schema(s, schema[0] != '\0' ? schema : s->home, out))
-        return PROTO_BAD;
+    enum proto_verdict v = my_go_to_schema(s, schema[0] != '\0' ? schema : s->home, out);
+    if (v != PROTO_MORE)
+        return v;
     my_text_put(&s->preparing);
     s->preparing = my_text_get(text); /* keeps it until it is sent, and perhaps sent again */
     if (!my_expect_push(s, MY_R_PREPARE, MY_A_PREPARE, MY_COM_STMT_PREPARE) ||
@@ -439,17 +444,6 @@ static struct my_stmt *find(struct my_client *c, const struct my_in *m, uint32_t
     return my_stmts_find(c->stmts, *id == STMT_LAST ? my_stmts_last(c->stmts) : *id);
 }
 
-/* What weir's own prepare ended with is this command's answer. */
-static bool prepare_failed(struct my_server *s, struct proto_out *out)
-{
-    if (s->prepare_error == NULL)
-        return false;
-    my_put(out, &out->client, s->prepare_error, MY_HEAD_BYTES + my_get24(s->prepare_error));
-    free(s->prepare_error);
-    s->prepare_error = NULL;
-    return true;
-}
-
 /* Where LAST_INSERT_ID() can't be replaced in the text, or is asked for when it is done: give the
  * connection the value. */
 bool my_give_insert_id(const struct my_client *c, struct my_server *s, const struct my_scan *scan,
@@ -494,8 +488,6 @@ static enum proto_verdict on_execute(struct my_client *c, struct my_server *s,
         return PROTO_BAD;
     if (s == NULL)
         return PROTO_LOAN;
-    if (prepare_failed(s, out))
-        return PROTO_MORE;
     if ((stmt->text->flags & MY_DO_SHOW_WARNINGS) != 0 && s->diagnosed != c->diagnosis &&
         my_put_warnings(c, stmt->text, out))
         return PROTO_MORE;
@@ -506,15 +498,13 @@ static enum proto_verdict on_execute(struct my_client *c, struct my_server *s,
         there = NULL;
     if (there == NULL)
         my_prepared_trim(s);
-    if (text == NULL || !my_sync(c, s, out)) {
-        my_text_put(&text);
-        return PROTO_BAD;
-    }
-    enum proto_verdict v = PROTO_MORE;
-    if (there == NULL)
+    enum proto_verdict v = PROTO_BAD;
+    if (there != NULL)
+        v = my_sync_all(c, s, out);
+    else if (text != NULL && my_sync(c, s, out))
         v = prepare_first(s, text, out);
     my_text_put(&text); /* the cache, or what is being prepared, holds it on */
-    if (there == NULL)
+    if (v != PROTO_MORE)
         return v;
     uint64_t flags = stmt->text->flags;
     struct my_scan scan = {.statements = 1, .no_table = (flags & MY_DO_NO_TABLE) != 0};
@@ -554,8 +544,6 @@ static enum proto_verdict on_fetch(struct my_client *c, struct my_server *s, con
         return wrong_arguments(c, out);
     if (s == NULL)
         return PROTO_LOAN;
-    if (prepare_failed(s, out))
-        return PROTO_MORE;
     /* Where no cursor is open it is for the server to say so. */
     const struct my_scan scan = {.statements = 1};
     if (!my_sync(c, s, out) || !my_effect_note(c, s, &scan, "", 0))

@@ -265,6 +265,7 @@ enum proto_verdict my_on_query(struct my_client *c, struct my_server *s, const s
     const char *text = (const char *)m->p + MY_HEAD_BYTES + 1;
     size_t n = m->have - MY_HEAD_BYTES - 1;
     struct my_scan scan;
+    enum proto_verdict v;
     unsigned opts = my_scan_opts(c);
     my_scan(text, n, opts | (m->have < m->total ? MY_SCAN_CUT : 0), &scan);
     scan.flags |= my_returning(text, n);
@@ -278,9 +279,14 @@ enum proto_verdict my_on_query(struct my_client *c, struct my_server *s, const s
         return PROTO_MORE;
     if (s == NULL)
         return PROTO_LOAN;
-    if (!my_sync(c, s, out) || !my_give_insert_id(c, s, &scan, out) ||
-        !my_effect_note(c, s, &scan, text, n) || !send_text(c, s, m, &scan, out) ||
-        !my_expect_push(s, MY_R_RESULT, MY_A_PASS, MY_COM_QUERY))
+    if (scan.flags == MY_DO_USE && scan.statements == 1) { /* out of one that is not there, too */
+        if (!my_sync(c, s, out))
+            return PROTO_BAD;
+    } else if ((v = my_sync_all(c, s, out)) != PROTO_MORE) {
+        return v;
+    }
+    if (!my_give_insert_id(c, s, &scan, out) || !my_effect_note(c, s, &scan, text, n) ||
+        !send_text(c, s, m, &scan, out) || !my_expect_push(s, MY_R_RESULT, MY_A_PASS, MY_COM_QUERY))
         return PROTO_BAD;
     my_pass_rest(c, m, false);
     if (!my_leaves_counts(c, s))

@@ -220,6 +220,19 @@ static bool show_overdue(struct my_client *c, struct my_server *s, const struct 
     return true;
 }
 
+/* The client's schema is not there: in which one the connection is need not be known. */
+static bool on_no_schema(struct my_server *s)
+{
+    char *unknown = strdup(MY_SCHEMA_UNKNOWN);
+    if (unknown == NULL)
+        return false;
+    free(s->schema);
+    s->schema = unknown;
+    s->listed = true;
+    s->diagnosed = 0;
+    return true;
+}
+
 static bool on_error(struct my_client *c, struct my_server *s, const struct packet *k,
                      struct proto_out *out)
 {
@@ -228,13 +241,17 @@ static bool on_error(struct my_client *c, struct my_server *s, const struct pack
         return false;
     if (x->kind == MY_R_PREPARE && my_prepare_again(s, my_get16(body(k) + 1), out))
         return true;
-    if (x->act == MY_A_PREPARE) {
+    bool schema = x->act == MY_A_SET && x->command == MY_COM_INIT_DB;
+    if (schema && !on_no_schema(s))
+        return false;
+    if (schema || x->act == MY_A_PREPARE) {
         free(s->prepare_error);
         s->prepare_error = k->len < MY_ERR_MAX ? malloc(k->have) : NULL;
         if (s->prepare_error == NULL)
             return false;
         memcpy(s->prepare_error, k->p, k->have);
-        my_text_put(&s->preparing);
+        if (!schema)
+            my_text_put(&s->preparing);
     }
     if (x->act == MY_A_PASS && x->kind == MY_R_PREPARE)
         my_text_put(&s->preparing);
@@ -249,7 +266,7 @@ static bool on_error(struct my_client *c, struct my_server *s, const struct pack
     }
     if (!show_overdue(c, s, k, out))
         show(c, s, x, k, out);
-    pop(c, s, false, out);
+    pop(c, s, schema, out);
     return true;
 }
 

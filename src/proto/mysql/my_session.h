@@ -138,6 +138,7 @@ enum my_pin {
     MY_PIN_STATE = 512,     /* the server says that something changed, and not what */
     MY_PIN_VARIABLE = 1024, /* one that can't be given to another connection */
     MY_PIN_ROLE = 2048,
+    MY_PIN_SCHEMA = 4096, /* none is selected any more: no other connection can be brought there */
 };
 
 /* Something held that has a name: a temporary table, a lock, a statement of PREPARE, a handler. */
@@ -155,7 +156,8 @@ struct my_server {
     struct my_report *report;
     struct var_set *vars; /* what is in force beyond `base`; never NULL */
     struct var_set *base;
-    char *schema;   /* in use now; NULL: home */
+    char *schema; /* in use now; NULL: home; may be: */
+#define MY_SCHEMA_UNKNOWN "\n"
     char *home;     /* of the database entry; "" when it names none */
     char *tracking; /* what a new connection is told first; owned */
     struct my_cache *cache;
@@ -167,7 +169,7 @@ struct my_server {
     struct my_text *preparing;
     char
         *reset_query; /* server_reset_query, if it isn't COM_RESET_CONNECTION; "": nothing; owned */
-    uint8_t *prepare_error; /* an ERR packet: what preparing it ended with */
+    uint8_t *prepare_error; /* an ERR packet: what was done ahead of a command ended with */
     char *overdue;          /* why weir has the statement under way cancelled; owned or NULL */
     LIST_HEAD(, my_held) held;
     struct buf pending; /* names in the client's statement under way: what, then the name, NUL */
@@ -329,10 +331,13 @@ bool my_is_barred(const struct my_client *c, const struct my_scan *scan, const c
 
 /* ---- the session's state (my_state.c) ---- */
 
-/* The client's command goes to this server: bring it to the client's session, ahead of it. */
+/* The client's command goes to this server: bring it to the client's session, ahead of it, but for
+ * the schema. */
 bool my_sync(struct my_client *c, struct my_server *s, struct proto_out *out);
-/* COM_INIT_DB ahead of what follows, where another schema is in use. */
-bool my_go_to_schema(struct my_server *s, const char *name, struct proto_out *out);
+/* And to its schema. WAIT: that is asked for, and the command must not be sent before it is known
+ * that it is there: it would be executed in somebody else's. */
+enum proto_verdict my_sync_all(struct my_client *c, struct my_server *s, struct proto_out *out);
+enum proto_verdict my_go_to_schema(struct my_server *s, const char *name, struct proto_out *out);
 /* A block of session changes. */
 void my_track(struct my_client *c, struct my_server *s, struct my_view block);
 /* Of a block of session changes what servers tell by default; bytes of it in `to`. */

@@ -288,6 +288,8 @@ enum proto_loan my_begin(void *ps, void *pc, struct proto_out *out)
     s->prepared_limit = smaller(c->prepared_limit, s->prepared_share);
     s->in_session = c->pool_mode == MY_MODE_SESSION;
     s->reset_done = false;
+    free(s->prepare_error);
+    s->prepare_error = NULL;
     my_client_meet(c, s);
     return LOAN_BUSY;
 }

@@ -26,6 +26,7 @@ static const struct {
     {MY_PIN_STATE, "state that the server does not name"},
     {MY_PIN_VARIABLE, "session variable that can't be replayed"},
     {MY_PIN_ROLE, "role"},
+    {MY_PIN_SCHEMA, "no schema"},
 };
 
 const char *my_pin_name(uint32_t mask)
@@ -61,22 +62,15 @@ static void set_text(char **at, const char *text)
     *at = copy;
 }
 
-static bool sync_schema(struct my_client *c, struct my_server *s, struct proto_out *out)
-{
-    return my_go_to_schema(s, c->schema != NULL ? c->schema : s->home, out);
-}
-
-bool my_go_to_schema(struct my_server *s, const char *name, struct proto_out *out)
+enum proto_verdict my_go_to_schema(struct my_server *s, const char *name, struct proto_out *out)
 {
     size_t n = strlen(name);
-    if (strcmp(name, s->schema != NULL ? s->schema : s->home) == 0)
-        return true;
+    if (n == 0 || strcmp(name, s->schema != NULL ? s->schema : s->home) == 0)
+        return PROTO_MORE; /* to none there is no way */
     set_text(&s->schema, strcmp(name, s->home) != 0 ? name : NULL);
-    if (n == 0) /* there is no way back to none */
-        return true;
     uint8_t *copy = my_put(out, NULL, name, n);
     my_put_command(out, MY_COM_INIT_DB, copy, n);
-    return my_expect_push(s, MY_R_OK, MY_A_SET, MY_COM_INIT_DB);
+    return my_expect_push(s, MY_R_OK, MY_A_SET, MY_COM_INIT_DB) ? PROTO_WAIT : PROTO_BAD;
 }
 
 static bool sync_multi(struct my_client *c, struct my_server *s, struct proto_out *out)
@@ -106,8 +100,14 @@ bool my_sync(struct my_client *c, struct my_server *s, struct proto_out *out)
 {
     buf_release(&s->sql);
     my_send_closes(s, out);
-    return sync_vars(c, s, out) && sync_schema(c, s, out) && sync_multi(c, s, out) &&
-           forget_warnings(c, s, out);
+    return sync_vars(c, s, out) && sync_multi(c, s, out) && forget_warnings(c, s, out);
+}
+
+enum proto_verdict my_sync_all(struct my_client *c, struct my_server *s, struct proto_out *out)
+{
+    if (!my_sync(c, s, out))
+        return PROTO_BAD;
+    return my_go_to_schema(s, c->schema != NULL ? c->schema : s->home, out);
 }
 
 /* ---- what the server reports --------------------------------------------------------------------
@@ -206,6 +206,10 @@ static void track_schema(struct my_client *c, struct my_server *s, struct my_vie
         return;
     bool home = strcmp(text, s->home) == 0;
     set_text(&s->schema, home ? NULL : text);
+    if (name.n == 0) /* it was dropped */
+        s->pins |= MY_PIN_SCHEMA;
+    else
+        s->pins &= ~(uint32_t)MY_PIN_SCHEMA;
     if (c != NULL)
         set_text(&c->schema, text);
     free(text);

@@ -17,7 +17,7 @@ from pymysql.constants import CLIENT
 
 from harness.line import Line
 from harness.myproxy import code, one, rows
-from harness.mywire import Wire
+from harness.mywire import MyError, Wire
 from harness.postgres import free_port, make_certificates
 from harness.proxy import ADMIN, STATS, wait_until, weir_binary
 
@@ -227,6 +227,68 @@ def test_kill_in_a_transaction(start):
     killer.rollback()
     assert one(killer, "select count(*) from scratch where who = 'killer'") == 0
     killer.close()
+
+
+@pytest.fixture
+def passing(my):
+    """A schema that can be dropped, with a table of a name that shop has, too."""
+    def make():
+        my.rows("create database passing")
+        my.rows("create table passing.place (name varchar(20))")
+    my.rows("grant all on passing.* to app@'%'")
+    make()
+    yield make
+    my.rows("drop database if exists passing")
+    my.rows("delete from place where name <> 'shop'")
+
+
+def test_a_schema_that_somebody_dropped(my, start, passing):
+    """Nothing of its client is executed in the schema in which the connection is; it may go elsewhere, or wait."""
+    proxy = start(max_server_connections=1)
+    with Wire(proxy.connect()) as c, proxy.connect() as other:
+        c.query("use passing")
+        number, _, _ = c.prepare("insert into place values (?)")
+        my.rows("drop database passing")
+        for wrong in (lambda: c.query("insert into place values ('wrong')"), lambda: c.execute(number, ["wrong"]),
+                      lambda: c.prepare("delete from place"), lambda: c.query("begin")):
+            rows(other, "select 1")
+            with pytest.raises(MyError) as err:
+                wrong()
+            assert err.value.code == 1049
+        assert one(other, "select count(*) from place") == 1
+        thread = one(other, "select connection_id() + 0")
+        c.query("use other")
+        assert c.value("select name from place") == "other"
+        passing()
+        c.query("use passing")
+        rows(other, "select 1")
+        assert c.execute(number, ["right"]).affected == 1
+        assert my.rows("select name from passing.place") == [("right",)]
+        assert one(other, "select connection_id() + 0") == thread  # the connection was as good as ever
+
+
+def test_a_schema_that_its_client_dropped(my, start, passing):
+    """None is selected from then on; that is so on this connection only."""
+    proxy = start(max_server_connections=2)
+    with Wire(proxy.connect()) as c, proxy.connect() as other:
+        c.query("use passing")
+        c.query("drop database passing")
+        rows(other, "select 1 from place")
+        assert c.query("select database()").rows[0][0] is None
+        with pytest.raises(MyError) as err:
+            c.query("create table wrong (a int)")
+        assert err.value.code == 1046
+        assert [r["reason"] for r in proxy.my_show("PINS")] == ["no schema"]
+        c.query("use other")
+        assert c.value("select name from place") == "other"
+        wait_until(lambda: not proxy.my_show("PINS"), 15, "the end of the pin")
+        c.query("use shop")
+        passing()
+        c.query("use passing")
+        c.query("drop database passing")
+    with proxy.connect() as first, proxy.connect() as second:
+        rows(first, "begin")
+        assert [one(first, "select database()"), one(second, "select database()")] == ["shop"] * 2
 
 
 @pytest.mark.parametrize("how", ["commit release", "rollback work and no chain release"])
