@@ -584,9 +584,8 @@ void my_effect_end(struct my_client *c, struct my_server *s)
         apply_vague(s);
         apply_flags(s);
         apply_savepoint(s);
-    } else {
-        bool locks = (s->flags & (MY_DO_LOCK | MY_DO_UNLOCK)) != 0 && (s->pins & MY_PIN_LOCK) != 0;
-        s->ask = locks || (s->flags & MY_DO_CALL) != 0; /* what it did before it failed is done */
+    } else if ((s->flags & (MY_DO_LOCK | MY_DO_UNLOCK)) != 0) {
+        s->ask = (s->pins & MY_PIN_LOCK) != 0;
     }
     apply_state(s);
     apply_cursor(c, s);

@@ -47,9 +47,6 @@ ROUTINES = [
     "create procedure p_insert(in t varchar(5)) begin"
     " if t = 'a' then insert into t_a (v, n) values ('p', 900); elseif t = 'b' then insert into t_b (v, n) values"
     " ('p', 900); else insert into t_c (v, n) values ('p', 900); end if; select last_insert_id(), row_count(); end",
-    "drop procedure if exists p_half",
-    "create procedure p_half(in t varchar(5)) begin if t = 'a' then insert into t_a (v, n) values ('h', 901); end if;"
-    " select no_such from t_a; end",
     "drop procedure if exists p_warns",
     "create procedure p_warns() begin declare x tinyint; select cast('1x' as signed); end",
     "drop procedure if exists p_fails",

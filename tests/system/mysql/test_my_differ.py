@@ -86,7 +86,6 @@ PROGRAMS = {
                                  *ELSEWHERE, *q("select last_insert_id()", "insert into t_a (v, n) values ('id', last_insert_id())"), *ELSEWHERE,
                                  *q("select n from t_a where v = 'id'", "set last_insert_id = default", "set last_insert_id = 'x'"), *ELSEWHERE,
                                  *q("select last_insert_id()")],
-    "what a call did before it failed": [*q("call p_half('a')"), *ELSEWHERE, *q("select last_insert_id()", "show errors", "select id from t_a where v = 'h'")],
     "settings told": q("set autocommit = 1", "set names utf8mb4", "set time_zone = 'SYSTEM', autocommit = on", "use shop",
                        "set @@character_set_client = utf8mb4", "set character_set_results = utf8mb4"),
 }
