@@ -145,11 +145,19 @@ static bool is_unmovable(const char *name, size_t n)
     return false;
 }
 
-/* From here on SHOW PROFILES has this client's statements, and no other's. */
-static bool keeps_texts(const char *name, size_t n, struct my_view value)
+static bool is_text(struct my_view v, const char *text)
 {
-    return n == 9 && memcmp(name, "profiling", n) == 0 && value.n != 0 && value.p[0] != '0' &&
-           value.n != 3; /* "OFF" */
+    return v.n == strlen(text) && memcmp(v.p, text, v.n) == 0;
+}
+
+/* From here on the connection can be nobody else's: SHOW PROFILES has this client's statements, or
+ * its next COMMIT ends the connection. */
+static bool is_owned_by(const char *name, size_t n, struct my_view value)
+{
+    struct my_view key = {(const uint8_t *)name, n};
+    bool off = value.n == 0 || is_text(value, "OFF") || is_text(value, "0");
+    return (is_text(key, "profiling") && !off) ||
+           (is_text(key, "completion_type") && (is_text(value, "RELEASE") || is_text(value, "2")));
 }
 
 static void take_vars(struct my_client *c, const struct my_server *s)
@@ -166,7 +174,7 @@ static void track_variable(struct my_client *c, struct my_server *s, struct my_v
     if (is_no_setting(key, name.n))
         return;
     s->reported = true;
-    if (is_unmovable(key, name.n) || keeps_texts(key, name.n, value)) {
+    if (is_unmovable(key, name.n) || is_owned_by(key, name.n, value)) {
         s->pins |= MY_PIN_VARIABLE;
         return;
     }

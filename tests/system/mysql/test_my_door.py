@@ -291,11 +291,13 @@ def test_a_schema_that_its_client_dropped(my, start, passing):
         assert [one(first, "select database()"), one(second, "select database()")] == ["shop"] * 2
 
 
-@pytest.mark.parametrize("how", ["commit release", "rollback work and no chain release"])
-def test_a_release_ends_both_connections(start, how):
+@pytest.mark.parametrize("before,how", [("do 1", "commit release"), ("do 1", "rollback work and no chain release"),
+                                        ("set completion_type = 2", "commit")])
+def test_a_release_ends_both_connections(start, before, how):
     """The server hangs up behind its OK: whoever is next away must not be lent what is left of it."""
     proxy = start(max_server_connections=1)
     c, others = proxy.connect(), [proxy.connect() for _ in range(3)]
+    rows(c, before)
     rows(c, "begin")
 
     def work(other):
