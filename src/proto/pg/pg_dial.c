@@ -21,6 +21,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <stdatomic.h>
 #include <string.h>
 
 struct pg_dial {
@@ -247,6 +248,9 @@ static bool adopt(void **dp, void *ps, int *fd, struct ssl_st **ssl)
 {
     struct pg_dial *d = *dp;
     struct pg_server *s = ps;
+    static _Atomic uint32_t connections;
+    /* Where one ends another may have its address: their numbers are far apart (pg_begin). */
+    s->drawn = atomic_fetch_add(&connections, 1) << 12;
     if (d->raw != NULL) {
         s->raw_link = pg_raw_adopt(&d->raw, &s->report);
         if (s->raw_link == NULL)

@@ -50,7 +50,7 @@ struct pg_client {
     struct pg_names *names;
     uint64_t skip;                /* bytes of a large message that are still to be passed through */
     const void *last_server;      /* which it had last, only to be compared, ... */
-    uint32_t last_loan;           /* ... and which of that one's loans it was */
+    uint32_t last_drawn;          /* ... and that one's `drawn` then */
     char *lost_text;              /* of the 40001 error; owned, NULL unless lost */
     uint32_t deadline_ms;         /* weir.deadline, 0: none */
     uint32_t startup_deadline_ms; /* what RESET goes back to */
@@ -187,7 +187,7 @@ struct pg_server {
     uint64_t skip;           /* bytes of a large answer still to be passed on */
     uint32_t head, len, cap; /* of the ring */
     uint32_t unsure;         /* entries in it that may be taken back */
-    uint32_t loans;          /* so far */
+    uint32_t drawn;          /* statements so far that may have called nextval() */
     uint32_t truth_pins;
     uint64_t pin_since_us;
     char status;   /* of the last ReadyForQuery */

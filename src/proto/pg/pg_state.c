@@ -109,9 +109,9 @@ static void note_restore(struct pg_client *c, struct pg_server *s, uint64_t sets
 
 /* An INSERT may call nextval() out of sight. Who has once asked for currval() or lastval() is
  * expected to ask again, so from then on its inserts keep the connection. The very first question
- * comes too late, unless it is asked in the transaction of its insert or nobody else has had the
- * connection since (pg_forget_sequences): to be right there every INSERT of everybody would have to
- * pin. */
+ * comes too late, unless it is asked in the transaction of its insert or on the same connection,
+ * with nothing of others in between that may have drawn a number (pg_forget_sequences): to be right
+ * there every INSERT of everybody would have to pin. */
 static uint64_t note_sequence(struct pg_client *c, uint64_t flags)
 {
     if ((flags & PG_SCAN_SEQ_READ) != 0)
@@ -119,6 +119,25 @@ static uint64_t note_sequence(struct pg_client *c, uint64_t flags)
     if (c->sequence_reader && (flags & PG_SCAN_SEQ_IMPLICIT) != 0)
         flags |= PG_SCAN_SEQUENCE;
     return flags;
+}
+
+static void note_drawn(struct pg_client *c, struct pg_server *s)
+{
+    s->drawn++;
+    if (c != NULL)
+        c->last_drawn = s->drawn;
+}
+
+/* What a SELECT calls out of sight is the one thing that is overlooked. */
+static bool may_draw(const char *tag)
+{
+    static const char *const quiet[] = {"SELECT", "SET",     "BEGIN",      "COMMIT",    "ROLLBACK",
+                                        "SHOW",   "FETCH",   "RESET",      "SAVEPOINT", "RELEASE",
+                                        "START",  "DISCARD", "DEALLOCATE", "PREPARE"};
+    for (size_t i = 0; i < sizeof quiet / sizeof quiet[0]; i++)
+        if (strncmp(tag, quiet[i], strlen(quiet[i])) == 0)
+            return false;
+    return true;
 }
 
 bool pg_forget_sequences(struct pg_server *s, uint64_t flags, struct proto_out *out)
@@ -192,6 +211,8 @@ void pg_note(struct pg_client *c, struct pg_server *s, uint64_t flags, const cha
 {
     if ((flags & (PG_SCAN_SEQ_READ | PG_SCAN_SEQ_IMPLICIT)) != 0)
         flags = note_sequence(c, flags);
+    if ((flags & (PG_SCAN_SEQUENCE | PG_SCAN_SEQ_IMPLICIT)) != 0)
+        note_drawn(c, s); /* whatever becomes of it: a number is not given back */
     if ((flags & (MAY_PIN | MAY_UNPIN | SETS | PG_SCAN_SEQUENCE | PG_SCAN_SEED)) == 0)
         return;
     if ((flags & MAY_PIN) != 0) {
@@ -244,8 +265,11 @@ void pg_on_tag(struct pg_client *c, struct pg_server *s, const char *tag, size_t
     }
     if (discard || (n == 17 && memcmp(tag, "DISCARD SEQUENCES", 17) == 0))
         s->pins &= ~(uint32_t)PG_PIN_SEQUENCE;
-    if (alters(tag))
-        pg_stmt_all_changed();
+    if (may_draw(tag)) {
+        note_drawn(c, s);
+        if (alters(tag))
+            pg_stmt_all_changed();
+    }
     if (n == 4 && memcmp(tag, "LOAD", 4) == 0) {
         if (s->pins == 0)
             s->pin_since_us = clock_now_us();
@@ -417,9 +441,9 @@ enum proto_loan pg_begin(void *ps, void *pc, struct proto_out *out)
     s->raw = c->replication;
     s->in_session = c->pool_mode == PG_MODE_SESSION;
     s->reset_done = false;
-    s->strange = !s->in_session && (c->last_server != s || c->last_loan != s->loans);
+    s->strange = !s->in_session && (c->last_server != s || c->last_drawn != s->drawn);
     c->last_server = s;
-    c->last_loan = ++s->loans;
+    c->last_drawn = s->drawn;
     if (!s->raw && s->applied == c->current)
         pg_report_sync(c, s, out);
     return LOAN_BUSY;
