@@ -64,5 +64,7 @@ bool core_control_begin(struct core_server *s);
 void core_control_end(struct core_server *s);
 bool core_cancel_begin(struct core_server *s, bool strict);
 void core_cancel_end(struct core_server *s);
+/* Idle connections that nobody has borrowed yet are closed. */
+void core_pool_drop_unused(struct core_pool *p, uint64_t now_us);
 
 #endif

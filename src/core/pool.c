@@ -328,6 +328,19 @@ static void pool_renew(struct core_pool *p, uint64_t now_us)
     }
 }
 
+void core_pool_drop_unused(struct core_pool *p, uint64_t now_us)
+{
+    core_enter(p->server, now_us);
+    for (uint32_t i = 0; i < p->server->workers; i++) {
+        for (struct core_conn *c = TAILQ_FIRST(&p->desk[i].idle), *next; c != NULL; c = next) {
+            next = TAILQ_NEXT(c, link);
+            if (c->last == NULL)
+                core_conn_retire(c, now_us);
+        }
+    }
+    core_exit(p->server);
+}
+
 void core_pool_reconnect(struct core_pool *p, uint64_t now_us)
 {
     core_enter(p->server, now_us);

@@ -244,7 +244,7 @@ void control_learn(struct control *c, struct route *r)
     routes_relax(c->world->routes, set, r);
     settings_put(&set);
     if (r->guessed && atomic_load(&r->clients) == 0)
-        core_pool_reconnect(r->pool, clock_now_us() + 1);
+        core_pool_drop_unused(r->pool, clock_now_us());
     r->guessed = false;
 }
 

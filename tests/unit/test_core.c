@@ -393,6 +393,22 @@ static void test_reconnect(void **state)
     assert_int_equal(core_opened(p, &conn[2], 50, &next), CORE_NEXT_CLOSE); /* begun before */
 }
 
+static void test_what_nobody_has_borrowed_is_dropped(void **state)
+{
+    struct core_waiter *next;
+
+    (void)state;
+    lend_new(0, p, 0, 10);
+    queue(1, p, 0, 10);
+    plan(10, CORE_ACT_OPEN);
+    assert_true(core_leave(&w[1]));
+    make_idle(0, 20);
+    assert_int_equal(core_opened(p, &conn[1], 30, &next), CORE_NEXT_IDLE);
+    core_pool_drop_unused(p, 40);
+    assert_ptr_equal(plan(50, CORE_ACT_CLOSE).conn, &conn[1]);
+    plan(60, CORE_ACT_NONE); /* the other one stays */
+}
+
 static void test_idle_timeout_keeps_the_minimum(void **state)
 {
     (void)state;
@@ -767,6 +783,7 @@ int main(void)
         CASE(test_bound_shrinks),
         CASE(test_pause_and_resume),
         CASE(test_reconnect),
+        CASE(test_what_nobody_has_borrowed_is_dropped),
         CASE(test_idle_timeout_keeps_the_minimum),
         CASE(test_warm_once_within_the_bound),
         CASE(test_warm_wakes),
