@@ -44,7 +44,7 @@ def test_a_database_moves(start, pg):
     proxy.databases.clear()
     reload(proxy, host=pg.dir, port=pg.port, dbname="third")
     assert [c.value(WHERE) for c in (inside, waiting)] == ["third", "third"]
-    assert re.findall(up, proxy.http("/metrics")) == [f"{pg.dir}:{pg.port}"]
+    wait_until(lambda: re.findall(up, proxy.http("/metrics")) == [f"{pg.dir}:{pg.port}"], 20, "the end of what it had there")
     for c in (inside, waiting):
         c.terminate()
 
