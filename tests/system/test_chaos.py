@@ -11,14 +11,13 @@ import time
 import pytest
 
 from harness import wire
-from harness.chaos import VANISHED, Chaos, Refused, Tokens, check
-from harness.proxy import Sampler, wait_until
+from harness.chaos import BOUND, VANISHED, Administrator, Chaos, Refused, check
+from harness.proxy import Sampler
 from harness.wire import FLUSH, SYNC, Closed, PgError, bind, cstr, describe_portal, describe_statement, execute, message, \
     parse, query
 
 pytestmark = pytest.mark.weir_only
 
-BOUND = 4
 # By the administrator's doing, or a cancel's: connections ended, statements stopped, transactions taken back.
 EXPLAINED = {"57P01", "57014", "08006", "40001", "25P02", "57P03"}
 PINS = {"create temp table mine (a int)": "drop table mine", "listen mine": "unlisten *",
@@ -191,11 +190,12 @@ def flush_first(s, rand):
     s.judge(s.conn.ask(bind("", ""), execute(), SYNC))
 
 
-class Engine:
+class Engine(Administrator):
     BROKEN = (Closed, OSError)
 
     def __init__(self, proxy, pg):
-        self.proxy, self.pg, self.tokens = proxy, pg, Tokens()
+        super().__init__(proxy)
+        self.pg = pg
         often = [simple, simple, simple, transaction, transaction, prepared, prepared, setting, look, look]
         self.ACTIONS = often * 2 + [unnamed_across_sync, pipeline, pin, copy_in, large, half_a_message, no_sync, flush_first,
                                     functools.update_wrapper(functools.partial(cancel, proxy), cancel)]
@@ -210,25 +210,9 @@ class Engine:
 
     # --- the administrator ---------------------------------------------------------------------------
 
-    def reload(self, rand):
-        self.proxy.reconfigure(client_spool=rand.choice([8192, 16384, 65536]), max_server_connections=rand.choice([3, BOUND]))
-
-    def reconnect(self, rand):
-        self.proxy.admin("RECONNECT")
-
-    def kill_client(self, rand):
-        clients = [c["id"] for c in self.proxy.show("CLIENTS") if c["database"] == "shop"]
-        if clients:
-            self.proxy.admin("KILL_CLIENT " + rand.choice(clients))
-
     def end_backend(self, rand):
         with self.pg.superuser() as s:
             s.rows("select pg_terminate_backend(pid) from pg_stat_activity where usename like 'app%' order by random() limit 1")
-
-    def pause(self, rand):
-        self.proxy.admin("PAUSE shop")
-        time.sleep(0.1)
-        self.proxy.admin("RESUME shop")
 
     def show(self, rand):
         for what in ("POOLS", "SERVERS", "PINS", "STATEMENTS", "FUNCTIONS"):
@@ -244,10 +228,7 @@ def test_chaos(start, pg):
     with Sampler(pg, "usename like 'app%'") as seen:
         Chaos(engine, 16, 8, seed=1).play()
     assert seen.samples and seen.highest <= BOUND
-    wait_until(lambda: all(int(p[n]) == 0 for p in proxy.show("POOLS") if p["database"] == "shop"
-                           for n in ("cl_active", "cl_waiting", "sv_active")), 30, "the end of all loans")
-    wait_until(lambda: pg.count("usename like 'app%'") == sum(s["database"] == "shop" for s in proxy.show("SERVERS")), 10,
-               "a true count")
+    engine.calm(lambda: pg.count("usename like 'app%'"))
     with pg.superuser() as s:
         assert not s.rows("select state, query from pg_stat_activity where usename like 'app%' and state <> 'idle'")
         kept = {row[0] for row in s.rows("select token from chaos")}

@@ -14,6 +14,9 @@ import threading
 import time
 import traceback
 
+from .proxy import wait_until
+
+BOUND = 4
 VANISHED = object()
 
 
@@ -44,6 +47,35 @@ class Tokens:
     def commit(self, token):
         with self.lock:
             self.committed.add(token)
+
+
+class Administrator:
+    """What an engine's INTERFERENCE has on both databases."""
+
+    def __init__(self, proxy):
+        self.proxy, self.tokens = proxy, Tokens()
+
+    def reload(self, rand):
+        self.proxy.reconfigure(client_spool=rand.choice([8192, 16384, 65536]), max_server_connections=rand.choice([BOUND - 1, BOUND]))
+
+    def reconnect(self, rand):
+        self.proxy.admin("RECONNECT")
+
+    def kill_client(self, rand):
+        clients = [c["id"] for c in self.proxy.show("CLIENTS") if c["database"] == "shop"]
+        if clients:
+            self.proxy.admin("KILL_CLIENT " + rand.choice(clients))
+
+    def pause(self, rand):
+        self.proxy.admin("PAUSE shop")
+        time.sleep(0.1)
+        self.proxy.admin("RESUME shop")
+
+    def calm(self, count):
+        """Nobody holds or waits for anything, and the database counts what weir does."""
+        wait_until(lambda: all(int(p[n]) == 0 for p in self.proxy.show("POOLS") if p["database"] == "shop"
+                               for n in ("cl_active", "cl_waiting", "sv_active")), 30, "the end of all loans")
+        wait_until(lambda: count() == sum(s["database"] == "shop" for s in self.proxy.show("SERVERS")), 10, "a true count")
 
 
 class Chaos:

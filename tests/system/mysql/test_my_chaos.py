@@ -7,12 +7,10 @@ import time
 import pymysql
 
 from harness import mywire
-from harness.chaos import VANISHED, Chaos, Refused, Tokens, check
+from harness.chaos import BOUND, VANISHED, Administrator, Chaos, Refused, check
 from harness.myproxy import MySampler
 from harness.mywire import Closed, MyError, Wire, command, query
-from harness.proxy import wait_until
 
-BOUND = 4
 # By the administrator's doing, or a KILL's: connections ended, statements stopped, transactions taken back.
 EXPLAINED = {1213, 1317, 1927, 2013, 1158, 1053}
 PINS = {"set @mine = 5": "set @mine = null", "create temporary table mine (a int)": "drop temporary table mine",
@@ -173,11 +171,12 @@ def reset(s, rand):
     s.prepared, s.settings, s.unpin = {}, {}, None
 
 
-class Engine:
+class Engine(Administrator):
     BROKEN = (Closed, OSError)
 
     def __init__(self, proxy, my):
-        self.proxy, self.my, self.tokens = proxy, my, Tokens()
+        super().__init__(proxy)
+        self.my = my
         often = [simple, simple, simple, transaction, transaction, prepared, prepared, setting, look, look]
         self.ACTIONS = often * 2 + [pipeline, pin, insert_id, insert_id, warnings, results, large, half_a_packet, leave_it_running,
                                     fails, reset, self.kill_query]
@@ -211,28 +210,12 @@ class Engine:
 
     # --- the administrator ---------------------------------------------------------------------------
 
-    def reload(self, rand):
-        self.proxy.reconfigure(client_spool=rand.choice([8192, 16384, 65536]), max_server_connections=rand.choice([3, BOUND]))
-
-    def reconnect(self, rand):
-        self.proxy.admin("RECONNECT")
-
-    def kill_client(self, rand):
-        clients = [c["id"] for c in self.proxy.show("CLIENTS") if c["database"] == "shop"]
-        if clients:
-            self.proxy.admin("KILL_CLIENT " + rand.choice(clients))
-
     def end_connection(self, rand):
         try:
             self.my.rows("kill %s", rand.choice(self.my.rows("select id from information_schema.processlist"
                                                              " where user like 'app%'"))[0])
         except (IndexError, pymysql.Error):  # there is none, or not any more
             pass
-
-    def pause(self, rand):
-        self.proxy.admin("PAUSE shop")
-        time.sleep(0.1)
-        self.proxy.admin("RESUME shop")
 
     def show(self, rand):
         for what in ("POOLS", "SERVERS", "PINS", "STATEMENTS", "FUNCTIONS"):
@@ -248,8 +231,6 @@ def test_chaos(start, own_my):
         Chaos(engine, 16, 8, seed=1).play()
     # One that is killed hangs up before the server has done with it.
     assert seen.samples and seen.highest <= BOUND + 1
-    wait_until(lambda: all(int(p[n]) == 0 for p in proxy.show("POOLS") if p["database"] == "shop"
-                           for n in ("cl_active", "cl_waiting", "sv_active")), 30, "the end of all loans")
-    wait_until(lambda: my.count("user like 'app%'") == sum(s["database"] == "shop" for s in proxy.show("SERVERS")), 10, "a true count")
+    engine.calm(lambda: my.count("user like 'app%'"))
     assert not my.rows("select id, info from information_schema.processlist where user like 'app%' and command <> 'Sleep'")
     assert engine.tokens.committed <= {row[0] for row in my.rows("select token from chaos")}
