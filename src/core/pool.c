@@ -317,27 +317,29 @@ void core_pool_disable(struct core_pool *p, bool disabled)
     core_exit(p->server);
 }
 
+/* `unused`: only those that nobody has borrowed yet. */
+static void retire_idle(struct core_pool *p, bool unused, uint64_t now_us)
+{
+    for (uint32_t i = 0; i < p->server->workers; i++) {
+        for (struct core_conn *c = TAILQ_FIRST(&p->desk[i].idle), *next; c != NULL; c = next) {
+            next = TAILQ_NEXT(c, link);
+            if (!unused || c->last == NULL)
+                core_conn_retire(c, now_us);
+        }
+    }
+}
+
 static void pool_renew(struct core_pool *p, uint64_t now_us)
 {
     p->generation++;
     p->opening_stale = p->n[CONN_OPENING];
-    for (uint32_t i = 0; i < p->server->workers; i++) {
-        struct core_conn *c;
-        while ((c = TAILQ_FIRST(&p->desk[i].idle)) != NULL)
-            core_conn_retire(c, now_us);
-    }
+    retire_idle(p, false, now_us);
 }
 
 void core_pool_drop_unused(struct core_pool *p, uint64_t now_us)
 {
     core_enter(p->server, now_us);
-    for (uint32_t i = 0; i < p->server->workers; i++) {
-        for (struct core_conn *c = TAILQ_FIRST(&p->desk[i].idle), *next; c != NULL; c = next) {
-            next = TAILQ_NEXT(c, link);
-            if (c->last == NULL)
-                core_conn_retire(c, now_us);
-        }
-    }
+    retire_idle(p, true, now_us);
     core_exit(p->server);
 }
 

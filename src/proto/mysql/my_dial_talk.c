@@ -471,11 +471,6 @@ static enum dial_step on_auth(struct my_dial *d, const uint8_t *p, size_t n)
 /* ---- afterwards ---------------------------------------------------------------------------------
  */
 
-static bool is_name(struct my_view v, const char *name)
-{
-    return v.n == strlen(name) && memcmp(v.p, name, v.n) == 0;
-}
-
 static uint32_t number(struct my_view v)
 {
     uint64_t n = 0;
@@ -493,7 +488,7 @@ static bool take_base(struct my_dial *d)
         if (row.bad || name.n == 0)
             return false;
         const char *text = value.p != NULL ? (const char *)value.p : "";
-        if (is_name(name, "max_prepared_stmt_count")) { /* not the session's */
+        if (my_view_is(name, "max_prepared_stmt_count")) { /* not the session's */
             d->max_prepared = number(value);
             continue;
         }

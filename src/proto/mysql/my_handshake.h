@@ -71,9 +71,4 @@ enum my_hello_fault my_change_user_parse(const uint8_t *payload, size_t n, uint3
  */
 bool my_attribute_next(struct my_view *rest, struct my_view *name, struct my_view *value);
 
-static inline bool my_view_is(struct my_view v, const char *text)
-{
-    return v.p != NULL && v.n == strlen(text) && memcmp(v.p, text, v.n) == 0;
-}
-
 #endif

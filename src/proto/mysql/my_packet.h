@@ -59,6 +59,11 @@ struct my_view {
     size_t n;
 };
 
+static inline bool my_view_is(struct my_view v, const char *text)
+{
+    return v.p != NULL && v.n == strlen(text) && memcmp(v.p, text, v.n) == 0;
+}
+
 static inline struct my_reader my_reader_of(const void *p, size_t n)
 {
     return (struct my_reader){.p = p, .end = n != 0 ? (const uint8_t *)p + n : p};

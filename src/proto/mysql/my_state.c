@@ -145,19 +145,14 @@ static bool is_unmovable(const char *name, size_t n)
     return false;
 }
 
-static bool is_text(struct my_view v, const char *text)
-{
-    return v.n == strlen(text) && memcmp(v.p, text, v.n) == 0;
-}
-
 /* From here on the connection can be nobody else's: SHOW PROFILES has this client's statements, or
  * its next COMMIT ends the connection. */
-static bool is_owned_by(const char *name, size_t n, struct my_view value)
+static bool is_owned_by(struct my_view name, struct my_view value)
 {
-    struct my_view key = {(const uint8_t *)name, n};
-    bool off = value.n == 0 || is_text(value, "OFF") || is_text(value, "0");
-    return (is_text(key, "profiling") && !off) ||
-           (is_text(key, "completion_type") && (is_text(value, "RELEASE") || is_text(value, "2")));
+    bool off = value.n == 0 || my_view_is(value, "OFF") || my_view_is(value, "0");
+    bool release = my_view_is(value, "RELEASE") || my_view_is(value, "2");
+    return (my_view_is(name, "profiling") && !off) ||
+           (my_view_is(name, "completion_type") && release);
 }
 
 static void take_vars(struct my_client *c, const struct my_server *s)
@@ -174,7 +169,7 @@ static void track_variable(struct my_client *c, struct my_server *s, struct my_v
     if (is_no_setting(key, name.n))
         return;
     s->reported = true;
-    if (is_unmovable(key, name.n) || is_owned_by(key, name.n, value)) {
+    if (is_unmovable(key, name.n) || is_owned_by(name, value)) {
         s->pins |= MY_PIN_VARIABLE;
         return;
     }

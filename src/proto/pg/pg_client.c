@@ -243,12 +243,11 @@ bool pg_client_again(struct pg_client *c, struct pg_server *s, const uint8_t *p,
 static size_t wanted(const struct pg_client *c, const struct pg_server *s, uint8_t type,
                      size_t total)
 {
-    size_t max = PG_COLLECT_MAX;
     if (type == 'd' && s != NULL)
         return PG_HEAD_BYTES;
-    if (type == 'P')
-        max = c->statement_max_bytes;
-    return total <= max || total < PG_COLLECT_MAX ? total : PG_COLLECT_MAX;
+    if (total <= PG_COLLECT_MAX || (type == 'P' && total <= c->statement_max_bytes))
+        return total;
+    return PG_COLLECT_MAX;
 }
 
 static enum proto_verdict feed_raw(struct pg_server *s, const uint8_t *in, size_t n, size_t *used,

@@ -114,13 +114,12 @@ static bool cache_note(struct pg_server *s, struct pg_stmt *stmt, uint32_t limit
                        struct proto_out *out)
 {
     char evicted[PG_STMT_NAME_BYTES];
-    bool ok, out_of = pg_cache_add(&s->cache, stmt, limit, evicted, &ok);
-    for (uint32_t i = 0; out_of && i < EVICT_MAX; i++) {
+    if (!pg_cache_add(&s->cache, stmt))
+        return false;
+    for (uint32_t i = 0; i < EVICT_MAX && pg_cache_evict(&s->cache, limit, evicted); i++)
         if (!put_cache_close(s, evicted, PG_A_SWALLOW, out))
             return false;
-        out_of = i + 1 < EVICT_MAX && pg_cache_evict(&s->cache, limit, evicted);
-    }
-    return ok;
+    return true;
 }
 
 bool pg_put_needed(struct pg_server *s, struct pg_stmt *stmt, uint32_t limit,

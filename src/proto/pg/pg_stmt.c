@@ -293,17 +293,15 @@ void pg_cache_grow_old(struct pg_cache *c, const struct pg_stmt *s)
         item->at = 0;
 }
 
-bool pg_cache_add(struct pg_cache **c, struct pg_stmt *s, uint32_t limit,
-                  char evicted[PG_STMT_NAME_BYTES], bool *ok)
+bool pg_cache_add(struct pg_cache **c, const struct pg_stmt *s)
 {
     struct pg_cache *item = calloc(1, sizeof *item);
-    *ok = item != NULL;
     if (item == NULL)
         return false;
     memcpy(item->name, s->name, PG_STMT_NAME_BYTES);
     item->at = change_clock;
     HASH_ADD(hh, *c, name, PG_STMT_NAME_BYTES - 1, item);
-    return pg_cache_evict(c, limit, evicted);
+    return true;
 }
 
 bool pg_cache_evict(struct pg_cache **c, uint32_t limit, char evicted[PG_STMT_NAME_BYTES])

@@ -18,11 +18,10 @@ bool pg_cache_touch(struct pg_cache **c, const struct pg_stmt *s);
 /* What is there may have other columns than it would have now. */
 bool pg_cache_is_old(struct pg_cache *c, const struct pg_stmt *s);
 void pg_cache_grow_old(struct pg_cache *c, const struct pg_stmt *s);
-/* It is being prepared. When `limit` is exceeded the least recently used one is taken out: true and
- * its server name in `evicted`. Out of memory: *ok is false and nothing was added. */
-bool pg_cache_add(struct pg_cache **c, struct pg_stmt *s, uint32_t limit,
-                  char evicted[PG_STMT_NAME_BYTES], bool *ok);
-/* The same without adding: a lower limit takes more than one. */
+/* It is being prepared. false: out of memory. */
+bool pg_cache_add(struct pg_cache **c, const struct pg_stmt *s);
+/* With more than `limit` there, takes the least recently used one out: true, and its server name.
+ */
 bool pg_cache_evict(struct pg_cache **c, uint32_t limit, char evicted[PG_STMT_NAME_BYTES]);
 void pg_cache_remove(struct pg_cache **c, const char *server_name);
 /* It was to be closed but wasn't: it is there again, as the newest. */
