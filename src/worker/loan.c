@@ -184,6 +184,11 @@ static void describe_wait(struct client *c, const char *what, char *to, size_t r
              c->wait != NULL && c->wait->waiter.held ? ", to its address as many as it may have"
                                                      : "",
              n.waiting, (double)n.oldest_loan_us / 1e6);
+    char code[6], why[200];
+    size_t used = strlen(to);
+    if (core_pool_failure(c->route->pool, code, why, sizeof why))
+        snprintf(to + used, room - used, ", and the server gives no more: %.*s",
+                 (int)strcspn(why, "\n"), why);
 }
 
 /* Answer the waiting message and go on behind it; `reason` is the word it is counted by. false: the

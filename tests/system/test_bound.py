@@ -185,6 +185,18 @@ def test_server_that_refuses_53300_makes_clients_wait_not_fail(start, own_pg):
 
 
 @weir_only
+def test_who_waited_in_vain_hears_what_the_server_says(start, own_pg):
+    pg = own_pg(max_connections=8)
+    proxy = start(server=pg, max_server_connections=30, query_wait_timeout=3)
+    keepers = [proxy.client(timeout=30) for _ in range(6)]
+    errors = [err for c in keepers for err in wire.errors(c.simple("begin"))]
+    assert errors
+    for err in errors:
+        assert err["C"] == "53300"
+        assert re.search(r" s\), and the server gives no more: .*(remaining connection slots|too many clients)", err["M"]), err["M"]
+
+
+@weir_only
 def test_reload_grows_and_shrinks_the_bound(start, pg):
     proxy = start(max_server_connections=2)
     hogs = Crowd(20, busy(proxy, 6, sleep=0.005)).start()
