@@ -338,6 +338,51 @@ def test_no_rows_of_columns_that_the_client_does_not_know(start, pg):
         s.rows("drop table shifting")
 
 
+def test_a_description_is_kept_to_on_every_connection(start, pg):
+    """Also on one where the statement was prepared after the change, or by somebody who calls another table by its name."""
+    proxy = start(max_server_connections=2, workers=1)  # of two, each might go back to a connection of its own
+    with pg.superuser() as s, proxy.client() as c, proxy.client() as hog:
+        s.rows("drop table if exists drifting; create table drifting (a int); insert into drifting values (1);"
+               " create table alpha.here (a int); create table beta.here (b text, c int); insert into alpha.here values (1);"
+               " insert into beta.here values ('b', 2); grant all on all tables in schema public, alpha, beta to public")
+        text = "select * from drifting"
+
+        def elsewhere(*messages):
+            """On the connection that `c` didn't have last."""
+            hog.simple("begin")
+            found = c.ask(*messages, S)
+            hog.simple("rollback")
+            return wire.error_code(found) or wire.rows(found)
+
+        c.ask(P("d", text), DS("d"), S)
+        assert elsewhere(B("", "d"), E()) == [["1"]]
+        s.rows("drop table drifting; create table drifting (a int); insert into drifting values (2);"
+               " grant all on drifting to public")
+        assert elsewhere(B("", "d"), E()) == [["2"]]  # of the same make
+        for change in ("add b int default 7", "rename b to z", "alter z type text"):
+            c.ask(CS("d"), P("d", text + " -- before " + change), DS("d"), S)
+            s.rows("alter table drifting " + change)
+            assert elsewhere(B("", "d"), E()) == "0A000", change
+            assert wire.error_code(c.ask(B("", "d"), E(), S)) == "0A000", change
+            hog.simple("begin")
+            c.simple("begin")
+            assert wire.error_code(c.ask(B("", "d"), E(), S)) == "0A000", change
+            c.simple("rollback")
+            hog.simple("rollback")
+            c.ask(CS("d"), P("d", text + " -- before " + change), DS("d"), S)
+            assert wire.error_code(c.ask(B("", "d"), E(), S)) is None
+            assert elsewhere(B("", "d"), E()) == [["2", "7"]]
+        s.rows("drop table drifting")
+        assert elsewhere(B("", "d"), E()) == "42P01"
+        for who, schema in ((c, "alpha"), (hog, "beta")):
+            who.simple(f"set search_path = {schema}")
+            who.ask(P("h", "select * from here"), DS("h"), S)
+        for _ in range(3):
+            assert wire.rows(c.ask(B("", "h"), E(), S)) == [["1"]]
+            assert wire.rows(hog.ask(B("", "h"), E(), S)) == [["b", "2"]]
+        s.rows("drop table alpha.here, beta.here")
+
+
 def test_server_side_statements_are_shared_and_bounded(start, pg):
     """A hundred clients with the same statement under names of their own are one statement on the server;
     five hundred different ones stay below the limit per connection."""

@@ -299,7 +299,10 @@ static inline bool model_describe(struct model *m, char what, const char *name)
         model_error(m, "0A000", "cached plan must not change result type");
         return false;
     }
-    struct pg_column col = {.name = "c", .type_oid = 25};
+    char column[16] = "c";
+    if (strstr(st->sql, "*") != NULL)
+        snprintf(column, sizeof column, "c%d", m->version);
+    struct pg_column col = {.name = column, .type_oid = 25};
     if (model_is(st->sql, "SELECT"))
         RELAY_REQUIRE(pg_msg_row_description(&m->held, &col, 1));
     else

@@ -275,6 +275,38 @@ static void heals_not(struct relay *r)
     sees(r, "t T 2 D:select * C:SELECT 1 Z:I ");
 }
 
+/* What it was told of the columns holds on every connection, or it is told that it doesn't. */
+static void keeps_to_the_description(struct relay *r)
+{
+    say(r, "Pa:select *|D:a|S|Pb:select *|S|Pc:select 1|D:c|S|Pd:FAIL|D:d|S");
+    forget(r);
+    r->next = 1;
+    say(r, "B:a|E|B:c|E|S");
+    sees(r, "2 D:select * C:SELECT 1 2 D:select 1 C:SELECT 1 Z:I ");
+    r->models[0].version++;
+    r->models[1].version++;
+    pg_cache_clear(&r->servers[1]->cache); /* that was a connection of before */
+    model_forget_statements(&r->models[1]);
+    r->next = 1;
+    say(r, "B:a|E|B:b|E|S");
+    sees(r, "E:0A000 Z:I ");
+    r->next = 1;
+    say(r, "B:b|E|B:c|E|S|B:d|E|S"); /* it was told nothing of this one */
+    sees(r, "2 D:select * C:SELECT 1 2 D:select 1 C:SELECT 1 Z:I 2 E:22012 Z:I ");
+    r->next = 1;
+    say(r, "QBEGIN|B:a|E|S|QROLLBACK");
+    sees(r, "C:BEGIN Z:T E:0A000 Z:E C:ROLLBACK Z:I ");
+    r->next = 1;
+    say(r, "C:a|Pa:select *|D:a|S|QBEGIN|B:a|E|S|QROLLBACK");
+    sees(r, "3 1 t T Z:I C:BEGIN Z:T 2 D:select * C:SELECT 1 Z:T C:ROLLBACK Z:I ");
+    r->next = 0;
+    say(r, "B:a|E|H"); /* which has it from before */
+    sees(r, "2 D:select * C:SELECT 1 ");
+    say(r, "S");
+    sees(r, "Z:I ");
+    assert_int_equal(r->lent, -1);
+}
+
 /* Where nothing can be repeated, what is old is prepared anew before anybody meets it. */
 static void renews(struct relay *r)
 {
@@ -333,6 +365,7 @@ CONVERSATION(deallocate)
 CONVERSATION(drop_all)
 CONVERSATION(heals)
 CONVERSATION(heals_not)
+CONVERSATION(keeps_to_the_description)
 CONVERSATION(renews)
 
 int main(void)
@@ -356,6 +389,7 @@ int main(void)
         cmocka_unit_test(test_drop_all),
         cmocka_unit_test(test_heals),
         cmocka_unit_test(test_heals_not),
+        cmocka_unit_test(test_keeps_to_the_description),
         cmocka_unit_test(test_renews),
     };
     relay_set_up();

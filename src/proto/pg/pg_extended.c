@@ -9,6 +9,7 @@
 #include "config.h"
 
 #include "proto/comment/comment.h"
+#include "proto/pg/pg_columns.h"
 #include "proto/pg/pg_scan.h"
 #include "proto/pg/pg_session.h"
 
@@ -140,11 +141,11 @@ bool pg_put_needed(struct pg_server *s, struct pg_stmt *stmt, uint32_t limit,
 }
 
 /* The named statement is on the server (*there), or on its way there. An old one serves whom it
- * was described to as it was, and is refused. */
+ * was described to as it was, or is refused. */
 static bool ensure_named(struct pg_client *c, struct pg_server *s, struct pg_stmt *stmt,
-                         bool knows_it_old, bool *there, struct proto_out *out)
+                         pg_columns_t told, bool *there, struct proto_out *out)
 {
-    *there = pg_cache_touch(&s->cache, stmt) && (knows_it_old || !pg_cache_is_old(s->cache, stmt));
+    *there = pg_cache_touch(&s->cache, stmt) && (told != 0 || !pg_cache_is_old(s->cache, stmt));
     return *there || pg_put_needed(s, stmt, c->prepared_limit, PG_A_SWALLOW, out);
 }
 
@@ -385,6 +386,27 @@ static enum proto_verdict use_replaced(struct pg_client *c, struct pg_server *s,
     return v;
 }
 
+/* The statement has the columns that the client was told of; else *v says what becomes of its
+ * message. */
+static bool has_columns(struct pg_client *c, struct pg_server *s, struct pg_stmt *stmt,
+                        pg_columns_t told, struct proto_out *out, enum proto_verdict *v)
+{
+    switch (pg_columns_check(c, s, stmt, told, out)) {
+    case PG_COLUMNS_SAME:
+        return true;
+    case PG_COLUMNS_ASKED:
+        *v = PROTO_WAIT;
+        break;
+    case PG_COLUMNS_OTHER:
+        *v = fail_here(s, out, "0A000", "cached plan must not change result type");
+        break;
+    case PG_COLUMNS_NO_MEMORY:
+        *v = out_of_memory(out);
+        break;
+    }
+    return false;
+}
+
 /* A message that names a statement at `at`: find it, bring it to the server, rename. */
 static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s,
                                         enum pg_expect_kind kind, const struct pg_in *m, size_t at,
@@ -395,7 +417,9 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
     if (name_len == (size_t)-1)
         return pass(s, kind, m, out);
     struct pg_stmt *stmt = c->unnamed;
-    bool there = false, fresh = false, old = false;
+    bool there = false;
+    pg_columns_t told = 0;
+    enum proto_verdict v;
     if (name_len == 0 && pg_is_unsure(s, name, 0, NULL))
         return PROTO_WAIT;
     if (name_len == 0) {
@@ -408,24 +432,25 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
         stmt = pg_names_find(c->names, name, name_len);
         if (pg_is_unsure(s, name, name_len, stmt))
             return PROTO_WAIT;
-        stmt = pg_names_use(c->names, name, name_len, &fresh);
         if (stmt == NULL && (s->pins & PG_PIN_PREPARE) != 0)
             return pass(s, kind, m, out);
         if (stmt == NULL)
             return fail_here(s, out, "26000", "prepared statement \"%s\" does not exist", name);
         if ((stmt->flags & PG_STMT_OWN) != 0)
             return use_own(c, s, kind, stmt, false, out);
-        old = !fresh && c->describes && !pg_names_is_new(c->names, name, name_len);
+        told = pg_names_told(c->names, name, name_len);
     }
     if (stmt != NULL && (stmt->flags & PG_SQL_NAMES) != 0) {
         bool used;
-        enum proto_verdict v = use_replaced(c, s, kind, stmt, m, at, name_len, &used, out);
+        v = use_replaced(c, s, kind, stmt, m, at, name_len, &used, out);
         if (used)
             return v;
     }
+    if (kind == PG_X_BIND && name_len != 0 && !has_columns(c, s, stmt, told, out, &v))
+        return v;
     if (stmt != NULL && !pg_forget_sequences(s, stmt->flags, out))
         return out_of_memory(out);
-    if (!(name_len == 0 ? ensure_unnamed(c, s, out) : ensure_named(c, s, stmt, old, &there, out)))
+    if (!(name_len == 0 ? ensure_unnamed(c, s, out) : ensure_named(c, s, stmt, told, &there, out)))
         return out_of_memory(out);
     if (stmt != NULL && kind == PG_X_BIND) {
         uint64_t flags = stmt->flags;
@@ -439,14 +464,17 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
     }
     if (name_len == 0)
         return pass(s, kind, m, out);
-    bool first = s->heal.state == PG_HEAL_OFF
-                     ? there && pg_heal_start(s, stmt->name, fresh || !c->describes)
-                     : pg_heal_is_first(s);
+    bool first = s->heal.state == PG_HEAL_OFF ? there && pg_heal_start(s, stmt->name, told == 0)
+                                              : pg_heal_is_first(s);
     struct pg_expect *x = pg_expect_push(s, kind, PG_A_PASS);
     if (x == NULL)
         return out_of_memory(out);
     x->first = first;
     x->mark = pg_names_mark(name, name_len);
+    if (kind == PG_X_DESCRIBE) {
+        x->stmt = pg_stmt_get(stmt);
+        x->name = strndup(name, pg_name_len(name_len)); /* without it the answer isn't noted */
+    }
     s->open = true;
     put_renamed(out, m, at, name_len, stmt->name);
     return PROTO_MORE;
@@ -520,7 +548,6 @@ enum proto_verdict pg_extended(struct pg_client *c, struct pg_server *s, const s
         return use_statement(c, s, PG_X_BIND, m, PG_HEAD_BYTES + portal + 1, out);
     }
     case 'D':
-        c->describes |= statement;
         if (statement)
             return use_statement(c, s, PG_X_DESCRIBE, m, PG_HEAD_BYTES + 1, out);
         if (is_own_portal(s, m, PG_HEAD_BYTES + 1))

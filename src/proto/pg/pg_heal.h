@@ -10,9 +10,9 @@
  * OFF KEEP  --error--> CUT   --weir's Sync is sent--> WAIT --ReadyForQuery--> DUE --run again-->
  * SPENT WATCH --error--> WAIT SPENT --answered--> OFF
  *
- * Not where the client may go by a description that it was given before: it asks for statements'
- * (not just for portals', each time), has used this one, and doesn't ask in this batch. Rows of
- * other columns would be worse to it than the error, which such drivers know what to do with.
+ * Not where the client may go by a description of the statement that it was given before, and
+ * doesn't ask in this batch. Rows of other columns would be worse to it than the error, which such
+ * drivers know what to do with (pg_columns.h).
  *
  * Where nothing can be repeated (in a transaction block above all), nobody is to meet what others
  * have left there: a statement that is given a name is prepared anew then, and so is one that has

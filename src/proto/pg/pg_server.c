@@ -7,6 +7,7 @@
  */
 #include "config.h"
 
+#include "proto/pg/pg_columns.h"
 #include "proto/pg/pg_session.h"
 
 #include <stdio.h>
@@ -290,11 +291,13 @@ static enum pass on_parameter(struct pg_client *c, struct pg_server *s, const ui
     return verdict;
 }
 
-static enum pass on_describe(struct pg_server *s, enum pass verdict)
+static enum pass on_describe(struct pg_client *c, struct pg_server *s, uint8_t type,
+                             const uint8_t *body, size_t n, enum pass verdict)
 {
     const struct pg_expect *x = pg_expect_head(s);
     if (x == NULL)
         return BROKEN;
+    pg_columns_described(c, s, (char)type, body, n);
     if (x->sql != NULL)
         pg_sql_shown(x->sql);
     if (x->kind == PG_X_DESCRIBE)
@@ -356,7 +359,7 @@ static enum pass on_message(struct pg_client *c, struct pg_server *s, uint8_t ty
         return pop_if(s, PG_X_CLOSE, verdict);
     case 'n':
     case 'T':
-        return on_describe(s, verdict);
+        return on_describe(c, s, type, body, n, verdict);
     case 's':
         return pop_if(s, PG_X_EXECUTE, verdict);
     case 'I':

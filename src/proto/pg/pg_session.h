@@ -66,7 +66,6 @@ struct pg_client {
     bool lost_implicit; /* and over with that Sync: it was no transaction block */
     bool sequence_reader; /* has asked for currval() or lastval() */
     bool replication;     /* gets a connection of its own, bytes pass untouched */
-    bool describes;       /* has asked for a statement's description: see pg_heal.h */
 };
 
 enum pg_pool_mode { PG_MODE_TRANSACTION, PG_MODE_SESSION, PG_MODE_STATEMENT };
@@ -95,21 +94,21 @@ enum pg_expect_act {
 struct pg_expect {
     uint8_t kind;
     uint8_t act;
-    bool maybe;             /* a Sync that a COPY may have eaten */
-    bool unsure;            /* may be taken back; counted in the server's `unsure` */
-    bool unnamed;           /* PARSE, CLOSE of the client's unnamed statement */
-    bool replaced;          /* which was `stmt` before; else the same text */
-    bool first;             /* BIND, DESCRIBE: the first one that pg_heal has kept */
-    bool portal;            /* FAKE of DESCRIBE: of a portal, not of a statement */
-    bool again;             /* SYNC: the client's, of a batch that is going to be run again */
-    bool cached;            /* PARSE: it was added to the server's cache under stmt->name;
-                               CLOSE with SWALLOW: it was taken out of it (name is the server's) */
-    uint32_t mark;          /* BIND, DESCRIBE: of the client's name of the statement, 0: unnamed */
-    struct pg_stmt *stmt;   /* PARSE: what is being prepared; holds a reference. With `replaced`
-                               what it took the place of. FAKE of DESCRIBE and EXECUTE: weir's
-                               own statement */
-    char *name;             /* PARSE, CLOSE of a named statement: the client's name (owned).
-                               DESCRIBE with ASIDE: the name whose types are asked for, of `stmt` */
+    bool maybe;           /* a Sync that a COPY may have eaten */
+    bool unsure;          /* may be taken back; counted in the server's `unsure` */
+    bool unnamed;         /* PARSE, CLOSE of the client's unnamed statement */
+    bool replaced;        /* which was `stmt` before; else the same text */
+    bool first;           /* BIND, DESCRIBE: the first one that pg_heal has kept */
+    bool portal;          /* FAKE of DESCRIBE: of a portal, not of a statement */
+    bool again;           /* SYNC: the client's, of a batch that is going to be run again */
+    bool cached;          /* PARSE: it was added to the server's cache under stmt->name;
+                             CLOSE with SWALLOW: it was taken out of it (name is the server's) */
+    uint32_t mark;        /* BIND, DESCRIBE: of the client's name of the statement, 0: unnamed */
+    struct pg_stmt *stmt; /* PARSE: what is being prepared; holds a reference. With `replaced`
+                             what it took the place of. DESCRIBE: what is described; its FAKE, and
+                             EXECUTE's: weir's own statement */
+    char *name;           /* PARSE, CLOSE, DESCRIBE of a named statement: the client's name (owned).
+                             DESCRIBE with ASIDE: the name whose types are asked for, of `stmt` */
     struct pg_fault *fault; /* REPLACE (owned) */
     struct pg_sql *sql;     /* QUERY, EXECUTE: the names in its text (owned), or NULL */
 };
@@ -166,10 +165,11 @@ struct pg_server {
     struct var_set *custom; /* names of custom settings that this loan may have changed */
     struct var_set *truth;  /* being collected in PG_PH_TRUTH */
     struct pg_cache *cache;
-    struct pg_stmt *unnamed;  /* what its unnamed statement is, NULL: none or unknown */
-    struct pg_stmt *own;      /* weir's own, which the unnamed portal stands for, or NULL */
-    struct pg_sql *sql_bound; /* the names in its text, if it has any; owned */
-    struct pg_sql *sql_again; /* a text that is to be run again; owned or NULL */
+    struct pg_stmt *unnamed;     /* what its unnamed statement is, NULL: none or unknown */
+    struct pg_stmt *own;         /* weir's own, which the unnamed portal stands for, or NULL */
+    const struct pg_stmt *asked; /* described for the message that comes next; compared only */
+    struct pg_sql *sql_bound;    /* the names in its text, if it has any; owned */
+    struct pg_sql *sql_again;    /* a text that is to be run again; owned or NULL */
     struct pg_expect *ring;
     struct pg_change *change; /* owned */
     char *reset_query;        /* server_reset_query; owned */

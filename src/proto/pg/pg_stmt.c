@@ -157,8 +157,8 @@ void pg_stmt_changed(const char *server_name)
 struct pg_names {
     struct pg_stmt *s;
     UT_hash_handle hh;
-    uint32_t len : 31, used : 1;
-    uint32_t at; /* when it was given, by change_clock */
+    uint32_t len;
+    pg_columns_t told;
     char name[];
 };
 
@@ -170,16 +170,24 @@ static struct pg_names *names_item(const struct pg_names *names, const char *nam
     return item;
 }
 
-struct pg_stmt *pg_names_use(struct pg_names *names, const char *name, size_t n, bool *first)
+struct pg_stmt *pg_names_find(const struct pg_names *names, const char *name, size_t n)
+{
+    const struct pg_names *item = names_item(names, name, n);
+    return item != NULL ? item->s : NULL;
+}
+
+pg_columns_t pg_names_told(const struct pg_names *names, const char *name, size_t n)
+{
+    const struct pg_names *item = names_item(names, name, n);
+    return item != NULL ? item->told : 0;
+}
+
+void pg_names_tell(struct pg_names *names, const char *name, size_t n, const struct pg_stmt *s,
+                   pg_columns_t columns)
 {
     struct pg_names *item = names_item(names, name, n);
-    if (item == NULL)
-        return NULL;
-    if (first != NULL) {
-        *first = !item->used;
-        item->used = true;
-    }
-    return item->s;
+    if (item != NULL && item->s == s)
+        item->told = columns;
 }
 
 bool pg_names_add(struct pg_names **names, const char *name, size_t n, struct pg_stmt *s)
@@ -188,8 +196,7 @@ bool pg_names_add(struct pg_names **names, const char *name, size_t n, struct pg
     if (item == NULL)
         return false;
     item->s = pg_stmt_get(s);
-    item->len = (uint32_t)n & INT32_MAX;
-    item->at = change_clock;
+    item->len = (uint32_t)n;
     memcpy(item->name, name, n);
     HASH_ADD_KEYPTR(hh, *names, item->name, pg_name_len(n), item);
     return true;
@@ -216,17 +223,6 @@ void pg_names_clear(struct pg_names **names)
         free(item);
     }
     *names = NULL;
-}
-
-static bool is_older(uint32_t at, const struct pg_stmt *s)
-{
-    return at < s->changed || at < all_changed;
-}
-
-bool pg_names_is_new(const struct pg_names *names, const char *name, size_t n)
-{
-    const struct pg_names *item = names_item(names, name, n);
-    return item != NULL && !is_older(item->at, item->s);
 }
 
 void pg_names_changed(const struct pg_names *names, uint32_t mark)
@@ -257,6 +253,7 @@ uint32_t pg_names_count(const struct pg_names *names)
 struct pg_cache {
     UT_hash_handle hh;
     uint32_t at; /* when it was prepared, by change_clock; 0: who knows */
+    pg_columns_t columns;
     char name[PG_STMT_NAME_BYTES];
 };
 
@@ -283,7 +280,7 @@ bool pg_cache_touch(struct pg_cache **c, const struct pg_stmt *s)
 bool pg_cache_is_old(struct pg_cache *c, const struct pg_stmt *s)
 {
     const struct pg_cache *item = cache_item(c, s->name);
-    return item != NULL && is_older(item->at, s);
+    return item != NULL && (item->at < s->changed || item->at < all_changed);
 }
 
 void pg_cache_grow_old(struct pg_cache *c, const struct pg_stmt *s)
@@ -291,6 +288,19 @@ void pg_cache_grow_old(struct pg_cache *c, const struct pg_stmt *s)
     struct pg_cache *item = cache_item(c, s->name);
     if (item != NULL)
         item->at = 0;
+}
+
+pg_columns_t pg_cache_columns(struct pg_cache *c, const struct pg_stmt *s)
+{
+    const struct pg_cache *item = cache_item(c, s->name);
+    return item != NULL ? item->columns : 0;
+}
+
+void pg_cache_described(struct pg_cache *c, const struct pg_stmt *s, pg_columns_t columns)
+{
+    struct pg_cache *item = cache_item(c, s->name);
+    if (item != NULL)
+        item->columns = columns;
 }
 
 bool pg_cache_add(struct pg_cache **c, const struct pg_stmt *s)

@@ -54,14 +54,18 @@ static inline size_t pg_name_len(size_t n)
     return n < PG_NAME_BYTES ? n : PG_NAME_BYTES;
 }
 
+/* Of the columns that a statement was described with: names and types, as far as PostgreSQL's
+ * "cached plan must not change result type" goes by them. 0: not described. */
+typedef uint32_t pg_columns_t;
+
 struct pg_names;
-/* The statement of this name, borrowed; NULL: none. `n` without the NUL. *first, unless it is NULL:
- * it was not asked for in this way before. */
-struct pg_stmt *pg_names_use(struct pg_names *names, const char *name, size_t n, bool *first);
-static inline struct pg_stmt *pg_names_find(struct pg_names *names, const char *name, size_t n)
-{
-    return pg_names_use(names, name, n, NULL);
-}
+/* The statement of this name, borrowed; NULL: none. `n` without the NUL. */
+struct pg_stmt *pg_names_find(const struct pg_names *names, const char *name, size_t n);
+/* What the client was told of the columns of the statement of this name. */
+pg_columns_t pg_names_told(const struct pg_names *names, const char *name, size_t n);
+/* It is told now, of `s` by this name, if that is still its name. */
+void pg_names_tell(struct pg_names *names, const char *name, size_t n, const struct pg_stmt *s,
+                   pg_columns_t columns);
 /* Add; the name must be free. Takes its own reference. false: out of memory. */
 bool pg_names_add(struct pg_names **names, const char *name, size_t n, struct pg_stmt *s)
     __attribute__((warn_unused_result));
@@ -76,8 +80,6 @@ static inline uint32_t pg_names_mark(const char *name, size_t n)
         mark = (mark ^ (uint8_t)name[i]) * 16777619u;
     return mark | 1;
 }
-/* Did the client give it that name since the last such event? */
-bool pg_names_is_new(const struct pg_names *names, const char *name, size_t n);
 /* The columns of what the client calls by a name with this mark were found to have changed. */
 void pg_names_changed(const struct pg_names *names, uint32_t mark);
 /* What the client calls the statement that servers know as `server_name`, by a name with this mark

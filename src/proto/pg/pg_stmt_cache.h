@@ -5,6 +5,10 @@
  * there: when the server said so of that statement, on whatever connection, and when a table was
  * altered by anybody. One clock counts such events; who prepares it notes the time.
  *
+ * Who has been told what columns a statement has goes by that. So when it is described the answer
+ * is kept, of the connection's statement and of the client's name for it, and they are compared
+ * before it runs (pg_extended.c).
+ *
  * A cache belongs to the worker that holds the server connection; the clock is everybody's.
  */
 #ifndef WEIR_PROTO_PG_STMT_CACHE_H
@@ -18,6 +22,9 @@ bool pg_cache_touch(struct pg_cache **c, const struct pg_stmt *s);
 /* What is there may have other columns than it would have now. */
 bool pg_cache_is_old(struct pg_cache *c, const struct pg_stmt *s);
 void pg_cache_grow_old(struct pg_cache *c, const struct pg_stmt *s);
+/* The columns that it was described with since it was prepared there. */
+pg_columns_t pg_cache_columns(struct pg_cache *c, const struct pg_stmt *s);
+void pg_cache_described(struct pg_cache *c, const struct pg_stmt *s, pg_columns_t columns);
 /* It is being prepared. false: out of memory. */
 bool pg_cache_add(struct pg_cache **c, const struct pg_stmt *s);
 /* With more than `limit` there, takes the least recently used one out: true, and its server name.

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: ISC
+ * See pg_columns.h.
+ */
+#include "config.h"
+
+#include "proto/pg/pg_columns.h"
+
+#include "proto/pg/pg_session.h"
+
+#include <string.h>
+
+#define NO_DATA      1u
+#define COLUMN_BYTES 18u /* of one, behind its name */
+
+static uint32_t add(uint32_t h, const uint8_t *p, size_t n) /* FNV-1a */
+{
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ p[i]) * 16777619u;
+    return h;
+}
+
+/* A name looks different to clients of another encoding, if only where it isn't ASCII. */
+static uint32_t add_name(uint32_t h, const uint8_t *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (p[i] < 0x80)
+            h = add(h, p + i, 1);
+    return add(h, (const uint8_t *)"", 1);
+}
+
+pg_columns_t pg_columns_of(char type, const uint8_t *body, size_t n)
+{
+    if (type != 'T')
+        return NO_DATA;
+    uint32_t h = add(2166136261u, body, n < 2 ? n : 2);
+    for (size_t at = 2; at < n; at += COLUMN_BYTES) {
+        size_t len = pg_strlen(body + at, n - at);
+        if (len == (size_t)-1 || n - at - len - 1 < COLUMN_BYTES) {
+            h = add(h, body + at, n - at);
+            break;
+        }
+        h = add_name(h, body + at, len);
+        at += len + 1;
+        /* Not its table (4 bytes) and number there (2): another table of the same make is as good.
+         * Nor its format (the last 2): it isn't decided yet. */
+        h = add(h, body + at + 6, COLUMN_BYTES - 8);
+    }
+    return h > NO_DATA ? h : h + 2;
+}
+
+void pg_columns_described(struct pg_client *c, struct pg_server *s, char type, const uint8_t *body,
+                          size_t n)
+{
+    const struct pg_expect *x = pg_expect_head(s);
+    bool asked = x->act == PG_A_PASS || x->act == PG_A_SWALLOW;
+    if (x->kind != PG_X_DESCRIBE || x->stmt == NULL || !asked)
+        return;
+    pg_columns_t columns = pg_columns_of(type, body, n);
+    pg_cache_described(s->cache, x->stmt, columns);
+    if (c != NULL && x->name != NULL)
+        pg_names_tell(c->names, x->name, strlen(x->name), x->stmt, columns);
+}
+
+static bool put_describe(struct pg_server *s, struct pg_stmt *stmt, struct proto_out *out)
+{
+    struct pg_expect *x = pg_expect_push(s, PG_X_DESCRIBE, PG_A_SWALLOW);
+    if (x == NULL)
+        return false;
+    x->stmt = pg_stmt_get(stmt);
+    uint8_t body[1 + PG_STMT_NAME_BYTES] = {'S'};
+    memcpy(body + 1, stmt->name, PG_STMT_NAME_BYTES);
+    pg_put_msg(out, &out->server, 'D', body, sizeof body);
+    pg_put_msg(out, &out->server, 'H', NULL, 0);
+    s->open = true;
+    return true;
+}
+
+enum pg_columns_fit pg_columns_check(struct pg_client *c, struct pg_server *s, struct pg_stmt *stmt,
+                                     pg_columns_t told, struct proto_out *out)
+{
+    bool asked = s->asked == stmt;
+    s->asked = NULL;
+    /* Without rows there is nothing to be misread; a failed transaction refuses by itself; what is
+     * healed is described again. */
+    if (told <= NO_DATA || s->status == 'E' || s->heal.state == PG_HEAL_SPENT)
+        return PG_COLUMNS_SAME;
+    pg_columns_t columns = pg_cache_columns(s->cache, stmt);
+    if (columns == told)
+        return PG_COLUMNS_SAME;
+    if (asked)
+        return PG_COLUMNS_OTHER;
+    if (!pg_put_needed(s, stmt, c->prepared_limit, PG_A_SWALLOW, out) ||
+        !put_describe(s, stmt, out))
+        return PG_COLUMNS_NO_MEMORY;
+    s->asked = stmt;
+    s->alone = true;
+    return PG_COLUMNS_ASKED;
+}

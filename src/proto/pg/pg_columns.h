@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: ISC
+ * Who has been told what columns a statement has (Describe) reads its rows by that, unasked.
+ *
+ * PostgreSQL keeps the promise: a prepared statement whose columns have changed is refused,
+ * "cached plan must not change result type". On shared connections the statement may have been
+ * prepared after the change, by whoever came first, and would run. So what a client was told is
+ * noted with its name for the statement, and what a connection's statement was described with, with
+ * that; before a Bind the two are compared. Where they differ, or nothing is known, it is prepared
+ * anew and described, a round trip, once for each connection: what differs then has changed.
+ *
+ * Not for who only asks for portals' descriptions: weir can't know how long it will go by one.
+ * Thread: the worker's.
+ */
+#ifndef WEIR_PROTO_PG_COLUMNS_H
+#define WEIR_PROTO_PG_COLUMNS_H
+
+#include "proto/pg/pg_stmt.h"
+#include "proto/proto.h"
+
+struct pg_client;
+struct pg_server;
+
+/* Of RowDescription or NoData, its body: names and types. Never 0. Where a description can't be
+ * read, whatever it says is taken for one of its own. */
+pg_columns_t pg_columns_of(char type, const uint8_t *body, size_t n);
+/* The answer to the Describe at the head of the queue. `c` may be NULL. */
+void pg_columns_described(struct pg_client *c, struct pg_server *s, char type, const uint8_t *body,
+                          size_t n);
+
+enum pg_columns_fit {
+    PG_COLUMNS_SAME,
+    PG_COLUMNS_ASKED, /* the client's message is looked at again when that is answered */
+    PG_COLUMNS_OTHER,
+    PG_COLUMNS_NO_MEMORY,
+};
+/* The statement is about to run for who was told `told` of it. */
+enum pg_columns_fit pg_columns_check(struct pg_client *c, struct pg_server *s, struct pg_stmt *stmt,
+                                     pg_columns_t told, struct proto_out *out);
+
+#endif
