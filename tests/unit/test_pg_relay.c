@@ -300,6 +300,23 @@ static void keeps_to_the_description(struct relay *r)
     say(r, "C:a|Pa:select *|D:a|S|QBEGIN|B:a|E|S|QROLLBACK");
     sees(r, "3 1 t T Z:I C:BEGIN Z:T 2 D:select * C:SELECT 1 Z:T C:ROLLBACK Z:I ");
     r->next = 0;
+    say(r, "Pp:select *|B:p|DP|E|S"); /* told of the portal's, it goes by that as well */
+    sees(r, "1 2 T D:select * C:SELECT 1 Z:I ");
+    r->next = 1;
+    say(r, "B:p|E|S");
+    sees(r, "2 D:select * C:SELECT 1 Z:I ");
+    r->models[0].version++;
+    r->models[1].version++;
+    say(r, "B:p|E|S");
+    sees(r, "E:0A000 Z:I ");
+    pg_cache_clear(&r->servers[1]->cache);
+    model_forget_statements(&r->models[1]);
+    r->next = 1;
+    say(r, "B:p|E|S");
+    sees(r, "E:0A000 Z:I ");
+    r->next = 0;
+    say(r, "C:a|Pa:select *|D:a|S");
+    sees(r, "3 1 t T Z:I ");
     say(r, "B:a|E|H"); /* which has it from before */
     sees(r, "2 D:select * C:SELECT 1 ");
     say(r, "S");

@@ -350,8 +350,10 @@ enum proto_verdict pg_client_feed(void *pc, void *ps, const uint8_t *in, size_t 
             break;
         }
         m.total = 1 + (size_t)len;
-        if (m.have > m.total)
+        if (m.have > m.total) {
+            m.behind = m.have - m.total;
             m.have = m.total;
+        }
         if (m.have < wanted(c, s, m.p[0], m.total))
             break;
         c->drop = false;

@@ -7,6 +7,7 @@
 
 #include "proto/pg/pg_session.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define NO_DATA      1u
@@ -61,6 +62,30 @@ void pg_columns_described(struct pg_client *c, struct pg_server *s, char type, c
         pg_names_tell(c->names, x->name, strlen(x->name), x->stmt, columns);
 }
 
+/* A Describe among what came behind it, in its batch. It mostly comes in one piece; whose doesn't
+ * gets an error where it might have had rows. */
+static bool asks_behind(const struct pg_in *m)
+{
+    const uint8_t *p = m->p + m->have;
+    for (size_t left = m->have == m->total ? m->behind : 0; left > PG_HEAD_BYTES;) {
+        size_t total = 1 + (size_t)pg_get32(p + 1);
+        if (p[0] == 'D')
+            return true;
+        if (p[0] == 'S' || p[0] == 'H' || total < PG_HEAD_BYTES || total > left)
+            return false;
+        p += total;
+        left -= total;
+    }
+    return false;
+}
+
+pg_columns_t pg_columns_expected(const struct pg_client *c, const struct pg_in *bind,
+                                 const char *name, size_t n)
+{
+    pg_columns_t told = pg_names_told(c->names, name, n);
+    return told != 0 && asks_behind(bind) ? 0 : told;
+}
+
 static bool put_describe(struct pg_server *s, struct pg_stmt *stmt, struct proto_out *out)
 {
     struct pg_expect *x = pg_expect_push(s, PG_X_DESCRIBE, PG_A_SWALLOW);
@@ -76,16 +101,16 @@ static bool put_describe(struct pg_server *s, struct pg_stmt *stmt, struct proto
 }
 
 enum pg_columns_fit pg_columns_check(struct pg_client *c, struct pg_server *s, struct pg_stmt *stmt,
-                                     pg_columns_t told, struct proto_out *out)
+                                     pg_columns_t expected, struct proto_out *out)
 {
     bool asked = s->asked == stmt;
     s->asked = NULL;
     /* Without rows there is nothing to be misread; a failed transaction refuses by itself; what is
      * healed is described again. */
-    if (told <= NO_DATA || s->status == 'E' || s->heal.state == PG_HEAL_SPENT)
+    if (expected <= NO_DATA || s->status == 'E' || s->heal.state == PG_HEAL_SPENT)
         return PG_COLUMNS_SAME;
     pg_columns_t columns = pg_cache_columns(s->cache, stmt);
-    if (columns == told)
+    if (columns == expected)
         return PG_COLUMNS_SAME;
     if (asked)
         return PG_COLUMNS_OTHER;
@@ -95,4 +120,37 @@ enum pg_columns_fit pg_columns_check(struct pg_client *c, struct pg_server *s, s
     s->asked = stmt;
     s->alone = true;
     return PG_COLUMNS_ASKED;
+}
+
+void pg_columns_forget(struct pg_server *s)
+{
+    if (s->described.stmt == NULL)
+        return;
+    pg_stmt_put(&s->described.stmt);
+    free(s->described.name);
+    s->described.name = NULL;
+}
+
+void pg_columns_bound(const struct pg_client *c, struct pg_server *s, struct pg_stmt *stmt,
+                      const char *name, size_t n, const char *portal)
+{
+    pg_columns_t told = pg_names_told(c->names, name, n);
+    pg_columns_forget(s);
+    if (told != 0 && told == pg_cache_columns(s->cache, stmt))
+        return;
+    s->described.name = strndup(name, pg_name_len(n));
+    if (s->described.name == NULL)
+        return;
+    s->described.stmt = pg_stmt_get(stmt);
+    s->described.portal = pg_names_mark(portal, strlen(portal));
+}
+
+void pg_columns_ask(struct pg_server *s, struct pg_expect *x, const char *portal, size_t n)
+{
+    if (s->described.stmt == NULL || s->described.portal != pg_names_mark(portal, n))
+        return;
+    x->stmt = s->described.stmt;
+    x->name = s->described.name;
+    s->described.stmt = NULL;
+    s->described.name = NULL;
 }

@@ -5,10 +5,11 @@
  * "cached plan must not change result type". On shared connections the statement may have been
  * prepared after the change, by whoever came first, and would run. So what a client was told is
  * noted with its name for the statement, and what a connection's statement was described with, with
- * that; before a Bind the two are compared. Where they differ, or nothing is known, it is prepared
- * anew and described, a round trip, once for each connection: what differs then has changed.
+ * that; before a Bind whose batch asks for no description the two are compared. Where they differ,
+ * or nothing is known, the statement is prepared anew and described, a round trip, once for each
+ * connection: what differs then has changed.
  *
- * Not for who only asks for portals' descriptions: weir can't know how long it will go by one.
+ * As long as the two agree a description is not read: PostgreSQL sees to it that it is the same.
  * Thread: the worker's.
  */
 #ifndef WEIR_PROTO_PG_COLUMNS_H
@@ -19,6 +20,15 @@
 
 struct pg_client;
 struct pg_server;
+struct pg_in;
+struct pg_expect;
+
+/* The last Bind was of this statement; what its portal is described with is worth noting. */
+struct pg_described {
+    struct pg_stmt *stmt; /* NULL: it isn't; holds a reference */
+    char *name;           /* the client's (owned) */
+    uint32_t portal;      /* pg_names_mark() */
+};
 
 /* Of RowDescription or NoData, its body: names and types. Never 0. Where a description can't be
  * read, whatever it says is taken for one of its own. */
@@ -27,14 +37,27 @@ pg_columns_t pg_columns_of(char type, const uint8_t *body, size_t n);
 void pg_columns_described(struct pg_client *c, struct pg_server *s, char type, const uint8_t *body,
                           size_t n);
 
+/* What the client will go by when it has run the statement of this name: what it was told before. 0
+ * if that is nothing, or the same batch asks. */
+pg_columns_t pg_columns_expected(const struct pg_client *c, const struct pg_in *bind,
+                                 const char *name, size_t n);
+
 enum pg_columns_fit {
     PG_COLUMNS_SAME,
     PG_COLUMNS_ASKED, /* the client's message is looked at again when that is answered */
     PG_COLUMNS_OTHER,
     PG_COLUMNS_NO_MEMORY,
 };
-/* The statement is about to run for who was told `told` of it. */
+/* The statement is about to run for who goes by `expected`. */
 enum pg_columns_fit pg_columns_check(struct pg_client *c, struct pg_server *s, struct pg_stmt *stmt,
-                                     pg_columns_t told, struct proto_out *out);
+                                     pg_columns_t expected, struct proto_out *out);
+
+/* Bind of the statement of this name, which the connection has. */
+void pg_columns_bound(const struct pg_client *c, struct pg_server *s, struct pg_stmt *stmt,
+                      const char *name, size_t n, const char *portal);
+/* Describe of a portal. */
+void pg_columns_ask(struct pg_server *s, struct pg_expect *x, const char *portal, size_t n);
+/* Another Bind comes, or none. */
+void pg_columns_forget(struct pg_server *s);
 
 #endif

@@ -140,12 +140,12 @@ bool pg_put_needed(struct pg_server *s, struct pg_stmt *stmt, uint32_t limit,
     return true;
 }
 
-/* The named statement is on the server (*there), or on its way there. An old one serves whom it
- * was described to as it was, or is refused. */
+/* The named statement is on the server (*there), or on its way there. An old one serves who goes by
+ * a description of it, or is refused. */
 static bool ensure_named(struct pg_client *c, struct pg_server *s, struct pg_stmt *stmt,
-                         pg_columns_t told, bool *there, struct proto_out *out)
+                         pg_columns_t expected, bool *there, struct proto_out *out)
 {
-    *there = pg_cache_touch(&s->cache, stmt) && (told != 0 || !pg_cache_is_old(s->cache, stmt));
+    *there = pg_cache_touch(&s->cache, stmt) && (expected != 0 || !pg_cache_is_old(s->cache, stmt));
     return *there || pg_put_needed(s, stmt, c->prepared_limit, PG_A_SWALLOW, out);
 }
 
@@ -358,6 +358,17 @@ static enum proto_verdict use_own(struct pg_client *c, struct pg_server *s,
     return PROTO_MORE;
 }
 
+static enum proto_verdict describe_portal(struct pg_server *s, const struct pg_in *m,
+                                          struct proto_out *out)
+{
+    size_t at = PG_HEAD_BYTES + 1;
+    size_t n = m->have > at ? pg_strlen(m->p + at, m->have - at) : (size_t)-1;
+    enum proto_verdict v = pass(s, PG_X_DESCRIBE, m, out);
+    if (v == PROTO_MORE && n != (size_t)-1)
+        pg_columns_ask(s, pg_expect_at(s, s->len - 1), (const char *)m->p + at, n);
+    return v;
+}
+
 static bool is_own_portal(const struct pg_server *s, const struct pg_in *m, size_t at)
 {
     return s->own != NULL && m->have > at && m->p[at] == '\0';
@@ -386,12 +397,12 @@ static enum proto_verdict use_replaced(struct pg_client *c, struct pg_server *s,
     return v;
 }
 
-/* The statement has the columns that the client was told of; else *v says what becomes of its
- * message. */
+/* The statement has the columns that the client goes by; else *v says what becomes of its message.
+ */
 static bool has_columns(struct pg_client *c, struct pg_server *s, struct pg_stmt *stmt,
-                        pg_columns_t told, struct proto_out *out, enum proto_verdict *v)
+                        pg_columns_t expected, struct proto_out *out, enum proto_verdict *v)
 {
-    switch (pg_columns_check(c, s, stmt, told, out)) {
+    switch (pg_columns_check(c, s, stmt, expected, out)) {
     case PG_COLUMNS_SAME:
         return true;
     case PG_COLUMNS_ASKED:
@@ -399,6 +410,8 @@ static bool has_columns(struct pg_client *c, struct pg_server *s, struct pg_stmt
         break;
     case PG_COLUMNS_OTHER:
         *v = fail_here(s, out, "0A000", "cached plan must not change result type");
+        if (*v == PROTO_MORE) /* by which pgjdbc and asyncpg know what to do */
+            pg_expect_at(s, s->len - 1)->fault->routine = "RevalidateCachedQuery";
         break;
     case PG_COLUMNS_NO_MEMORY:
         *v = out_of_memory(out);
@@ -418,7 +431,7 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
         return pass(s, kind, m, out);
     struct pg_stmt *stmt = c->unnamed;
     bool there = false;
-    pg_columns_t told = 0;
+    pg_columns_t expected = 0;
     enum proto_verdict v;
     if (name_len == 0 && pg_is_unsure(s, name, 0, NULL))
         return PROTO_WAIT;
@@ -438,7 +451,8 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
             return fail_here(s, out, "26000", "prepared statement \"%s\" does not exist", name);
         if ((stmt->flags & PG_STMT_OWN) != 0)
             return use_own(c, s, kind, stmt, false, out);
-        told = pg_names_told(c->names, name, name_len);
+        if (kind == PG_X_BIND)
+            expected = pg_columns_expected(c, m, name, name_len);
     }
     if (stmt != NULL && (stmt->flags & PG_SQL_NAMES) != 0) {
         bool used;
@@ -446,11 +460,12 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
         if (used)
             return v;
     }
-    if (kind == PG_X_BIND && name_len != 0 && !has_columns(c, s, stmt, told, out, &v))
+    if (kind == PG_X_BIND && name_len != 0 && !has_columns(c, s, stmt, expected, out, &v))
         return v;
     if (stmt != NULL && !pg_forget_sequences(s, stmt->flags, out))
         return out_of_memory(out);
-    if (!(name_len == 0 ? ensure_unnamed(c, s, out) : ensure_named(c, s, stmt, told, &there, out)))
+    if (!(name_len == 0 ? ensure_unnamed(c, s, out)
+                        : ensure_named(c, s, stmt, expected, &there, out)))
         return out_of_memory(out);
     if (stmt != NULL && kind == PG_X_BIND) {
         uint64_t flags = stmt->flags;
@@ -464,7 +479,7 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
     }
     if (name_len == 0)
         return pass(s, kind, m, out);
-    bool first = s->heal.state == PG_HEAL_OFF ? there && pg_heal_start(s, stmt->name, told == 0)
+    bool first = s->heal.state == PG_HEAL_OFF ? there && pg_heal_start(s, stmt->name, expected == 0)
                                               : pg_heal_is_first(s);
     struct pg_expect *x = pg_expect_push(s, kind, PG_A_PASS);
     if (x == NULL)
@@ -474,6 +489,8 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
     if (kind == PG_X_DESCRIBE) {
         x->stmt = pg_stmt_get(stmt);
         x->name = strndup(name, pg_name_len(name_len)); /* without it the answer isn't noted */
+    } else {
+        pg_columns_bound(c, s, stmt, name, name_len, (const char *)m->p + PG_HEAD_BYTES);
     }
     s->open = true;
     put_renamed(out, m, at, name_len, stmt->name);
@@ -539,6 +556,7 @@ enum proto_verdict pg_extended(struct pg_client *c, struct pg_server *s, const s
         return on_parse(c, s, m, out);
     case 'B': {
         size_t portal = pg_strlen(m->p + PG_HEAD_BYTES, body);
+        pg_columns_forget(s);
         if (portal == (size_t)-1)
             return pass(s, PG_X_BIND, m, out);
         if (portal == 0) {
@@ -552,7 +570,7 @@ enum proto_verdict pg_extended(struct pg_client *c, struct pg_server *s, const s
             return use_statement(c, s, PG_X_DESCRIBE, m, PG_HEAD_BYTES + 1, out);
         if (is_own_portal(s, m, PG_HEAD_BYTES + 1))
             return use_own(c, s, PG_X_DESCRIBE, s->own, true, out);
-        return pass(s, PG_X_DESCRIBE, m, out);
+        return describe_portal(s, m, out);
     case 'C':
         if (statement)
             return on_close_statement(c, s, m, out);

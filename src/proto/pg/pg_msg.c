@@ -130,7 +130,8 @@ struct field {
 static bool put_report(struct buf *b, char type, const struct pg_report *r)
 {
     const struct field fields[] = {{'S', r->severity}, {'V', r->severity}, {'C', r->sqlstate},
-                                   {'M', r->message},  {'D', r->detail},   {'H', r->hint}};
+                                   {'M', r->message},  {'D', r->detail},   {'H', r->hint},
+                                   {'R', r->routine}};
     const size_t count = sizeof(fields) / sizeof(fields[0]);
     size_t body = 1;
     for (size_t i = 0; i < count; i++)
@@ -165,7 +166,8 @@ bool pg_msg_fault(struct buf *b, const char *severity, const struct pg_fault *fa
                                      .sqlstate = fault->sqlstate,
                                      .message = fault->message,
                                      .detail = fault->detail[0] == '\0' ? NULL : fault->detail,
-                                     .hint = fault->hint[0] == '\0' ? NULL : fault->hint};
+                                     .hint = fault->hint[0] == '\0' ? NULL : fault->hint,
+                                     .routine = fault->routine};
     return pg_msg_error(b, &report);
 }
 
@@ -290,6 +292,7 @@ void pg_fault_set(struct pg_fault *f, const char *sqlstate, const char *fmt, ...
     va_list args;
     snprintf(f->sqlstate, sizeof(f->sqlstate), "%s", sqlstate);
     f->detail[0] = f->hint[0] = '\0';
+    f->routine = NULL;
     va_start(args, fmt);
     vsnprintf(f->message, sizeof(f->message), fmt, args);
     va_end(args);

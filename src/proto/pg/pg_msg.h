@@ -31,14 +31,16 @@ struct pg_report {
     const char *message;
     const char *detail;
     const char *hint;
+    const char *routine; /* PostgreSQL's, where drivers go by it */
 };
 
 /* A report that owns its texts: what parsers return beside "bad". Severity is the caller's. */
 struct pg_fault {
     char sqlstate[6];
     char message[256];
-    char detail[256]; /* "" when there is none */
-    char hint[64];    /* "" when there is none */
+    char detail[256];    /* "" when there is none */
+    char hint[64];       /* "" when there is none */
+    const char *routine; /* as above */
 };
 
 enum pg_auth_code {

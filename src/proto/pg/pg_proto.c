@@ -86,6 +86,7 @@ static void server_fini(void *ps)
     free(s->reset_query);
     free(s->overdue);
     pg_stmt_put(&s->own);
+    pg_columns_forget(s);
     pg_sql_free(&s->sql_bound);
     pg_sql_free(&s->sql_again);
     buf_release(&s->sql);

@@ -19,6 +19,7 @@
 #include "base/buf.h"
 #include "proto/vars/vars.h"
 #include "proto/pg/pg_msg.h"
+#include "proto/pg/pg_columns.h"
 #include "proto/pg/pg_heal.h"
 #include "proto/pg/pg_sql.h"
 #include "proto/pg/pg_stmt_cache.h"
@@ -165,11 +166,12 @@ struct pg_server {
     struct var_set *custom; /* names of custom settings that this loan may have changed */
     struct var_set *truth;  /* being collected in PG_PH_TRUTH */
     struct pg_cache *cache;
-    struct pg_stmt *unnamed;     /* what its unnamed statement is, NULL: none or unknown */
-    struct pg_stmt *own;         /* weir's own, which the unnamed portal stands for, or NULL */
-    const struct pg_stmt *asked; /* described for the message that comes next; compared only */
-    struct pg_sql *sql_bound;    /* the names in its text, if it has any; owned */
-    struct pg_sql *sql_again;    /* a text that is to be run again; owned or NULL */
+    struct pg_stmt *unnamed;       /* what its unnamed statement is, NULL: none or unknown */
+    struct pg_stmt *own;           /* weir's own, which the unnamed portal stands for, or NULL */
+    const struct pg_stmt *asked;   /* described for the message that comes next; compared only */
+    struct pg_described described; /* if its portal is */
+    struct pg_sql *sql_bound;      /* the names in its text, if it has any; owned */
+    struct pg_sql *sql_again;      /* a text that is to be run again; owned or NULL */
     struct pg_expect *ring;
     struct pg_change *change; /* owned */
     char *reset_query;        /* server_reset_query; owned */
@@ -265,10 +267,11 @@ enum proto_verdict pg_server_feed(void *ps, void *pc, const uint8_t *in, size_t 
 bool pg_client_again(struct pg_client *c, struct pg_server *s, const uint8_t *p, size_t n,
                      struct proto_out *out);
 
-/* A message of the client: `have` bytes of it are at p, `total` it has with its head. */
+/* A message of the client: `have` bytes of it are at p, `total` it has with its head; `behind` of
+ * what follows came with it. */
 struct pg_in {
     const uint8_t *p;
-    size_t have, total;
+    size_t have, total, behind;
 };
 /* Parse, Bind, Describe, Close, Execute (pg_extended.c); whole but for Bind, whose values may still
  * be on their way. */

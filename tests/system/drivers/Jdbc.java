@@ -70,6 +70,16 @@ public class Jdbc {
 					check(r.next() && r.getInt(1) == 2, "count");
 				}
 			}
+			String moved = "jdbc_" + i;
+			c.createStatement().execute("create table " + moved + " as select 1 as a, 2 as b");
+			try (Connection other = DriverManager.getConnection(url, p); PreparedStatement q = c.prepareStatement("select * from " + moved)) {
+				for (int n = 0; n < 10; n++) {
+					if (n == 7) other.createStatement().execute("alter table " + moved + " drop a, add c int default 3");
+					r = q.executeQuery();
+					check(r.next() && r.getInt("b") == 2 && (n < 7 ? r.getInt("a") == 1 : r.getInt("c") == 3), "columns");
+				}
+			}
+			c.createStatement().execute("drop table " + moved);
 			c.createStatement().execute("delete from scratch where who = '" + who + "'");
 		}
 		return null;
