@@ -170,12 +170,13 @@ CONVERSATION(in_the_extended_protocol)
 CONVERSATION(others_are_out_of_reach)
 CONVERSATION(too_odd)
 
-/* What the client's text was is where its errors are, whatever was sent. */
+/* What the client's text was is where its errors are, whatever was sent. A place within the name is
+ * one in the text that was prepared. */
 static void test_errors(void **state)
 {
     static const struct {
         const char *position, *shown;
-    } rows[] = {{"3", "3"}, {"9", "9"}, {"20", "9"}, {"46", "10"}, {"50", "14"}, {"900", "900"}};
+    } rows[] = {{"3", "3"}, {"9", "9"}, {"20", "20"}, {"46", "10"}, {"50", "14"}, {"900", "900"}};
     (void)state;
     struct relay *r = calloc(1, sizeof *r);
     relay_init(r, 0);

@@ -116,8 +116,9 @@ static size_t place(const struct pg_sql *q, size_t at)
         size_t start = pg_text_chars(text, it->sent_at, q->how), len = strlen(it->sent);
         if (!it->renamed || at <= start + 1)
             continue;
-        if (at <= start + len)
-            return start + 1 - more;
+        if (at <=
+            start + len) /* no error is about EXECUTE's name: it is the statement's own text */
+            return it->flag == PG_SCAN_EXECUTE ? at : start + 1 - more;
         more += len - it->chars;
     }
     return at - more;
