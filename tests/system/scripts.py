@@ -138,6 +138,13 @@ script("values that need care", "set application_name = 'it''s'", "show applicat
 script("settings with units and booleans", "set statement_timeout = 61000", "show statement_timeout",
        "set statement_timeout = '2min'", "show statement_timeout", "set geqo = off", "show geqo", "set geqo = 'ye'",
        "show geqo", "set geqo to true", "show geqo", "set statement_timeout = 0")
+script("reset all leaves the rights", "set role reader", "set work_mem = '11MB'", "reset all", "select current_user",
+       "show work_mem", "begin", "reset all", "select current_user", "commit", "select current_user", "reset role",
+       "select current_user")
+script("reset all leaves the rights of startup", "select current_user", "set role writer", "reset all", "select current_user",
+       "begin", "set work_mem = '11MB'", "reset all", "select current_user, current_setting('work_mem')", "commit",
+       "select current_user", "reset role", "select current_user", "discard all", "select current_user", role="reader",
+       work_mem="13MB")
 script("settings that order each other", "set search_path = beta", "set role reader", "select name from place",
        "reset role", "set search_path = alpha", "select name from place")
 script("show all differs in nothing", "select name, setting from pg_settings where source = 'session' order by 1",

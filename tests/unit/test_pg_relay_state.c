@@ -137,6 +137,26 @@ static void reset_inside(struct relay *r)
     assert_int_equal(r->lent, -1);
 }
 
+/* RESET ALL passes over role and session_authorization: the client keeps them, and so does the
+ * connection until they are taken from it. */
+static void reset_all_keeps_rights(struct relay *r)
+{
+    startup(r, "work_mem", "5000");
+    r->models[0].truth = "s work_mem 5000;s role reader";
+    say(r, "QSET ROLE reader");
+    say(r, "QRESET ALL");
+    sees(r, "C:SET Z:I C:RESET Z:I ");
+    struct var_entry e;
+    assert_true(var_set_find(r->c->current, "role", 4, &e));
+    assert_string_equal(e.value, "reader");
+    assert_true(var_set_find(r->servers[0]->applied, "role", 4, &e));
+    (void)ran(r, 0);
+    r->next = 1;
+    say(r, "Qselect 1");
+    sees(r, "T D:select 1 C:SELECT 1 Z:I ");
+    assert_non_null(strstr(ran(r, 1), "SET \"role\" TO 'reader'"));
+}
+
 /* What one server reported, and the next one doesn't, the client hears before anything else. */
 static void reports(struct relay *r)
 {
@@ -580,6 +600,7 @@ CONVERSATION(truth_is_asked)
 CONVERSATION(startup_is_set)
 CONVERSATION(startup_refused)
 CONVERSATION(reset_inside)
+CONVERSATION(reset_all_keeps_rights)
 CONVERSATION(reports)
 CONVERSATION(pinned)
 CONVERSATION(sequences)
@@ -625,6 +646,7 @@ int main(void)
         cmocka_unit_test(test_startup_is_set),
         cmocka_unit_test(test_startup_refused),
         cmocka_unit_test(test_reset_inside),
+        cmocka_unit_test(test_reset_all_keeps_rights),
         cmocka_unit_test(test_reports),
         cmocka_unit_test(test_pinned),
         cmocka_unit_test(test_sequences),

@@ -305,6 +305,9 @@ bool pg_forget_sequences(struct pg_server *s, uint64_t scan_flags, struct proto_
  * what could name a custom setting is asked for. false: it can't be told. */
 bool pg_note_parameters(struct pg_server *s, const uint8_t *p, size_t n);
 uint64_t pg_scan_flags(const char *sql, size_t n, pg_text_how_t how);
+/* *set becomes what RESET ALL makes of it where it leads to `base`: role and session_authorization
+ * stay as they are. false: out of memory. */
+bool pg_reset_all(struct var_set **set, struct var_set *base);
 /* Bring the server's settings to the client's; true: hold the client until it is answered. */
 bool pg_sync_settings(struct pg_client *c, struct pg_server *s, struct proto_out *out);
 /* Set s->restore in the open transaction, ahead of the client's next message. */

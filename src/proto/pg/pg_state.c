@@ -90,7 +90,9 @@ static void note_restore(struct pg_client *c, struct pg_server *s, uint64_t sets
     if (s->status != 'T' || var_set_count(c->startup) == 0)
         return;
     if (sets == PG_SCAN_RESET_ALL) {
-        vars_assign(&s->restore, c->startup);
+        if (s->restore == NULL)
+            s->restore = vars_empty();
+        (void)pg_reset_all(&s->restore, c->startup);
         return;
     }
     if (sets != PG_SCAN_RESET_ONE)
@@ -290,6 +292,15 @@ static bool reset_one(struct pg_client *c, struct pg_server *s, const struct pg_
     return vars_take(&c->current, vars_without(c->current, ch->name, len)) && ok;
 }
 
+static bool reset_all(struct pg_client *c, struct pg_server *s)
+{
+    struct var_set *none = vars_empty();
+    bool ok = pg_reset_all(&c->current, c->startup);
+    ok = pg_reset_all(&s->applied, none) && ok;
+    vars_put(&none);
+    return ok;
+}
+
 void pg_change_end(struct pg_client *c, struct pg_server *s)
 {
     struct pg_change *ch = s->change;
@@ -299,11 +310,10 @@ void pg_change_end(struct pg_client *c, struct pg_server *s)
     if (s->status != 'I' || !s->change_done) {
         ok = !s->change_done; /* confirmed, but a transaction was open after all: ask */
     } else if (c != NULL) {
-        size_t len = strlen(ch->name);
         switch (ch->kind) {
         case PG_CH_SET:
-            ok = vars_take(&c->current,
-                           vars_with(c->current, ch->name, len, VAR_RAW, ch->value, ch->value_len));
+            ok = vars_take(&c->current, vars_with(c->current, ch->name, strlen(ch->name), VAR_RAW,
+                                                  ch->value, ch->value_len));
             if (ok)
                 vars_assign(&s->applied, c->current);
             if (ok)
@@ -313,6 +323,8 @@ void pg_change_end(struct pg_client *c, struct pg_server *s)
             ok = reset_one(c, s, ch);
             break;
         case PG_CH_RESET_ALL:
+            ok = reset_all(c, s);
+            break;
         case PG_CH_DISCARD_ALL:
             vars_assign(&c->current, c->startup);
             (void)vars_take(&s->applied, vars_empty());
