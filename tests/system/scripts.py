@@ -36,6 +36,11 @@ script("set of reported parameters", "set datestyle = 'SQL, DMY'", "select date 
        "set standard_conforming_strings = on", "set application_name = 'a name'", "show application_name",
        "select application_name from pg_stat_activity where pid = pg_backend_pid()", "reset all", shows(
            "datestyle", "timezone", "intervalstyle", "client_encoding", "application_name"))
+script("half a datestyle", "set datestyle = iso", "set datestyle = dmy", "show datestyle", "select date '2024-02-03'",
+       "set datestyle = sql", "select date '2024-02-03'", "begin", "set datestyle = mdy", "commit", "show datestyle",
+       "reset datestyle", "show datestyle", datestyle="Postgres, YMD")
+script("half a datestyle at startup", "select date '2024-02-03'", "show datestyle", "set datestyle = dmy", "show datestyle",
+       "reset datestyle", "show datestyle", datestyle="sql")
 script("set names", "set names 'LATIN1'", "show client_encoding", "set names default", "show client_encoding")
 script("set time zone", "set time zone 'Europe/Berlin'", "show timezone", "set time zone interval '+02:00' hour to minute",
        "show timezone", "set time zone -7", "show timezone", "set time zone local", "show timezone",
@@ -290,6 +295,9 @@ script("deallocate what protocol prepared", [P("d1", "select 1"), P("d2", "selec
        [P("d1", "select 3"), B("", "d1"), E(), S], "discard all", [B("", "d1"), E(), S])
 script("deallocate in a rolled back transaction", [P("f1", "select 1"), S], "begin", "deallocate f1", "rollback",
        [B("", "f1"), E(), S])
+script("an error's place in a prepared text", "set search_path = alpha", "prepare place1 as select name from place",
+       "prepare  place2 ( text ) as select name from place where name = $1", "execute place1", "set search_path = public",
+       "execute place1", "execute  place2 ('x')", "select 1", "execute place1")
 script("prepare with a mixed-case name", 'prepare "Mixed" as select 1', 'execute "Mixed"', "execute mixed", "execute MIXED",
        'deallocate "Mixed"', "prepare PLAIN as select 2", "execute plain", "deallocate PlAiN")
 script("prepare insert and explain execute", "prepare ins (text) as insert into scratch (who) values ($1)", "execute ins ('a')",

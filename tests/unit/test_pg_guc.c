@@ -209,6 +209,9 @@ static void differences(void **state)
         {"", "DateStyle=iso,dmy", NULL, "SET \"datestyle\" TO 'iso,dmy'", UNPROVEN},
         {"a.b.c=x", "", NULL, "RESET \"a\".\"b\".\"c\"", 0},
         {"search_path=x", "", NULL, "RESET \"search_path\"", 0},
+        {"", "datestyle=iso", NULL, "SET \"datestyle\" TO 'iso'", UNPROVEN},
+        {"datestyle=German", "datestyle=iso", NULL,
+         "RESET \"datestyle\"; SET \"datestyle\" TO 'iso'", UNPROVEN},
         /* what isn't a setting of the session */
         {"", "transaction_isolation=x", NULL, "", 0},
         {"transaction_read_only=on", "", NULL, "", 0},

@@ -157,10 +157,14 @@ static void put_set(struct writer *w, const struct var_value *v)
 static void put_change(struct writer *w, const struct var_value *have, const struct var_value *want)
 {
     const struct var_value *base = find(w->base, want != NULL ? want : have);
-    if (want == NULL || (want == base && have != NULL))
+    if (want == NULL || (want == base && have != NULL)) {
         put_reset(w, have);
-    else
-        put_set(w, want);
+        return;
+    }
+    /* "iso" leaves the order as it is, and "dmy" the style: that must not be what others had. */
+    if (have != NULL && named(want, "datestyle"))
+        put_reset(w, have);
+    put_set(w, want);
 }
 
 static bool differs(const struct writer *w, const struct var_value *have,

@@ -24,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define MAY_PIN                                                                                    \
     (PG_SCAN_TEMP_OBJECT | PG_SCAN_ADVISORY_LOCK | PG_SCAN_LISTEN | PG_SCAN_HOLD_CURSOR |          \
@@ -301,6 +302,19 @@ static bool reset_all(struct pg_client *c, struct pg_server *s)
     return ok;
 }
 
+/* A DateStyle may say only one half of it; what it has become with the other is what the server has
+ * reported. */
+static bool set_one(struct pg_client *c, const struct pg_server *s, const struct pg_change *ch)
+{
+    size_t len = strlen(ch->name);
+    struct var_entry e;
+    struct var_set *fresh =
+        strcasecmp(ch->name, "datestyle") == 0 && var_set_find(s->report, ch->name, len, &e)
+            ? vars_with(c->current, ch->name, len, VAR_PLAIN, e.value, e.value_len)
+            : vars_with(c->current, ch->name, len, VAR_RAW, ch->value, ch->value_len);
+    return vars_take(&c->current, fresh);
+}
+
 void pg_change_end(struct pg_client *c, struct pg_server *s)
 {
     struct pg_change *ch = s->change;
@@ -312,8 +326,7 @@ void pg_change_end(struct pg_client *c, struct pg_server *s)
     } else if (c != NULL) {
         switch (ch->kind) {
         case PG_CH_SET:
-            ok = vars_take(&c->current, vars_with(c->current, ch->name, strlen(ch->name), VAR_RAW,
-                                                  ch->value, ch->value_len));
+            ok = set_one(c, s, ch);
             if (ok)
                 vars_assign(&s->applied, c->current);
             if (ok)
