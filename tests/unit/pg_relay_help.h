@@ -209,6 +209,8 @@ static inline bool model_run(struct model *m, const char *sql, bool simple)
     } else if (model_is(sql, "DISCARD ALL") || model_is(sql, "DEALLOCATE ALL")) {
         model_forget_statements(m);
         model_tag(m, sql[1] == 'I' || sql[1] == 'i' ? "DISCARD ALL" : "DEALLOCATE ALL");
+    } else if (model_is(sql, "CREATE ROLE")) {
+        model_tag(m, "CREATE ROLE");
     } else if (model_is(sql, "PREPARE ") || model_is(sql, "EXECUTE ") ||
                model_is(sql, "DEALLOCATE ")) {
         return model_sql(m, sql, simple);

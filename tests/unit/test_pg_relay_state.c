@@ -157,6 +157,33 @@ static void reset_all_keeps_rights(struct relay *r)
     assert_non_null(strstr(ran(r, 1), "SET \"role\" TO 'reader'"));
 }
 
+/* A role that is dropped and created again is another, of which a connection with the old one's
+ * rights knows nothing. */
+static void role_is_another(struct relay *r)
+{
+    r->models[0].truth = r->models[1].truth = "s role reader";
+    say(r, "QSET ROLE reader");
+    sees(r, "C:SET Z:I ");
+    r->next = 1;
+    say(r, "Qselect 1");
+    r->next = 0;
+    say(r, "Qselect 1");
+    forget(r);
+    (void)ran(r, 0);
+    r->next = 1;
+    (void)ran(r, 1);
+    say(r, "QCREATE ROLE reader");
+    say(r, "Qselect 1");
+    sees(r, "C:CREATE ROLE Z:I T D:select 1 C:SELECT 1 Z:I ");
+    assert_non_null(strstr(ran(r, 1), "SET \"role\" TO 'reader'"));
+    r->next = 0;
+    say(r, "Qselect 1");
+    assert_non_null(strstr(ran(r, 0), "SET \"role\" TO 'reader'"));
+    say(r, "Qselect 2");
+    sees(r, "T D:select 1 C:SELECT 1 Z:I T D:select 2 C:SELECT 1 Z:I ");
+    assert_string_equal(ran(r, 0), "");
+}
+
 /* What one server reported, and the next one doesn't, the client hears before anything else. */
 static void reports(struct relay *r)
 {
@@ -601,6 +628,7 @@ CONVERSATION(startup_is_set)
 CONVERSATION(startup_refused)
 CONVERSATION(reset_inside)
 CONVERSATION(reset_all_keeps_rights)
+CONVERSATION(role_is_another)
 CONVERSATION(reports)
 CONVERSATION(pinned)
 CONVERSATION(sequences)
@@ -647,6 +675,7 @@ int main(void)
         cmocka_unit_test(test_startup_refused),
         cmocka_unit_test(test_reset_inside),
         cmocka_unit_test(test_reset_all_keeps_rights),
+        cmocka_unit_test(test_role_is_another),
         cmocka_unit_test(test_reports),
         cmocka_unit_test(test_pinned),
         cmocka_unit_test(test_sequences),

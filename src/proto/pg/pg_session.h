@@ -190,6 +190,7 @@ struct pg_server {
     uint32_t head, len, cap; /* of the ring */
     uint32_t unsure;         /* entries in it that may be taken back */
     uint32_t drawn;          /* statements so far that may have called nextval() */
+    uint32_t roles_seen;     /* changes to roles, when its settings were last compared */
     uint32_t truth_pins;
     uint64_t pin_since_us;
     char status;   /* of the last ReadyForQuery */
@@ -305,9 +306,6 @@ bool pg_forget_sequences(struct pg_server *s, uint64_t scan_flags, struct proto_
  * what could name a custom setting is asked for. false: it can't be told. */
 bool pg_note_parameters(struct pg_server *s, const uint8_t *p, size_t n);
 uint64_t pg_scan_flags(const char *sql, size_t n, pg_text_how_t how);
-/* *set becomes what RESET ALL makes of it where it leads to `base`: role and session_authorization
- * stay as they are. false: out of memory. */
-bool pg_reset_all(struct var_set **set, struct var_set *base);
 /* Bring the server's settings to the client's; true: hold the client until it is answered. */
 bool pg_sync_settings(struct pg_client *c, struct pg_server *s, struct proto_out *out);
 /* Set s->restore in the open transaction, ahead of the client's next message. */

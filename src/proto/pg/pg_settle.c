@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "proto/pg/pg_report.h"
+#include "proto/pg/pg_rights.h"
 #include "proto/pg/pg_scan.h"
 #include "proto/pg/pg_session.h"
 
@@ -270,21 +271,6 @@ static void after_truth(struct pg_client *c, struct pg_server *s)
         s->dirt = PG_D_UNKNOWN;
 }
 
-bool pg_reset_all(struct var_set **set, struct var_set *base)
-{
-    static const char *const kept[] = {"role", "session_authorization"};
-    struct var_set *fresh = vars_get(base);
-    struct var_entry e;
-    bool ok = true;
-    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) {
-        size_t n = strlen(kept[i]);
-        ok &= var_set_find(*set, kept[i], n, &e)
-                  ? vars_take(&fresh, vars_with(fresh, kept[i], n, e.form, e.value, e.value_len))
-                  : vars_take(&fresh, vars_without(fresh, kept[i], n));
-    }
-    return vars_take(set, fresh) && ok;
-}
-
 static void after_reset(struct pg_server *s)
 {
     if (s->truth_failed) {
@@ -298,7 +284,7 @@ static void after_reset(struct pg_server *s)
     struct var_set *none = vars_empty();
     if ((scan.flags & PG_SCAN_DISCARD_ALL) != 0)
         vars_assign(&s->applied, none);
-    else if ((scan.flags & PG_SCAN_RESET_ALL) != 0 && !pg_reset_all(&s->applied, none))
+    else if ((scan.flags & PG_SCAN_RESET_ALL) != 0 && !pg_rights_reset_all(&s->applied, none))
         s->dying = true;
     vars_put(&none);
     if ((scan.flags & (PG_SCAN_DISCARD_ALL | PG_SCAN_DEALLOCATE_ALL)) != 0)

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "proto/pg/pg_guc.h"
 #include "proto/pg/pg_report.h"
+#include "proto/pg/pg_rights.h"
 #include "proto/pg/pg_scan.h"
 #include "proto/pg/pg_session.h"
 
@@ -93,7 +94,7 @@ static void note_restore(struct pg_client *c, struct pg_server *s, uint64_t sets
     if (sets == PG_SCAN_RESET_ALL) {
         if (s->restore == NULL)
             s->restore = vars_empty();
-        (void)pg_reset_all(&s->restore, c->startup);
+        (void)pg_rights_reset_all(&s->restore, c->startup);
         return;
     }
     if (sets != PG_SCAN_RESET_ONE)
@@ -258,6 +259,7 @@ void pg_on_tag(struct pg_client *c, struct pg_server *s, const char *tag, size_t
 {
     if (s->change != NULL)
         s->change_done = true;
+    pg_rights_on_tag(tag, n);
     bool discard = n == 11 && memcmp(tag, "DISCARD ALL", 11) == 0;
     if (discard || (n == 14 && memcmp(tag, "DEALLOCATE ALL", 14) == 0)) {
         pg_cache_clear(&s->cache);
@@ -296,8 +298,8 @@ static bool reset_one(struct pg_client *c, struct pg_server *s, const struct pg_
 static bool reset_all(struct pg_client *c, struct pg_server *s)
 {
     struct var_set *none = vars_empty();
-    bool ok = pg_reset_all(&c->current, c->startup);
-    ok = pg_reset_all(&s->applied, none) && ok;
+    bool ok = pg_rights_reset_all(&c->current, c->startup);
+    ok = pg_rights_reset_all(&s->applied, none) && ok;
     vars_put(&none);
     return ok;
 }
@@ -471,6 +473,8 @@ enum proto_loan pg_begin(void *ps, void *pc, struct proto_out *out)
     s->strange = !s->in_session && (c->last_server != s || c->last_drawn != s->drawn);
     c->last_server = s;
     c->last_drawn = s->drawn;
+    if (!s->raw)
+        pg_rights_doubt(&s->applied, &s->roles_seen);
     if (!s->raw && s->applied == c->current)
         pg_report_sync(c, s, out);
     return LOAN_BUSY;
