@@ -484,6 +484,22 @@ def test_a_pin_is_shown_with_its_reason_and_ends_with_its_cause(start, cause):
         assert proxy.show("PINS") == []
 
 
+def test_what_dblink_opened_is_kept_and_is_nobody_elses(start, pg):
+    with pg.superuser() as c:
+        c.rows("create extension if not exists dblink")
+    proxy = start(max_server_connections=2)
+    with proxy.client("boss") as c, proxy.client("boss") as other:
+        c.rows(f"select dblink_connect('there', 'host={pg.dir} port={pg.port} user=postgres dbname=shop')")
+        for _ in range(3):
+            assert other.value("select dblink_get_connections()") is None
+            assert c.value("select i from dblink('there', 'select 7') as t (i int)") == "7"
+        assert [row["reason"] for row in proxy.show("PINS")] == ["dblink connection"]
+        kept = c.value("select pg_backend_pid()")
+    wait_until(lambda: pg.count(f"pid = {kept}") == 0, 10, "the end of the connection that had it")
+    with proxy.client("boss") as c:
+        assert c.value("select dblink_get_connections()") is None
+
+
 def test_a_pin_lasts_as_long_as_its_client_wants(start):
     """client_gone_timeout is for what a client left behind, and for weir's own questions."""
     proxy = start(max_server_connections=len(PIN_CAUSES), client_gone_timeout="3s")

@@ -38,6 +38,8 @@ static const struct word {
     W("currval", WHAT_CALL, PG_SCAN_SEQ_READ),
     W("lastval", WHAT_CALL, PG_SCAN_SEQ_READ),
     W("setseed", WHAT_CALL, PG_SCAN_SEED),
+    W("dblink_connect", WHAT_CALL, PG_SCAN_DBLINK),
+    W("dblink_connect_u", WHAT_CALL, PG_SCAN_DBLINK),
     W("set_config", WHAT_SET_CONFIG, PG_SCAN_SET_OPAQUE),
     W("pg_advisory_lock", WHAT_CALL, PG_SCAN_ADVISORY_LOCK),
     W("pg_advisory_lock_shared", WHAT_CALL, PG_SCAN_ADVISORY_LOCK),
@@ -60,6 +62,7 @@ static const struct word {
  * pg_temp_3 have to pass as well. */
 static const uint32_t interest[256] = {
     ['c'] = L(7),
+    ['d'] = L(14) | L(16),
     ['i'] = L(4) | L(6),
     ['l'] = L(7),
     ['m'] = L(5),

@@ -74,6 +74,7 @@ struct pg_span {
     X(EXPLAIN, "explain")                                                                          \
     X(CREATE, "create")                                                                            \
     X(ALTER, "alter")                                                                              \
+    X(DBLINK, "dblink connection") /* dblink_connect() */                                          \
     X(DROP, "drop")                                                                                \
     X(DO, "do")                                                                                    \
     X(CALL, "call")                                                                                \
@@ -120,7 +121,8 @@ enum pg_scan_kind {
     X(SEQ_READ, "sequence read") /* currval(), lastval() */                                        \
     X(SEQ_IMPLICIT, "insert")    /* INSERT, MERGE, COPY: a column's default may call nextval() */  \
     X(SEED, "random seed")       /* setseed(), SET SEED */                                         \
-    X(DROP, "drop")              /* could have removed a temporary object */                       \
+    X(DBLINK, "dblink connection") /* dblink_connect() */                                          \
+    X(DROP, "drop")                /* could have removed a temporary object */                     \
     X(COPY, "copy")                                                                                \
     X(MAY_ANY, "anything") /* DO, CALL, unreadable: anything above may have happened as well */
 
@@ -163,6 +165,7 @@ enum pg_scan_flag_bit {
 #define PG_SCAN_SEQ_READ          (UINT64_C(1) << PG_SCAN_BIT_SEQ_READ)
 #define PG_SCAN_SEQ_IMPLICIT      (UINT64_C(1) << PG_SCAN_BIT_SEQ_IMPLICIT)
 #define PG_SCAN_SEED              (UINT64_C(1) << PG_SCAN_BIT_SEED)
+#define PG_SCAN_DBLINK            (UINT64_C(1) << PG_SCAN_BIT_DBLINK)
 #define PG_SCAN_DROP              (UINT64_C(1) << PG_SCAN_BIT_DROP)
 #define PG_SCAN_COPY              (UINT64_C(1) << PG_SCAN_BIT_COPY)
 #define PG_SCAN_MAY_ANY           (UINT64_C(1) << PG_SCAN_BIT_MAY_ANY)

@@ -132,6 +132,7 @@ enum pg_pin {
     PG_PIN_SETTINGS = 128, /* the truth could not be found out */
     PG_PIN_LARGE = 256,    /* an unnamed statement too large to be remembered */
     PG_PIN_SEED = 512,     /* setseed() */
+    PG_PIN_DBLINK = 1024,  /* what dblink_connect() opened: nothing but the backend's end is sure */
     PG_PIN_ASKED = PG_PIN_TEMP | PG_PIN_ADVISORY | PG_PIN_LISTEN | PG_PIN_HOLD | PG_PIN_PREPARE,
 };
 

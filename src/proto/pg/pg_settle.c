@@ -56,6 +56,7 @@ static const struct {
     {PG_PIN_LOAD, "", "LOAD"},
     {PG_PIN_SEQUENCE, "", "sequence"},
     {PG_PIN_SEED, "", "setseed"},
+    {PG_PIN_DBLINK, "", "dblink connection"},
     {PG_PIN_SETTINGS, "", "settings that can't be read"},
     {PG_PIN_LARGE, "", "large unnamed statement"},
 };

@@ -30,6 +30,7 @@
 #define MAY_PIN                                                                                    \
     (PG_SCAN_TEMP_OBJECT | PG_SCAN_ADVISORY_LOCK | PG_SCAN_LISTEN | PG_SCAN_HOLD_CURSOR |          \
      PG_SCAN_PREPARE | PG_SCAN_MAY_ANY)
+#define BY_CALL (PG_SCAN_SEQUENCE | PG_SCAN_SEED | PG_SCAN_DBLINK) /* no need to ask */
 #define MAY_UNPIN                                                                                  \
     (PG_SCAN_ADVISORY_UNLOCK | PG_SCAN_UNLISTEN | PG_SCAN_CLOSE | PG_SCAN_DROP |                   \
      PG_SCAN_DISCARD_ALL | PG_SCAN_DISCARD_TEMP | PG_SCAN_DEALLOCATE | PG_SCAN_DEALLOCATE_ALL)
@@ -217,7 +218,7 @@ void pg_note(struct pg_client *c, struct pg_server *s, uint64_t flags, const cha
         flags = note_sequence(c, flags);
     if ((flags & (PG_SCAN_SEQUENCE | PG_SCAN_SEQ_IMPLICIT)) != 0)
         note_drawn(c, s); /* whatever becomes of it: a number is not given back */
-    if ((flags & (MAY_PIN | MAY_UNPIN | SETS | PG_SCAN_SEQUENCE | PG_SCAN_SEED)) == 0)
+    if ((flags & (MAY_PIN | MAY_UNPIN | SETS | BY_CALL)) == 0)
         return;
     if ((flags & MAY_PIN) != 0) {
         s->dirt |= PG_D_PINS;
@@ -225,11 +226,13 @@ void pg_note(struct pg_client *c, struct pg_server *s, uint64_t flags, const cha
     }
     if ((flags & MAY_UNPIN) != 0 && (s->pins & PG_PIN_ASKED) != 0)
         s->dirt |= PG_D_PINS;
-    if ((flags & (PG_SCAN_SEQUENCE | PG_SCAN_SEED)) != 0) {
+    if ((flags & BY_CALL) != 0) {
         note_pin(c, s, sql, n);
         if (s->pins == 0)
             s->pin_since_us = clock_now_us();
-        s->pins |= (flags & PG_SCAN_SEQUENCE) != 0 ? PG_PIN_SEQUENCE : PG_PIN_SEED;
+        s->pins |= (flags & PG_SCAN_SEQUENCE) != 0 ? PG_PIN_SEQUENCE : 0;
+        s->pins |= (flags & PG_SCAN_SEED) != 0 ? PG_PIN_SEED : 0;
+        s->pins |= (flags & PG_SCAN_DBLINK) != 0 ? PG_PIN_DBLINK : 0;
     }
     s->resets |= (flags & RESETS) != 0 && var_set_count(c->startup) != 0;
     if ((flags & SETS) != 0 && !(change_is_simple(s, flags) && change_make(c, s, sql, n))) {
@@ -492,8 +495,8 @@ static enum proto_loan end_abandoned(struct pg_server *s, struct proto_out *out)
         s->dirt |= PG_D_SETTINGS;
     }
     if (s->pins != 0 || (s->dirt & (PG_D_PINS | PG_D_UNKNOWN)) != 0) {
-        if ((s->pins & PG_PIN_LOAD) != 0)
-            return LOAN_BROKEN; /* a loaded library can't be unloaded */
+        if ((s->pins & (PG_PIN_LOAD | PG_PIN_DBLINK)) != 0)
+            return LOAN_BROKEN; /* DISCARD ALL does nothing to either */
         return pg_settle_start(NULL, s, PG_PH_RESET, out);
     }
     if ((s->dirt & PG_D_SETTINGS) != 0 || s->scrub)
