@@ -193,6 +193,16 @@ def test_nothing_is_left_to_the_next_client(start, pg, what, ending):
     assert pg.count("usename = 'app3'") == 1
 
 
+def test_temp_buffers_end_no_session_where_others_had_temporary_tables(start):
+    proxy = start(max_server_connections=1)
+    with proxy.client() as mine, proxy.client() as other:
+        mine.rows("set temp_buffers = 200")
+        other.rows("create temp table had as select 1")
+        other.rows("drop table had")
+        assert mine.value("select 'here'") == "here"
+        assert other.value("show temp_buffers") == "8MB"
+
+
 def test_settings_of_a_fleet_do_not_mix(start):
     """Sixty sessions with a setting of their own on three connections, each checking it in each transaction."""
     proxy = start(max_server_connections=3)

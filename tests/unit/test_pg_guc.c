@@ -209,6 +209,11 @@ static void differences(void **state)
         {"", "DateStyle=iso,dmy", NULL, "SET \"datestyle\" TO 'iso,dmy'", UNPROVEN},
         {"a.b.c=x", "", NULL, "RESET \"a\".\"b\".\"c\"", 0},
         {"search_path=x", "", NULL, "RESET \"search_path\"", 0},
+        {"", "temp_buffers=200", NULL,
+         "SELECT pg_catalog.set_config('temp_buffers','200',false) WHERE"
+         " pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.=) 0",
+         UNPROVEN},
+        {"temp_buffers=200", "", NULL, "RESET \"temp_buffers\"", 0},
         {"", "datestyle=iso", NULL, "SET \"datestyle\" TO 'iso'", UNPROVEN},
         {"datestyle=German", "datestyle=iso", NULL,
          "RESET \"datestyle\"; SET \"datestyle\" TO 'iso'", UNPROVEN},

@@ -472,6 +472,7 @@ static const struct row settings[] = {
     {"set session role to x", 1, PG_KIND_SET, OPAQUE},
     {"set \"role\" to x", 1, PG_KIND_SET, OPAQUE},
     {"set role.x = 1", 1, PG_KIND_SET, NONAME},
+    {"set temp_buffers to 200", 1, PG_KIND_SET, PG_SCAN_SET_OPAQUE},
     {"set seed to 0.5", 1, PG_KIND_SET, PG_SCAN_SEED},
     {"set time zone interval '1' hour", 1, PG_KIND_SET, OPAQUE},
     {"set time zone local", 1, PG_KIND_SET, PG_SCAN_RESET_ONE},

@@ -136,12 +136,16 @@ static void put_set(struct writer *w, const struct var_value *v)
 {
     next_statement(w);
     w->out->proven &= v->proven;
-    if (var_form(v) == VAR_PLAIN && is_identifier_list(v)) {
+    bool temp_buffers = named(v, "temp_buffers");
+    if (var_form(v) == VAR_PLAIN && (is_identifier_list(v) || temp_buffers)) {
         put_string(w, "SELECT pg_catalog.set_config('");
         put(w, var_name(v), v->name_len);
         put_string(w, "',");
         put_literal(w, var_string(v), v->value_len);
         put_string(w, ",false)");
+        /* Refused once anybody has had a temporary table there, and that is not this client's. */
+        if (temp_buffers)
+            put_string(w, " WHERE pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.=) 0");
         return;
     }
     put_string(w, "SET ");

@@ -27,7 +27,8 @@ static bool special_setting(struct scanner *s)
 {
     char name[PG_SETTING_MAX];
     size_t len = pg_scan_setting((const char *)s->lx.base, s->out, name);
-    if (len == 0 || name_is(name, len, "role") || name_is(name, len, "session_authorization"))
+    if (len == 0 || name_is(name, len, "role") || name_is(name, len, "session_authorization") ||
+        name_is(name, len, "temp_buffers")) /* set by its plain value (pg_guc_sql.c) */
         flag(s, PG_SCAN_SET_OPAQUE);
     else if (name_is(name, len, "seed"))
         flag(s, PG_SCAN_SEED);
