@@ -203,6 +203,18 @@ def test_temp_buffers_end_no_session_where_others_had_temporary_tables(start):
         assert other.value("show temp_buffers") == "8MB"
 
 
+def test_a_literal_says_what_it_says_under_the_settings_of_its_client(start):
+    """The server reads it when the text is prepared; who has other settings has another statement."""
+    proxy = start(max_server_connections=1)
+    text = "select extract(day from date '1/8/1999')::int, extract(hour from timestamptz '1999-01-08 12:00' at time zone 'UTC')"
+    for style, zone, want in (("mdy", "UTC", ["8", "12"]), ("dmy", "Asia/Tokyo", ["1", "3"])):
+        with proxy.client(datestyle="ISO, " + style, timezone=zone) as c:
+            for name in ("", "lit"):
+                assert wire.rows(c.ask(P(name, text), B("", name), E(), S)) == [want]
+            c.rows("prepare again as " + text)
+            assert c.rows("execute again") == [want]
+
+
 def test_settings_of_a_fleet_do_not_mix(start):
     """Sixty sessions with a setting of their own on three connections, each checking it in each transaction."""
     proxy = start(max_server_connections=3)

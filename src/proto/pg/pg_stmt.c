@@ -62,6 +62,8 @@ struct pg_stmt *pg_stmt_intern(const uint8_t *body, size_t n, pg_text_how_t how,
     pg_crypto_digest128(body, n, digest);
     digest[0] ^= (uint8_t)(how >> 8);
     digest[1] ^= (uint8_t)(how ^ PG_TEXT_PLAIN);
+    digest[2] ^= (uint8_t)(how >> 16);
+    digest[3] ^= (uint8_t)(how >> 24);
     struct entry *e = NULL;
     pthread_mutex_lock(&table_lock);
     HASH_FIND(hh, table, digest, 16, e);

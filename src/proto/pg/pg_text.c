@@ -15,11 +15,24 @@
 
 #define SCS    ((pg_text_how_t)PG_SCAN_OPT_SCS)
 #define UNSAFE ((pg_text_how_t)PG_SCAN_OPT_UNSAFE_ENC)
-#define MASKED 0xffu /* goes on in a word, is nothing else */
+#define LEXED  ((pg_text_how_t)0xffff) /* how the text is split, not what its literals say */
+#define MASKED 0xffu                   /* goes on in a word, is nothing else */
 
 static int encoding_of(pg_text_how_t how)
 {
-    return (how >> 8) - 1;
+    return (int)(how >> 8 & 0xff) - 1;
+}
+
+static pg_text_how_t literals(const struct var_set *report)
+{
+    static const char *const names[] = {"DateStyle", "IntervalStyle", "TimeZone"};
+    uint32_t hash = 2166136261u; /* FNV-1a */
+    struct var_entry e;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (var_set_find(report, names[i], strlen(names[i]), &e))
+            for (const char *p = e.value; *p != '\0'; p++)
+                hash = (hash ^ (uint8_t)*p) * 16777619u;
+    return (hash ^ hash << 16) & ~LEXED;
 }
 
 pg_text_how_t pg_text_how(const struct var_set *report)
@@ -31,7 +44,7 @@ pg_text_how_t pg_text_how(const struct var_set *report)
     int number = named ? pg_char_to_encoding(enc.value) : -1;
     if (number < 0 || number > 254)
         number = -1;
-    return (pg_text_how_t)(opts | (unsigned)(number + 1) << 8);
+    return opts | (unsigned)(number + 1) << 8 | literals(report);
 }
 
 static bool has_high(const char *sql, size_t n)
@@ -53,8 +66,10 @@ pg_text_how_t pg_text_how_of(const char *sql, size_t n, pg_text_how_t how)
 {
     if (how == PG_TEXT_PLAIN)
         return how;
+    if (memchr(sql, '\'', n) == NULL)
+        how &= LEXED;
     if (!has_high(sql, n))
-        how &= SCS;
+        how &= SCS | ~LEXED;
     if ((how & SCS) == 0 && memchr(sql, '\\', n) == NULL)
         how |= SCS;
     return how;

@@ -18,8 +18,10 @@
 
 struct var_set;
 
-/* PG_SCAN_OPT_* below, the encoding's number plus one above; 0 there: no matter, or unknown. */
-typedef uint16_t pg_text_how_t;
+/* PG_SCAN_OPT_* below, the encoding's number plus one above; 0 there: no matter, or unknown. Above
+ * that a hash of DateStyle, IntervalStyle and TimeZone: the server reads the literals of a prepared
+ * text when it is prepared, and what they say is another thing under other settings. */
+typedef uint32_t pg_text_how_t;
 
 #define PG_TEXT_PLAIN ((pg_text_how_t)PG_SCAN_OPT_SCS)
 
