@@ -295,6 +295,11 @@ script("deallocate what protocol prepared", [P("d1", "select 1"), P("d2", "selec
        [P("d1", "select 3"), B("", "d1"), E(), S], "discard all", [B("", "d1"), E(), S])
 script("deallocate in a rolled back transaction", [P("f1", "select 1"), S], "begin", "deallocate f1", "rollback",
        [B("", "f1"), E(), S])
+script("a function that suits better", "create function suits (anyelement) returns text language sql as $$ select 'any' $$",
+       "prepare suits1 as select suits(1)", "execute suits1", [P("suits2", "select suits(2)"), S],
+       "create function suits (int) returns text language sql as $$ select 'int' $$", "prepare suits3 as select suits(1)",
+       "execute suits3", [P("suits4", "select suits(2)"), B("", "suits4"), E(), S], "drop function suits (int)",
+       "drop function suits (anyelement)")
 script("an error's place in a prepared text", "set search_path = alpha", "prepare place1 as select name from place",
        "prepare  place2 ( text ) as select name from place where name = $1", "execute place1", "set search_path = public",
        "execute place1", "execute  place2 ('x')", "select 1", "execute place1")

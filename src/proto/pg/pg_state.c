@@ -6,8 +6,7 @@
  *                 quiet, status I
  *                   | nothing noted --------------------------> CLEAN
  *                   | settings or pins noted --> TRUTH --> pins? KEEP : CLEAN
- *   abandon: CopyFail, Sync, (cancel) --> quiet --> ROLLBACK --> RESET if anything was noted -->
- * CLEAN
+ *   abandon: CopyFail, Sync, (cancel) --> quiet --> ROLLBACK --> RESET if need be --> CLEAN
  *
  * A simple SET outside a transaction is believed from its text once the server has confirmed it.
  * Every other way of changing settings or leaving something behind is only noted, and when the
@@ -248,10 +247,12 @@ void pg_change_free(struct pg_change **ch)
     *ch = NULL;
 }
 
-/* Can statements that were prepared before have other columns after it? */
+/* Can what was prepared before have other columns after it, or mean another function? */
 static bool alters(const char *tag)
 {
-    static const char *const tags[] = {"ALTER TABLE", "ALTER VIEW", "ALTER TYPE", "CREATE VIEW"};
+    static const char *const tags[] = {"ALTER TABLE", "ALTER VIEW",   "ALTER TYPE",
+                                       "CREATE VIEW", "ALTER DOMAIN", "CREATE FUNCTION",
+                                       "CREATE CAST", "DROP CAST",    "CREATE OPERATOR"};
     for (size_t i = 0; i < sizeof tags / sizeof tags[0]; i++)
         if (strcmp(tag, tags[i]) == 0)
             return true;
@@ -476,9 +477,10 @@ enum proto_loan pg_begin(void *ps, void *pc, struct proto_out *out)
     s->strange = !s->in_session && (c->last_server != s || c->last_drawn != s->drawn);
     c->last_server = s;
     c->last_drawn = s->drawn;
-    if (!s->raw)
-        pg_rights_doubt(&s->applied, &s->roles_seen);
-    if (!s->raw && s->applied == c->current)
+    if (s->raw)
+        return LOAN_BUSY;
+    pg_rights_doubt(&s->applied, &s->roles_seen);
+    if (s->applied == c->current)
         pg_report_sync(c, s, out);
     return LOAN_BUSY;
 }
