@@ -111,6 +111,7 @@ enum my_command {
 #define MY_ER_UNKNOWN_COM          1047 /* 08S01 */
 #define MY_ER_HANDSHAKE            1043 /* 08S01 */
 #define MY_ER_BAD_DB               1049 /* 42000 */
+#define MY_ER_BAD_TABLE            1051 /* 42S02 */
 #define MY_ER_SERVER_SHUTDOWN      1053 /* 08S01 */
 #define MY_ER_NO_SUCH_THREAD       1094 /* HY000 */
 #define MY_ER_PACKET_TOO_LARGE     1153 /* 08S01 */

@@ -522,7 +522,11 @@ static enum proto_verdict on_execute(struct my_client *c, struct my_server *s,
         return v;
     s->owner = c->turn = my_stamp(c, c->turn);
     s->long_id = stmt->id;
-    return my_expect_push(s, MY_R_RESULT, MY_A_PASS, m->p[MY_HEAD_BYTES]) ? PROTO_MORE : PROTO_BAD;
+    if (!my_expect_push(s, MY_R_RESULT, MY_A_PASS, m->p[MY_HEAD_BYTES]))
+        return PROTO_BAD;
+    my_expect_last(s)->cursor =
+        !bulk && m->p[MY_HEAD_BYTES + 5] != 0 && (scan.flags & MY_DO_CALL) == 0;
+    return PROTO_MORE;
 }
 
 /* ---- the others ---------------------------------------------------------------------------------

@@ -129,6 +129,8 @@ static void pop(struct my_client *c, struct my_server *s, bool ok, struct proto_
         if (ok &&
             (s->flags & MY_DO_RELEASE) != 0) /* here is nobody any more: not for others, either */
             s->dying = out->close_client = true;
+        if (!x.cursor && x.kind != MY_R_FETCH)
+            s->status &= (uint16_t)~MY_ST_CURSOR;
         my_effect_end(c, s);
         break;
     case MY_A_SET:
@@ -258,6 +260,7 @@ static bool on_error(struct my_client *c, struct my_server *s, const struct pack
     if (x->command == MY_COM_STMT_EXECUTE || x->command == MY_COM_STMT_BULK_EXECUTE)
         my_execute_failed(s);
     if (x->act == MY_A_PASS || x->act == MY_A_PREPARE) {
+        s->error = (uint16_t)my_get16(body(k) + 1);
         s->unknown = true;
         if (c != NULL) {
             c->row_count = -1;
@@ -279,7 +282,8 @@ static bool on_eof(struct my_client *c, struct my_server *s, const struct packet
         return false;
     uint16_t warnings = (uint16_t)my_get16(body(k) + 1), status = (uint16_t)my_get16(body(k) + 3);
     bool columns = s->phase == MY_PH_COLUMNS;
-    if (!columns || (status & MY_ST_CURSOR) != 0) {
+    bool cursor = x->cursor && (status & MY_ST_CURSOR) != 0;
+    if (!columns || cursor) {
         s->status = status;
         s->unknown = false;
         s->warning_count = warnings;
@@ -294,7 +298,7 @@ static bool on_eof(struct my_client *c, struct my_server *s, const struct packet
     } else {
         show(c, s, x, k, out);
     }
-    if (columns && (status & MY_ST_CURSOR) == 0) {
+    if (columns && !cursor) {
         s->phase = MY_PH_ROWS;
         s->out_params = (status & MY_ST_OUT_PARAMS) != 0;
         return true;

@@ -101,6 +101,7 @@ enum my_act {
 struct my_expect {
     uint8_t kind, act;
     uint8_t command; /* enum my_command */
+    bool cursor;     /* an EXECUTE that may open one: else MY_ST_CURSOR is a routine's own */
 };
 #define MY_QUEUE_MAX 8u
 
@@ -193,6 +194,7 @@ struct my_server {
     uint32_t prepare_params, prepare_columns;
     uint16_t status;
     uint16_t warning_count;
+    uint16_t error;  /* of the client's last statement that failed */
     uint8_t phase;   /* enum my_phase */
     uint8_t settle;  /* enum my_settle */
     uint8_t seq;     /* of the client's command: the last packet that it got or sent */
@@ -282,6 +284,11 @@ static inline struct my_expect *my_expect_head(struct my_server *s)
     return s->len != 0 ? &s->queue[s->head] : NULL;
 }
 
+static inline struct my_expect *my_expect_last(struct my_server *s)
+{
+    return &s->queue[(s->head + s->len - 1) % MY_QUEUE_MAX];
+}
+
 /* Does the client know definitions of columns as the server writes them? */
 static inline bool my_same_definitions(const struct my_client *c, const struct my_server *s)
 {
@@ -329,6 +336,15 @@ uint64_t my_returning(const char *text, size_t n); /* MY_DO_SET_INSERT_ID or 0 *
 bool my_is_barred(const struct my_client *c, const struct my_scan *scan, const char *text,
                   struct proto_out *out);
 
+/* ---- what the server reports (my_track.c) ---- */
+
+/* A block of session changes. */
+void my_track(struct my_client *c, struct my_server *s, struct my_view block);
+/* Of a block of session changes what servers tell by default; bytes of it in `to`. */
+size_t my_track_filter(struct my_view block, uint8_t *to, size_t room);
+/* Do servers tell of it by default? */
+bool my_track_is_usual(const char *name);
+
 /* ---- the session's state (my_state.c) ---- */
 
 /* The client's command goes to this server: bring it to the client's session, ahead of it, but for
@@ -338,12 +354,8 @@ bool my_sync(struct my_client *c, struct my_server *s, struct proto_out *out);
  * that it is there: it would be executed in somebody else's. */
 enum proto_verdict my_sync_all(struct my_client *c, struct my_server *s, struct proto_out *out);
 enum proto_verdict my_go_to_schema(struct my_server *s, const char *name, struct proto_out *out);
-/* A block of session changes. */
-void my_track(struct my_client *c, struct my_server *s, struct my_view block);
-/* Of a block of session changes what servers tell by default; bytes of it in `to`. */
-size_t my_track_filter(struct my_view block, uint8_t *to, size_t room);
-/* Do servers tell of it by default? */
-bool my_track_is_usual(const char *name);
+/* A copy, or NULL, in the place of another. */
+void my_set_text(char **at, const char *text);
 /* Remember what the statement under way will have done. false: out of memory. */
 bool my_effect_note(struct my_client *c, struct my_server *s, const struct my_scan *scan,
                     const char *text, size_t n);
@@ -382,9 +394,10 @@ void my_client_meet(struct my_client *c, struct my_server *s);
 
 /* ---- values of variables (my_set.c) ---- */
 
-/* Write the statement from one set to another; nothing when they agree. false: out of memory. */
+/* Write the statement from one set to another; nothing when they agree. `loud`: the server may warn
+ * of it. false: out of memory. */
 bool my_set_diff(const struct var_set *have, const struct var_set *want, const struct var_set *base,
-                 struct buf *sql, bool *any);
+                 struct buf *sql, bool *any, bool *loud);
 /* Is this assignment one that changes nothing? */
 bool my_set_is_noop(const struct my_client *c, const char *text, const struct my_scan_assign *a,
                     unsigned opts);

@@ -26,9 +26,62 @@ static bool is_number(const char *v)
     return digit;
 }
 
-static bool put_value(struct buf *sql, const char *name, const char *value)
+/* The SET of anything may be warned of, as being deprecated, even where it changes nothing. Of
+ * these it isn't, and they are what drivers begin with. */
+static bool is_quiet_name(const char *name)
 {
-    if (value[0] == '\0' && strcmp(name, "character_set_results") == 0)
+    static const char *const names[] = {"autocommit",
+                                        "auto_increment_increment",
+                                        "auto_increment_offset",
+                                        "character_set_client",
+                                        "character_set_connection",
+                                        "character_set_results",
+                                        "character_set_server",
+                                        "collation_connection",
+                                        "collation_server",
+                                        "default_storage_engine",
+                                        "div_precision_increment",
+                                        "foreign_key_checks",
+                                        "group_concat_max_len",
+                                        "innodb_lock_wait_timeout",
+                                        "lc_time_names",
+                                        "lock_wait_timeout",
+                                        "long_query_time",
+                                        "max_execution_time",
+                                        "max_heap_table_size",
+                                        "max_statement_time",
+                                        "optimizer_switch",
+                                        "sort_buffer_size",
+                                        "sql_auto_is_null",
+                                        "sql_big_selects",
+                                        "sql_mode",
+                                        "sql_notes",
+                                        "sql_quote_show_create",
+                                        "sql_safe_updates",
+                                        "sql_select_limit",
+                                        "time_zone",
+                                        "tmp_table_size",
+                                        "transaction_isolation",
+                                        "transaction_read_only",
+                                        "unique_checks"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
+/* NULL is reported as "". */
+static bool is_null(const char *name, const char *value)
+{
+    static const char engine[] = "_engine";
+    size_t n = strlen(name), tail = sizeof engine - 1;
+    return value[0] == '\0' && (strcmp(name, "character_set_results") == 0 ||
+                                (n > tail && strcmp(name + n - tail, engine) == 0));
+}
+
+static bool put_value(struct buf *sql, const char *quote, const char *name, const char *value)
+{
+    if (is_null(name, value))
         return buf_printf(sql, "NULL");
     if (is_number(value) && strcmp(name, "time_zone") != 0)
         return buf_printf(sql, "%s", value);
@@ -38,7 +91,7 @@ static bool put_value(struct buf *sql, const char *name, const char *value)
             ok = buf_printf(sql, "%02x", (unsigned)(uint8_t)*p);
         return ok && buf_printf(sql, " USING utf8mb4)");
     }
-    bool ok = buf_append(sql, "'", 1);
+    bool ok = buf_printf(sql, "%s", quote);
     for (const char *p = value; ok && *p != '\0'; p++)
         ok = buf_append(sql, p, 1) && (*p != '\'' || buf_append(sql, p, 1));
     return ok && buf_append(sql, "'", 1);
@@ -59,7 +112,9 @@ static bool find(const struct var_set *set, const struct var_set *base, const ch
 struct diff {
     const struct var_set *have, *want, *base;
     struct buf *sql;
+    const char *quote; /* begins a string */
     bool any, ok;
+    bool loud;  /* there may be warnings */
     bool names; /* SET NAMES was all so far */
 };
 
@@ -67,14 +122,22 @@ static void assign(struct diff *d, const char *name, const char *value)
 {
     const char *before = d->names ? ", SESSION " : d->any ? ", " : "SET SESSION ";
     d->names = false;
-    d->ok = d->ok && buf_printf(d->sql, "%s%s=", before, name) &&
-            (value == NULL ? buf_printf(d->sql, "DEFAULT") : put_value(d->sql, name, value));
+    d->loud |= !is_quiet_name(name);
+    d->ok =
+        d->ok && buf_printf(d->sql, "%s%s=", before, name) &&
+        (value == NULL ? buf_printf(d->sql, "DEFAULT") : put_value(d->sql, d->quote, name, value));
     d->any = true;
 }
 
 static bool is_charset(const char *name)
 {
-    return strncmp(name, "character_set_", 14) == 0 || strncmp(name, "collation_", 10) == 0;
+    static const char *const names[] = {"character_set_client",     "character_set_results",
+                                        "character_set_connection", "collation_connection",
+                                        "character_set_server",     "collation_server"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
 }
 
 static bool differs(const struct diff *d, const char *name, struct var_entry *want)
@@ -112,25 +175,32 @@ static bool diff_names(struct diff *d)
     return true;
 }
 
-/* The connection's collation and its character set are one thing: setting one sets the other, so
- * both are set when either differs, the collation last. "" is the set's default one. */
-static void diff_charsets(struct diff *d)
+/* A collation and its character set are one thing: setting one sets the other, so both are set when
+ * either differs, the collation last. "" is the set's default one. */
+static void diff_pair(struct diff *d, const char *set, const char *collation)
 {
-    struct var_entry set, collation;
-    if (diff_names(d))
-        return;
-    if (differs(d, "character_set_client", &set))
-        assign(d, "character_set_client", set.value);
-    if (differs(d, "character_set_results", &set))
-        assign(d, "character_set_results", set.value);
-    bool either = differs(d, "character_set_connection", &set);
-    either |= differs(d, "collation_connection", &collation);
+    struct var_entry e;
+    bool either = differs(d, set, &e);
+    either |= differs(d, collation, &e);
     if (!either)
         return;
-    if (find(d->want, d->base, "character_set_connection", &set))
-        assign(d, "character_set_connection", set.value);
-    if (find(d->want, d->base, "collation_connection", &collation) && collation.value_len != 0)
-        assign(d, "collation_connection", collation.value);
+    if (find(d->want, d->base, set, &e))
+        assign(d, set, e.value);
+    if (find(d->want, d->base, collation, &e) && e.value_len != 0)
+        assign(d, collation, e.value);
+}
+
+static void diff_charsets(struct diff *d)
+{
+    struct var_entry set;
+    if (!diff_names(d)) {
+        if (differs(d, "character_set_client", &set))
+            assign(d, "character_set_client", set.value);
+        if (differs(d, "character_set_results", &set))
+            assign(d, "character_set_results", set.value);
+        diff_pair(d, "character_set_connection", "collation_connection");
+    }
+    diff_pair(d, "character_set_server", "collation_server");
 }
 
 static void diff_others(struct diff *d)
@@ -151,13 +221,27 @@ static void diff_others(struct diff *d)
     }
 }
 
+/* Many variables take no string of two or four bytes a character: then it is said which it is. */
+static const char *quote_for(const struct diff *d)
+{
+    static const char *const wide[] = {"ucs2", "utf16", "utf16le", "utf32"};
+    struct var_entry e;
+    if (find(d->have, d->base, "character_set_connection", &e))
+        for (size_t i = 0; i < sizeof wide / sizeof wide[0]; i++)
+            if (is_equal(&e, wide[i]))
+                return "_utf8mb4'";
+    return "'";
+}
+
 bool my_set_diff(const struct var_set *have, const struct var_set *want, const struct var_set *base,
-                 struct buf *sql, bool *any)
+                 struct buf *sql, bool *any, bool *loud)
 {
     struct diff d = {.have = have, .want = want, .base = base, .sql = sql, .ok = true};
+    d.quote = quote_for(&d);
     diff_charsets(&d);
     diff_others(&d);
     *any = d.any;
+    *loud = d.loud;
     return d.ok;
 }
 
@@ -246,6 +330,25 @@ static bool names_are(const struct my_client *c, const char *charset, const char
                                 : is_default_collation(c, charset, e.value);
 }
 
+/* MySQL warns of modes that make no whole. */
+static bool is_warned_of(const char *mode)
+{
+    static const char *const whole[] = {"STRICT_", "NO_ZERO_DATE", "NO_ZERO_IN_DATE",
+                                        "ERROR_FOR_DIVISION_BY_ZERO"};
+    size_t n = 0;
+    for (size_t i = 0; i < 4; i++)
+        n += strstr(mode, whole[i]) != NULL;
+    return (n != 0 && n != 4) || strstr(mode, "PAD_CHAR_TO_FULL_LENGTH") != NULL;
+}
+
+static bool is_quiet(const struct my_client *c, const char *name, const char *value)
+{
+    bool mysql = my_is_mysql(c);
+    if (mysql && (strcasecmp(value, "utf8mb3") == 0 || strncasecmp(value, "utf8mb3_", 8) == 0))
+        return false;
+    return is_quiet_name(name) && (!mysql || strcmp(name, "sql_mode") != 0 || !is_warned_of(value));
+}
+
 bool my_set_is_noop(const struct my_client *c, const char *text, const struct my_scan_assign *a,
                     unsigned opts)
 {
@@ -254,9 +357,11 @@ bool my_set_is_noop(const struct my_client *c, const char *text, const struct my
         return false;
     if (a->scope == MY_SCOPE_NAMES)
         return my_scan_literal(text, a->name, opts, name, sizeof name) &&
+               !(my_is_mysql(c) && strcasecmp(name, "utf8mb3") == 0) &&
                (a->value.len == 0 ? (value[0] = '\0', true)
                                   : my_scan_literal(text, a->value, opts, value, sizeof value)) &&
                names_are(c, name, value);
     return a->scope == MY_SCOPE_SESSION && my_scan_name(text, a->name, name, sizeof name) != 0 &&
-           my_scan_literal(text, a->value, opts, value, sizeof value) && value_is(c, name, value);
+           my_scan_literal(text, a->value, opts, value, sizeof value) && is_quiet(c, name, value) &&
+           value_is(c, name, value);
 }

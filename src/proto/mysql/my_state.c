@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC
- * What a session has changed: by the server's word where it gives it (variables, schema), else by
- * the statement's text, once it has succeeded. And what of it can't be moved to another connection.
+ * What a session has changed: by the server's word where it gives it (my_track.c), else by the
+ * statement's text, once it has succeeded. And what of it can't be moved to another connection.
  */
 #include "config.h"
 
@@ -42,24 +42,52 @@ const char *my_pin_name(uint32_t mask)
 
 static bool sync_vars(struct my_client *c, struct my_server *s, struct proto_out *out)
 {
-    bool any;
+    bool any, loud;
     if (s->vars == c->vars)
         return true;
     size_t at = buf_len(&s->sql);
-    if (!my_set_diff(s->vars, c->vars, s->base, &s->sql, &any))
+    if (!my_set_diff(s->vars, c->vars, s->base, &s->sql, &any, &loud))
         return false;
     vars_assign(&s->vars, c->vars);
     if (!any)
         return true;
+    if (loud) { /* what it leaves in the list of warnings is not the client's */
+        s->listed = true;
+        s->diagnosed = 0;
+    }
     my_put_command(out, MY_COM_QUERY, buf_head(&s->sql) + at, buf_len(&s->sql) - at);
     return my_expect_push(s, MY_R_OK, MY_A_SET, MY_COM_QUERY);
 }
 
-static void set_text(char **at, const char *text)
+void my_set_text(char **at, const char *text)
 {
     char *copy = text != NULL ? strdup(text) : NULL;
     free(*at);
     *at = copy;
+}
+
+static bool is_ascii(const char *text)
+{
+    while (*text != '\0' && (*text & 0x80) == 0)
+        text++;
+    return *text == '\0';
+}
+
+/* Names are reported in UTF-8 and read in character_set_client, which is put right afterwards. */
+static bool speak_utf8(struct my_server *s, struct proto_out *out)
+{
+    static const char name[] = "character_set_client", value[] = "utf8mb4";
+    static const char sql[] = "SET SESSION character_set_client=utf8mb4";
+    struct var_entry e;
+    if ((var_set_find(s->vars, name, sizeof name - 1, &e) ||
+         (s->base != NULL && var_set_find(s->base, name, sizeof name - 1, &e))) &&
+        strncmp(e.value, "utf8", 4) == 0)
+        return true;
+    if (!vars_take(&s->vars,
+                   vars_with(s->vars, name, sizeof name - 1, VAR_PLAIN, value, sizeof value - 1)))
+        return false;
+    my_put_command(out, MY_COM_QUERY, sql, sizeof sql - 1);
+    return my_expect_push(s, MY_R_OK, MY_A_SET, MY_COM_QUERY);
 }
 
 enum proto_verdict my_go_to_schema(struct my_server *s, const char *name, struct proto_out *out)
@@ -67,7 +95,9 @@ enum proto_verdict my_go_to_schema(struct my_server *s, const char *name, struct
     size_t n = strlen(name);
     if (n == 0 || strcmp(name, s->schema != NULL ? s->schema : s->home) == 0)
         return PROTO_MORE; /* to none there is no way */
-    set_text(&s->schema, strcmp(name, s->home) != 0 ? name : NULL);
+    if (!is_ascii(name) && !speak_utf8(s, out))
+        return PROTO_BAD;
+    my_set_text(&s->schema, strcmp(name, s->home) != 0 ? name : NULL);
     uint8_t *copy = my_put(out, NULL, name, n);
     my_put_command(out, MY_COM_INIT_DB, copy, n);
     return my_expect_push(s, MY_R_OK, MY_A_SET, MY_COM_INIT_DB) ? PROTO_WAIT : PROTO_BAD;
@@ -103,197 +133,23 @@ bool my_sync(struct my_client *c, struct my_server *s, struct proto_out *out)
     return sync_vars(c, s, out) && sync_multi(c, s, out) && forget_warnings(c, s, out);
 }
 
+/* From a schema to none there is no way but another connection: this one ends, and nothing of the
+ * client's has been sent. */
+static enum proto_verdict leave(struct my_server *s, struct proto_out *out)
+{
+    s->dying = true;
+    snprintf(s->words, sizeof s->words, "weir: it is in a schema and its next client is in none");
+    my_put_command(out, MY_COM_PING, NULL, 0);
+    return my_expect_push(s, MY_R_OK, MY_A_SET, MY_COM_PING) ? PROTO_WAIT : PROTO_BAD;
+}
+
 enum proto_verdict my_sync_all(struct my_client *c, struct my_server *s, struct proto_out *out)
 {
+    if (c->schema == NULL && s->home[0] == '\0' && s->schema != NULL && s->schema[0] != '\0')
+        return leave(s, out);
     if (!my_sync(c, s, out))
         return PROTO_BAD;
     return my_go_to_schema(s, c->schema != NULL ? c->schema : s->home, out);
-}
-
-/* ---- what the server reports --------------------------------------------------------------------
- */
-
-enum track {
-    TRACK_VARIABLE,
-    TRACK_SCHEMA,
-    TRACK_STATE,
-    TRACK_GTID,
-    TRACK_CHARACTERISTICS,
-    TRACK_TRANSACTION, /* MySQL tells of it unasked */
-};
-
-/* Variables that are facts, or belong to a moment, not to a session. */
-static bool is_no_setting(const char *name, size_t n)
-{
-    static const char *const names[] = {"statement_id",     "last_insert_id", "identity",
-                                        "warning_count",    "error_count",    "last_gtid",
-                                        "pseudo_thread_id", "external_user",  "proxy_user"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (strlen(names[i]) == n && memcmp(names[i], name, n) == 0)
-            return true;
-    return n > 14 && memcmp(name, "session_track_", 14) == 0;
-}
-
-/* Settings whose replay would do something else than they did. */
-static bool is_unmovable(const char *name, size_t n)
-{
-    static const char *const names[] = {"gtid_next",   "rand_seed1", "rand_seed2", "insert_id",
-                                        "sql_log_bin", "timestamp",  "gtid_seq_no"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (strlen(names[i]) == n && memcmp(names[i], name, n) == 0)
-            return true;
-    return false;
-}
-
-/* From here on the connection can be nobody else's: SHOW PROFILES has this client's statements, or
- * its next COMMIT ends the connection. */
-static bool is_owned_by(struct my_view name, struct my_view value)
-{
-    bool off = value.n == 0 || my_view_is(value, "OFF") || my_view_is(value, "0");
-    bool release = my_view_is(value, "RELEASE") || my_view_is(value, "2");
-    return (my_view_is(name, "profiling") && !off) ||
-           (my_view_is(name, "completion_type") && release);
-}
-
-static void take_vars(struct my_client *c, const struct my_server *s)
-{
-    vars_assign(&c->vars, s->vars);
-    my_scan_opts_follow(c);
-}
-
-static void track_variable(struct my_client *c, struct my_server *s, struct my_view name,
-                           struct my_view value)
-{
-    const char *key = (const char *)name.p, *text = value.p != NULL ? (const char *)value.p : "";
-    struct var_entry e;
-    if (is_no_setting(key, name.n))
-        return;
-    s->reported = true;
-    if (is_unmovable(key, name.n) || is_owned_by(name, value)) {
-        s->pins |= MY_PIN_VARIABLE;
-        return;
-    }
-    bool at_base = s->base != NULL && var_set_find(s->base, key, name.n, &e) &&
-                   e.value_len == value.n && memcmp(e.value, text, value.n) == 0;
-    struct var_set *fresh = at_base ? vars_without(s->vars, key, name.n)
-                                    : vars_with(s->vars, key, name.n, VAR_PLAIN, text, value.n);
-    if (!vars_take(&s->vars, fresh)) { /* too long or too many: stays here */
-        s->pins |= MY_PIN_VARIABLE;
-        return;
-    }
-    if (c != NULL)
-        take_vars(c, s);
-}
-
-/* Servers name the character set of SET NAMES and not the collation that comes with it: it is the
- * statement's, or else that set's default one, which "" stands for. */
-static void track_collation(struct my_client *c, struct my_server *s)
-{
-    static const char name[] = "collation_connection";
-    struct var_set *fresh =
-        vars_with(s->vars, name, sizeof name - 1, VAR_PLAIN, s->collation, strlen(s->collation));
-    if (vars_take(&s->vars, fresh) && c != NULL)
-        take_vars(c, s);
-}
-
-static bool is(struct my_view v, const char *name)
-{
-    return strlen(name) == v.n && memcmp(v.p, name, v.n) == 0;
-}
-
-static void track_schema(struct my_client *c, struct my_server *s, struct my_view name)
-{
-    char *text = strndup((const char *)name.p, name.n);
-    s->reported = true;
-    if (text == NULL)
-        return;
-    bool home = strcmp(text, s->home) == 0;
-    set_text(&s->schema, home ? NULL : text);
-    if (name.n == 0) /* it was dropped */
-        s->pins |= MY_PIN_SCHEMA;
-    else
-        s->pins &= ~(uint32_t)MY_PIN_SCHEMA;
-    if (c != NULL)
-        set_text(&c->schema, text);
-    free(text);
-}
-
-void my_track(struct my_client *c, struct my_server *s, struct my_view block)
-{
-    if (my_expect_head(s)->act != MY_A_PASS)
-        return; /* weir's own doing */
-    struct my_reader r = my_reader_of(block.p, block.n);
-    bool charset = false, collation = false;
-    while (my_left(&r) != 0) {
-        uint64_t type = my_read_int(&r, 1);
-        struct my_view data = my_read_lenenc_bytes(&r);
-        if (r.bad)
-            break;
-        struct my_reader d = my_reader_of(data.p, data.n);
-        if (type == TRACK_VARIABLE) {
-            while (my_left(&d) != 0) { /* one, or several */
-                struct my_view name = my_read_lenenc_bytes(&d);
-                struct my_view value = my_read_lenenc_bytes(&d);
-                if (d.bad || name.n == 0)
-                    break;
-                track_variable(c, s, name, value);
-                charset |= is(name, "character_set_connection");
-                collation |= is(name, "collation_connection");
-            }
-        } else if (type == TRACK_SCHEMA) {
-            struct my_view name = my_read_lenenc_bytes(&d);
-            if (!d.bad && name.p != NULL)
-                track_schema(c, s, name);
-        } else if (type == TRACK_STATE) {
-            s->state_changed = true;
-        }
-    }
-    if (charset && !collation)
-        track_collation(c, s);
-}
-
-/* session_track_system_variables and session_track_schema as servers come with them. */
-static const char *const usual[] = {"autocommit", "character_set_client",
-                                    "character_set_connection", "character_set_results",
-                                    "time_zone"};
-
-bool my_track_is_usual(const char *name)
-{
-    for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++)
-        if (strcmp(name, usual[i]) == 0)
-            return true;
-    return false;
-}
-
-static bool is_told_by_default(uint64_t type, struct my_view data)
-{
-    struct my_reader r = my_reader_of(data.p, data.n);
-    if (type == TRACK_SCHEMA || type == TRACK_TRANSACTION)
-        return true;
-    struct my_view name = my_read_lenenc_bytes(&r);
-    for (size_t i = 0; type == TRACK_VARIABLE && !r.bad && i < sizeof usual / sizeof usual[0]; i++)
-        if (is(name, usual[i]))
-            return true;
-    return false;
-}
-
-size_t my_track_filter(struct my_view block, uint8_t *to, size_t room)
-{
-    struct my_reader r = my_reader_of(block.p, block.n);
-    size_t n = 0;
-    while (my_left(&r) != 0) {
-        const uint8_t *start = r.p;
-        uint64_t type = my_read_int(&r, 1);
-        struct my_view data = my_read_lenenc_bytes(&r);
-        size_t len = (size_t)(r.p - start);
-        if (r.bad)
-            break;
-        if (!is_told_by_default(type, data) || n + len > room)
-            continue;
-        memcpy(to + n, start, len);
-        n += len;
-    }
-    return n;
 }
 
 /* ---- what texts do ------------------------------------------------------------------------------
@@ -448,11 +304,16 @@ static void apply_names(struct my_server *s)
     if (buf_len(&s->pending) == 0)
         return;
     const uint8_t *p = buf_head(&s->pending), *end = p + buf_len(&s->pending);
+    /* MariaDB drops what is there of a list in which something is not, MySQL nothing. */
+    bool stays =
+        s->failed && (s->error != MY_ER_BAD_TABLE || s->report == NULL || !s->report->mariadb);
     while (p < end) {
         uint64_t what;
         memcpy(&what, p, sizeof what);
         const char *name = (const char *)p + sizeof what;
         p += sizeof what + strlen(name) + 1;
+        if (what == MY_DO_DROP_TABLE && stays)
+            continue;
         if (what == MY_DO_DROP_TABLE || what == MY_DO_DEALLOCATE || what == MY_DO_HANDLER_CLOSE)
             held_drop(s, pin_of(what), name);
         else if (!s->failed || s->several || what == MY_DO_LOCK)

@@ -54,6 +54,9 @@ ROUTINES = [
     "drop procedure if exists p_sets",
     "create procedure p_sets(in a int, out b int, inout c int) begin set b = a * 2, c = c + a; select a, b, c;"
     " set session group_concat_max_len = 3000 + a; end",
+    "drop procedure if exists p_cursor",
+    "create procedure p_cursor() begin declare x int; declare c cursor for select n from items order by id limit 3;"
+    " open c; fetch c into x; select x; select 'more'; close c; end",
     "drop procedure if exists p_begins",
     "create procedure p_begins() begin start transaction; end",
     "drop procedure if exists p_temp",
@@ -359,7 +362,8 @@ class Session:
     def __init__(self, conn):
         self.wire = Wire(conn, 20)
         self.slots = {}
-        self.gone = False
+        self.calls = set()
+        self.gone = self.asked = False  # asked for a cursor
 
     def close(self):
         self.wire.close()
@@ -421,12 +425,12 @@ class Session:
             return [f"EOF status={eof.status & ~STATE_CHANGED:#x} warnings={eof.warnings}"], eof.status
         if first[:1] == b"\xfb":
             self.wire.send(mywire.packet(b"", self.wire.seq + 1))
-            return [*out, *self.result(binary)[0]], 0
+            return [*out, *self.result()[0]], 0
         for _ in range(mywire.lenenc(first, 0)[0]):
             out.append("column " + repr(self.column(self.wire.payload())))
         eof = mywire.EOF(self.wire.payload())
         out.append(f"EOF status={eof.status & ~STATE_CHANGED:#x} warnings={eof.warnings}")
-        if eof.status & CURSOR:
+        if self.asked and eof.status & CURSOR:  # else it is a routine's own
             return out, eof.status
         return self.rows(out)
 
@@ -507,6 +511,7 @@ class Session:
         if old is not None:
             self.wire.send(mywire.command(mywire.CLOSE, struct.pack("<I", old)))
         self.slots[slot], columns, params = struct.unpack_from("<IHH", first, 1)
+        (self.calls.add if sql.startswith("call") else self.calls.discard)(slot)
         out = ["prepared " + repr(first[5:])]
         for n in (params, columns):
             if n:
@@ -517,7 +522,11 @@ class Session:
 
     def on_execute(self, slot, params, cursor):
         self.wire.send(Wire.execution(self.number(slot), params, 1 if cursor else 0))
-        return self.results()
+        self.asked = cursor and slot not in self.calls
+        try:
+            return self.results()
+        finally:
+            self.asked = False
 
     def on_bare(self, slot):
         """Without parameters and types."""
