@@ -34,7 +34,7 @@ void my_pass_rest(struct my_client *c, const struct my_in *m, bool drop)
 /* What isn't a statement leaves the warnings of the last one alone. */
 static uint64_t passed_flags(enum my_kind kind)
 {
-    return kind == MY_R_RESULT ? 0 : MY_DO_SHOW_COUNT;
+    return kind == MY_R_RESULT ? 0 : MY_DO_SHOW_COUNT | MY_DO_NO_STATEMENT;
 }
 
 /* A command that passes as it is. */

@@ -10,6 +10,7 @@
 #include "config.h"
 
 #include "proto/mysql/my_cache.h"
+#include "proto/mysql/my_lex.h"
 #include "proto/mysql/my_session.h"
 
 #include <stdio.h>
@@ -24,18 +25,39 @@
 #define STMTS_BYTES_MAX (64u * 1024u * 1024u)
 
 /* Two texts are one statement only where they mean the same: in this schema, mode and character
- * set. */
+ * sets. A collation alone may be "", the default one of its set. */
 static void context(const struct my_client *c, char *to, size_t room)
 {
-    struct var_entry mode = {.value = ""}, charset = {.value = ""};
-    (void)my_set_value(c, "sql_mode", &mode);
-    (void)my_set_value(c, "collation_connection", &charset);
-    snprintf(to, room, "%s\n%s\n%s", c->schema != NULL ? c->schema : "", mode.value, charset.value);
+    static const char *const names[] = {"sql_mode", "character_set_client",
+                                        "character_set_connection", "collation_connection"};
+    int n = snprintf(to, room, "%s", c->schema != NULL ? c->schema : "");
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct var_entry e = {.value = ""};
+        (void)my_set_value(c, names[i], &e);
+        if (n >= 0 && (size_t)n < room)
+            n += snprintf(to + n, room - (size_t)n, "\n%s", e.value);
+    }
+}
+
+/* What is sent again and again, and what else is closed when it has been executed: servers keep
+ * what an older execution found (SHOW CREATE VIEW), or what was the default then (CREATE TABLE). */
+static uint64_t fleeting(const char *text, size_t n)
+{
+    static const char *const lasting[] = {"SELECT", "INSERT", "UPDATE", "DELETE",   "REPLACE",
+                                          "WITH",   "CALL",   "VALUES", "TABLE",    "DO",
+                                          "SET",    "BEGIN",  "COMMIT", "ROLLBACK", "EXPLAIN"};
+    size_t len = 0;
+    while (len < n && ((text[len] | 0x20) >= 'a' && (text[len] | 0x20) <= 'z'))
+        len++;
+    for (size_t i = 0; i < sizeof lasting / sizeof lasting[0]; i++)
+        if (my_word_is(text, (uint32_t)len, lasting[i], (uint32_t)strlen(lasting[i])))
+            return 0;
+    return len != 0 ? MY_DO_FLEETING : 0; /* a comment, or a parenthesis */
 }
 
 static uint64_t text_flags(const struct my_scan *scan, const char *text, size_t n)
 {
-    return scan->flags | my_returning(text, n) |
+    return scan->flags | my_returning(text, n) | fleeting(text, n) |
            (scan->n_volatiles != 0 || (scan->flags & MY_DO_BARE_SET) != 0 ? MY_DO_PAST : 0) |
            (scan->no_table ? MY_DO_NO_TABLE : 0);
 }
@@ -127,7 +149,7 @@ enum proto_verdict my_on_prepare(struct my_client *c, struct my_server *s, const
      * to prepare what reads no table, and MySQL what asks for them. */
     bool mariadb = c->report != NULL && c->report->mariadb;
     uint64_t keeps = mariadb ? MY_DO_NO_TABLE : MY_DO_SHOW_WARNINGS | MY_DO_SHOW_COUNT;
-    s->flags = (s->preparing->flags & keeps) != 0 ? MY_DO_SHOW_COUNT : 0;
+    s->flags = MY_DO_NO_STATEMENT | ((s->preparing->flags & keeps) != 0 ? MY_DO_SHOW_COUNT : 0);
     s->no_table = false;
     s->warning_count = 0;
     if (s->owner != c->turn)
@@ -155,6 +177,12 @@ void my_execute_failed(struct my_server *s)
     if (s->executing_longs)
         put_close(s, s->executing);
     s->executing_longs = false;
+}
+
+void my_execute_over(struct my_server *s)
+{
+    my_cache_spoil(s->cache, s->executing, true);
+    put_close(s, s->executing);
 }
 
 void my_send_closes(struct my_server *s, struct proto_out *out)
@@ -489,8 +517,11 @@ static enum proto_verdict on_execute(struct my_client *c, struct my_server *s,
     if (s == NULL)
         return PROTO_LOAN;
     if ((stmt->text->flags & MY_DO_SHOW_WARNINGS) != 0 && s->diagnosed != c->diagnosis &&
-        my_put_warnings(c, stmt->text, out))
+        my_put_warnings(c, stmt->text, out)) {
+        c->row_count = -1; /* a text leaves it alone */
+        c->turn = my_stamp(c, c->turn);
         return PROTO_MORE;
+    }
     struct my_text *text = (stmt->text->flags & MY_DO_PAST) != 0 ? past_text(c, s, stmt->text)
                                                                  : my_text_get(stmt->text);
     struct my_cached *there = text != NULL ? my_cache_find(&s->cache, text) : NULL;
@@ -510,7 +541,7 @@ static enum proto_verdict on_execute(struct my_client *c, struct my_server *s,
     struct my_scan scan = {.statements = 1, .no_table = (flags & MY_DO_NO_TABLE) != 0};
     if ((flags & ~MY_DO_NO_TABLE) != 0)
         my_scan(my_text_sql(stmt->text), stmt->text->text_len, my_scan_opts(c), &scan);
-    scan.flags |= flags & MY_DO_SET_INSERT_ID;
+    scan.flags |= flags & (MY_DO_SET_INSERT_ID | MY_DO_FLEETING);
     if (!my_give_insert_id(c, s, &scan, out) ||
         !my_effect_note(c, s, &scan, my_text_sql(stmt->text), stmt->text->text_len))
         return PROTO_BAD;

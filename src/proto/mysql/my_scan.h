@@ -81,6 +81,8 @@ enum my_charset {
 #define MY_DO_BARE_SET       (UINT64_C(1) << 39) /* SET @@name: see my_scan_assign.bare */
 #define MY_DO_SAVEPOINT      (UINT64_C(1) << 40)
 #define MY_DO_RELEASE        (UINT64_C(1) << 41) /* COMMIT RELEASE: the server hangs up then */
+#define MY_DO_FLEETING       (UINT64_C(1) << 42) /* of a prepared text: not worth keeping */
+#define MY_DO_NO_STATEMENT   (UINT64_C(1) << 43) /* a command that is none: PREPARE, .. */
 
 /* A text that can't be read for sure, or is not all there, may do what pins. */
 #define MY_DO_ANYTHING (MY_DO_CALL | MY_DO_TOO_MUCH | MY_DO_LOCK | MY_DO_USER_VAR)

@@ -131,6 +131,9 @@ static void pop(struct my_client *c, struct my_server *s, bool ok, struct proto_
             s->dying = out->close_client = true;
         if (!x.cursor && x.kind != MY_R_FETCH)
             s->status &= (uint16_t)~MY_ST_CURSOR;
+        if (ok && x.command == MY_COM_STMT_EXECUTE && (s->flags & MY_DO_FLEETING) != 0 &&
+            (s->status & MY_ST_CURSOR) == 0)
+            my_execute_over(s);
         my_effect_end(c, s);
         break;
     case MY_A_SET:

@@ -315,6 +315,8 @@ bool my_prepared(struct my_client *c, struct my_server *s, const struct my_expec
                  const uint8_t *p, size_t n, struct proto_out *out);
 /* An EXECUTE ended with an error: what it left at the server is nobody else's to find. */
 void my_execute_failed(struct my_server *s);
+/* One of a text that is not to be kept has ended: MY_DO_FLEETING. */
+void my_execute_over(struct my_server *s);
 /* The text with the client's own values put in where this connection would give another's. */
 bool my_rewrite(const struct my_client *c, const struct my_server *s, const struct my_scan *scan,
                 const char *text, size_t n, struct buf *to);

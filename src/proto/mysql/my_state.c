@@ -356,7 +356,7 @@ static void apply_flags(struct my_server *s)
         s->pins |= MY_PIN_SERVER;
     if ((f & MY_DO_SET_NEXT) != 0)
         s->pins |= MY_PIN_NEXT;
-    else if ((s->status & MY_ST_IN_TRANS) == 0)
+    else if ((s->status & MY_ST_IN_TRANS) == 0 && (f & MY_DO_NO_STATEMENT) == 0)
         s->pins &= ~(uint32_t)MY_PIN_NEXT;
     if ((f & (MY_DO_LOCK | MY_DO_UNLOCK)) != 0 && (s->pins & MY_PIN_LOCK) != 0)
         s->ask = true;

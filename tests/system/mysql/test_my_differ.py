@@ -95,7 +95,7 @@ PROGRAMS = {
     "character sets of the server, of files and of the schema": [
         *q("set character_set_server = latin1"), *ELSEWHERE, *q("select @@character_set_server, @@collation_server", "set collation_server = cp1251_bin"),
         *ELSEWHERE, *q("select @@character_set_server, @@collation_server", "set character_set_filesystem = latin1"), *ELSEWHERE,
-        *q("select @@character_set_filesystem", "set collation_server = default, character_set_filesystem = default"), *ELSEWHERE,
+        *q("select @@character_set_filesystem", "set collation_server = default", "set character_set_filesystem = default"), *ELSEWHERE,
         *q("select @@character_set_server, @@collation_server, @@character_set_filesystem", "set character_set_database = latin1"), *ELSEWHERE,
         *q("select @@character_set_database, @@collation_database"),
         *q("select @@character_set_server, @@character_set_filesystem, @@character_set_database", me="b")],
@@ -116,6 +116,17 @@ PROGRAMS = {
                                     for step in (*q("select 1 from t_a limit 1", text, text, "show warnings"), *ELSEWHERE, *q(text, "show warnings"))],
     "a routine's cursor": [*q("call p_cursor()", "select 1", "call p_cursor()"), *ELSEWHERE, ("a", ("prepare", 0, "call p_cursor()")),
                            ("a", ("execute", 0, [], False)), ("a", ("execute", 0, [], True)), *ELSEWHERE, *q("select 2")],
+    "what is prepared anew": [
+        *q("create or replace view u_v as select 1 as one"), ("a", ("prepare", 0, "show create view u_v")), ("a", ("execute", 0, [], False)),
+        *q("create or replace view u_v as select 2 as two"), ("a", ("prepare", 1, "show create view u_v")), ("a", ("execute", 1, [], False)),
+        *ELSEWHERE, *q("drop view u_v"), ("a", ("prepare", 2, "select 'ä', collation('x')")),
+        ("a", ("execute", 2, [], False)), *q("set names latin1"), ("a", ("prepare", 3, "select 'ä', collation('x')")), ("a", ("execute", 3, [], False)),
+        *q("set names utf8mb4, character_set_connection = cp1251"), ("a", ("prepare", 4, "select 'ä', collation('x')")), ("a", ("execute", 4, [], False))],
+    "SET TRANSACTION and what is prepared behind it": [
+        ("a", ("prepare", 0, "set transaction read only")), ("a", ("execute", 0, [], False)), *ELSEWHERE, ("a", ("prepare", 1, "begin")), *ELSEWHERE,
+        ("a", ("execute", 1, [], False)), *q("delete from t_a", "rollback")],
+    "what a prepared SHOW WARNINGS leaves": [*q("update t_a set n = 'abc' where id = 1", "select cast('x' as signed)", "update ignore t_a set n = 'z' where id < 3"),
+                                             *ELSEWHERE, ("a", ("prepare", 0, "show warnings")), ("a", ("execute", 0, [], False)), *q("select row_count()")],
     "settings told": q("set autocommit = 1", "set names utf8mb4", "set time_zone = 'SYSTEM', autocommit = on", "use shop",
                        "set @@character_set_client = utf8mb4", "set character_set_results = utf8mb4"),
 }
