@@ -13,6 +13,7 @@
 #include "proto/mysql/my_lex.h"
 #include "proto/mysql/my_session.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -39,13 +40,14 @@ static void context(const struct my_client *c, char *to, size_t room)
     }
 }
 
-/* What is sent again and again, and what else is closed when it has been executed: servers keep
- * what an older execution found (SHOW CREATE VIEW), or what was the default then (CREATE TABLE). */
+/* What is sent again and again is prepared once. Else servers keep what an older execution found
+ * (SHOW CREATE VIEW) or what was the default then (CREATE TABLE): each is a statement of its own,
+ * and closed when it has been executed. */
 static uint64_t fleeting(const char *text, size_t n)
 {
-    static const char *const lasting[] = {"SELECT", "INSERT", "UPDATE", "DELETE",   "REPLACE",
-                                          "WITH",   "CALL",   "VALUES", "TABLE",    "DO",
-                                          "SET",    "BEGIN",  "COMMIT", "ROLLBACK", "EXPLAIN"};
+    static const char *const lasting[] = {"SELECT", "INSERT", "UPDATE", "DELETE",  "REPLACE",
+                                          "WITH",   "CALL",   "VALUES", "TABLE",   "DO",
+                                          "SET",    "BEGIN",  "COMMIT", "ROLLBACK"};
     size_t len = 0;
     while (len < n && ((text[len] | 0x20) >= 'a' && (text[len] | 0x20) <= 'z'))
         len++;
@@ -107,9 +109,14 @@ static enum proto_verdict prepare_text(struct my_client *c, struct my_server *s,
     }
     if (s == NULL)
         return PROTO_LOAN;
+    uint64_t flags = text_flags(&scan, text, n);
     context(c, key, sizeof key);
+    size_t len = strlen(key);
+    if ((flags & MY_DO_FLEETING) != 0)
+        snprintf(key + len, sizeof key - len, "\n%" PRIu64 ".%" PRIu32, c->token,
+                 my_stmts_last(c->stmts) + 1);
     my_text_put(&s->preparing);
-    s->preparing = my_text_intern(key, text, n, text_flags(&scan, text, n));
+    s->preparing = my_text_intern(key, text, n, flags);
     if (s->preparing == NULL)
         return out_of_memory(out);
     if (my_cache_find(&s->cache, s->preparing) == NULL)

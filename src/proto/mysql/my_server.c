@@ -129,7 +129,7 @@ static void pop(struct my_client *c, struct my_server *s, bool ok, struct proto_
         if (ok &&
             (s->flags & MY_DO_RELEASE) != 0) /* here is nobody any more: not for others, either */
             s->dying = out->close_client = true;
-        if (!x.cursor && x.kind != MY_R_FETCH)
+        if (!x.cursor && x.kind == MY_R_RESULT)
             s->status &= (uint16_t)~MY_ST_CURSOR;
         if (ok && x.command == MY_COM_STMT_EXECUTE && (s->flags & MY_DO_FLEETING) != 0 &&
             (s->status & MY_ST_CURSOR) == 0)

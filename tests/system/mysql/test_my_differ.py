@@ -119,6 +119,8 @@ PROGRAMS = {
     "what is prepared anew": [
         *q("create or replace view u_v as select 1 as one"), ("a", ("prepare", 0, "show create view u_v")), ("a", ("execute", 0, [], False)),
         *q("create or replace view u_v as select 2 as two"), ("a", ("prepare", 1, "show create view u_v")), ("a", ("execute", 1, [], False)),
+        ("a", ("prepare", 1, "show create view u_v")), *ELSEWHERE, *q("create or replace view u_v as select 3 as three", me="b"), *ELSEWHERE,
+        ("b", ("prepare", 0, "show create view u_v")), *ELSEWHERE, ("b", ("execute", 0, [], False)),
         *ELSEWHERE, *q("drop view u_v"), ("a", ("prepare", 2, "select 'ä', collation('x')")),
         ("a", ("execute", 2, [], False)), *q("set names latin1"), ("a", ("prepare", 3, "select 'ä', collation('x')")), ("a", ("execute", 3, [], False)),
         *q("set names utf8mb4, character_set_connection = cp1251"), ("a", ("prepare", 4, "select 'ä', collation('x')")), ("a", ("execute", 4, [], False))],
