@@ -187,8 +187,10 @@ static void on_drop(struct scanner *s)
         on_named(s, MY_DO_DEALLOCATE);
         return;
     }
+    bool temporary = IS(s, "TEMPORARY");
     my_scan_skip_words(s, "TEMPORARY", NULL, NULL);
-    if (IS(s, "TABLE") || IS(s, "TABLES") || IS(s, "SEQUENCE")) {
+    /* A plain DROP SEQUENCE leaves a temporary table of that name alone. */
+    if (IS(s, "TABLE") || IS(s, "TABLES") || (temporary && IS(s, "SEQUENCE"))) {
         next(s);
         my_scan_skip_words(s, "IF", "EXISTS", NULL);
         note(s, MY_DO_DROP_TABLE);

@@ -107,7 +107,7 @@ PROGRAMS = {
     "a temporary table that could not be dropped": [
         *q("create temporary table u_a (n int)", "set session transaction read only", "drop temporary table u_a"), *ELSEWHERE,
         *q("drop table no_such_a, u_a", "select * from u_a", "set session transaction read write"), *ELSEWHERE,
-        *q("insert into u_a values (1)", "drop table no_such_a, u_a", "select * from u_a", "drop table if exists u_a")],
+        *q("drop sequence u_a"), *ELSEWHERE, *q("insert into u_a values (1)", "drop table no_such_a, u_a", "select * from u_a", "drop table if exists u_a")],
     "the last row once": [*q("set sql_auto_is_null = 1", "insert into t_a (v, n) values ('null', 64)"), *ELSEWHERE,
                           *q("select v from t_a where id is null", "select v from t_a where id is null")],
     "a setting that is warned of": [step for text in ("set big_tables = 0", "set storage_engine = innodb", "set profiling = 0", "set pseudo_slave_mode = 0",
