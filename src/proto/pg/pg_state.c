@@ -247,18 +247,6 @@ void pg_change_free(struct pg_change **ch)
     *ch = NULL;
 }
 
-/* Can what was prepared before have other columns after it, or mean another function? */
-static bool alters(const char *tag)
-{
-    static const char *const tags[] = {"ALTER TABLE", "ALTER VIEW",   "ALTER TYPE",
-                                       "CREATE VIEW", "ALTER DOMAIN", "CREATE FUNCTION",
-                                       "CREATE CAST", "DROP CAST",    "CREATE OPERATOR"};
-    for (size_t i = 0; i < sizeof tags / sizeof tags[0]; i++)
-        if (strcmp(tag, tags[i]) == 0)
-            return true;
-    return false;
-}
-
 void pg_on_tag(struct pg_client *c, struct pg_server *s, const char *tag, size_t n)
 {
     if (s->change != NULL)
@@ -276,8 +264,7 @@ void pg_on_tag(struct pg_client *c, struct pg_server *s, const char *tag, size_t
         s->pins &= ~(uint32_t)PG_PIN_SEQUENCE;
     if (may_draw(tag)) {
         note_drawn(c, s);
-        if (alters(tag))
-            pg_stmt_all_changed();
+        pg_stmt_on_tag(tag);
     }
     if (n == 4 && memcmp(tag, "LOAD", 4) == 0) {
         if (s->pins == 0)

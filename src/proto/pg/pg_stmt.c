@@ -142,6 +142,16 @@ void pg_stmt_all_changed(void)
     all_changed = next_change();
 }
 
+void pg_stmt_on_tag(const char *tag)
+{
+    static const char *const tags[] = {"ALTER TABLE", "ALTER VIEW",   "ALTER TYPE",
+                                       "CREATE VIEW", "ALTER DOMAIN", "CREATE FUNCTION",
+                                       "CREATE CAST", "DROP CAST",    "CREATE OPERATOR"};
+    for (size_t i = 0; i < sizeof tags / sizeof tags[0]; i++)
+        if (strcmp(tag, tags[i]) == 0)
+            pg_stmt_all_changed();
+}
+
 void pg_stmt_changed(const char *server_name)
 {
     uint8_t raw[16];

@@ -46,6 +46,9 @@ void pg_stmt_put(struct pg_stmt **s); /* NULL is fine */
 void pg_stmt_changed(const char *server_name);
 /* Those of any statement may have. */
 void pg_stmt_all_changed(void);
+/* A statement with this tag was executed, on any connection: can what was prepared before have
+ * other columns after it, or mean another function? */
+void pg_stmt_on_tag(const char *tag);
 
 /* PostgreSQL tells names by so many of their bytes, here as in SQL. */
 #define PG_NAME_BYTES 63u
