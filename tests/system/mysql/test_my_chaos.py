@@ -10,6 +10,7 @@ from harness import mywire
 from harness.chaos import BOUND, VANISHED, Administrator, Chaos, Refused, check
 from harness.myproxy import MySampler
 from harness.mywire import Closed, MyError, Wire, command, query
+from harness.proxy import wait_until
 
 # By the administrator's doing, or a KILL's: connections ended, statements stopped, transactions taken back.
 EXPLAINED = {1213, 1317, 1927, 2013, 1158, 1053}
@@ -232,5 +233,6 @@ def test_chaos(start, own_my):
     # One that is killed hangs up before the server has done with it.
     assert seen.samples and seen.highest <= BOUND + 1
     engine.calm(lambda: my.count("user like 'app%'"))
-    assert not my.rows("select id, info from information_schema.processlist where user like 'app%' and command <> 'Sleep'")
+    wait_until(lambda: not my.rows("select id from information_schema.processlist where user like 'app%' and command <> 'Sleep'"),
+               20, "rest of all connections")
     assert engine.tokens.committed <= {row[0] for row in my.rows("select token from chaos")}
