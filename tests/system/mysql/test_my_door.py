@@ -80,6 +80,40 @@ def test_no_schema_named(my, start):
         assert one(c, "select database()") == "other"
 
 
+def test_without_a_schema_among_others_that_have_one(my, start):
+    """There is no way back to none on a connection: each client finds what a connection of its own would have."""
+    proxy = start(databases={"*": f"mysql://{my.host}:{my.port}"}, max_server_connections=2, workers=1)
+    with proxy.connect(schema=None) as a, proxy.connect(schema=None) as b, proxy.connect(schema=None) as none:
+        a.select_db("shop")
+        b.select_db("other")
+        for c in (a, b):  # each on a connection of its own
+            c.begin()
+            one(c, "select 1")
+        for c in (a, b):
+            c.rollback()
+        for _ in range(3):
+            assert one(none, "select database()") is None
+            with pytest.raises(pymysql.Error) as e:
+                rows(none, "select * from items")
+            assert code(e) == 1046
+            assert (one(a, "select database()"), one(b, "select database()")) == ("shop", "other")
+
+
+def test_a_schema_whose_name_is_not_ascii(my, start):
+    """Its bytes are another name under another character set."""
+    proxy = start(max_server_connections=1)
+    my.rows("create database if not exists `sch\u00f6n`")
+    my.rows("grant all on `sch\u00f6n`.* to app@'%'")
+    with proxy.connect(charset="latin1") as a, proxy.connect(charset="utf8mb4") as b, proxy.connect() as shop:
+        for c in (a, b):
+            rows(c, "use `sch\u00f6n`")
+        for _ in range(3):
+            for c in (a, b):
+                assert one(c, "select database()") == "sch\u00f6n"
+                assert one(shop, "select database()") == "shop"
+    my.rows("drop database `sch\u00f6n`")
+
+
 def test_tls_request_and_hello_in_one_write(start, certificates):
     """The client does not wait for an answer to its request: what follows it is TLS already."""
     proxy = start(**with_tls(certificates))
