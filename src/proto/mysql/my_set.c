@@ -26,6 +26,14 @@ static bool is_number(const char *v)
     return digit;
 }
 
+static bool is_one_of(const char *name, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
 /* The SET of anything may be warned of, as being deprecated, even where it changes nothing. Of
  * these it isn't, and they are what drivers begin with. */
 static bool is_quiet_name(const char *name)
@@ -64,10 +72,7 @@ static bool is_quiet_name(const char *name)
                                         "transaction_isolation",
                                         "transaction_read_only",
                                         "unique_checks"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (strcmp(name, names[i]) == 0)
-            return true;
-    return false;
+    return is_one_of(name, names, sizeof names / sizeof names[0]);
 }
 
 /* NULL is reported as "". */
@@ -134,10 +139,7 @@ static bool is_charset(const char *name)
     static const char *const names[] = {"character_set_client",     "character_set_results",
                                         "character_set_connection", "collation_connection",
                                         "character_set_server",     "collation_server"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (strcmp(name, names[i]) == 0)
-            return true;
-    return false;
+    return is_one_of(name, names, sizeof names / sizeof names[0]);
 }
 
 static bool differs(const struct diff *d, const char *name, struct var_entry *want)

@@ -5,6 +5,7 @@
 
 #include "proto/mysql/my_text.h"
 
+#include "base/fnv.h"
 #include "proto/mysql/my_scan.h"
 
 #include <pthread.h>
@@ -198,10 +199,8 @@ bool my_stmt_set_types(struct my_stmt *s, const uint8_t *types)
             memcpy(copy + n + i, types + i, 2);
     s->types = copy;
     /* A number for these types: a hash will do, for a wrong match needs two types of one statement
-     * that collide. FNV-1a. */
-    uint32_t h = 2166136261u;
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ types[i]) * 16777619u;
+     * that collide. */
+    uint32_t h = fnv_add(FNV_START, types, n);
     s->types_id = h != 0 ? h : 1;
     return true;
 }

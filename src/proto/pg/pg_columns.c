@@ -5,6 +5,7 @@
 
 #include "proto/pg/pg_columns.h"
 
+#include "base/fnv.h"
 #include "proto/pg/pg_session.h"
 
 #include <stdlib.h>
@@ -13,38 +14,31 @@
 #define NO_DATA      1u
 #define COLUMN_BYTES 18u /* of one, behind its name */
 
-static uint32_t add(uint32_t h, const uint8_t *p, size_t n) /* FNV-1a */
-{
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ p[i]) * 16777619u;
-    return h;
-}
-
 /* A name looks different to clients of another encoding, if only where it isn't ASCII. */
 static uint32_t add_name(uint32_t h, const uint8_t *p, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         if (p[i] < 0x80)
-            h = add(h, p + i, 1);
-    return add(h, (const uint8_t *)"", 1);
+            h = fnv_add(h, p + i, 1);
+    return fnv_add(h, "", 1);
 }
 
 pg_columns_t pg_columns_of(char type, const uint8_t *body, size_t n)
 {
     if (type != 'T')
         return NO_DATA;
-    uint32_t h = add(2166136261u, body, n < 2 ? n : 2);
+    uint32_t h = fnv_add(FNV_START, body, n < 2 ? n : 2);
     for (size_t at = 2; at < n; at += COLUMN_BYTES) {
         size_t len = pg_strlen(body + at, n - at);
         if (len == (size_t)-1 || n - at - len - 1 < COLUMN_BYTES) {
-            h = add(h, body + at, n - at);
+            h = fnv_add(h, body + at, n - at);
             break;
         }
         h = add_name(h, body + at, len);
         at += len + 1;
         /* Not its table (4 bytes) and number there (2): another table of the same make is as good.
          * Nor its format (the last 2): it isn't decided yet. */
-        h = add(h, body + at + 6, COLUMN_BYTES - 8);
+        h = fnv_add(h, body + at + 6, COLUMN_BYTES - 8);
     }
     return h > NO_DATA ? h : h + 2;
 }
@@ -79,10 +73,8 @@ static bool asks_behind(const struct pg_in *m)
     return false;
 }
 
-pg_columns_t pg_columns_expected(const struct pg_client *c, const struct pg_in *bind,
-                                 const char *name, size_t n)
+pg_columns_t pg_columns_expected(pg_columns_t told, const struct pg_in *bind)
 {
-    pg_columns_t told = pg_names_told(c->names, name, n);
     return told != 0 && asks_behind(bind) ? 0 : told;
 }
 
@@ -131,11 +123,9 @@ void pg_columns_forget(struct pg_server *s)
     s->described.name = NULL;
 }
 
-void pg_columns_bound(const struct pg_client *c, struct pg_server *s, struct pg_stmt *stmt,
+void pg_columns_bound(struct pg_server *s, struct pg_stmt *stmt, pg_columns_t told,
                       const char *name, size_t n, const char *portal)
 {
-    pg_columns_t told = pg_names_told(c->names, name, n);
-    pg_columns_forget(s);
     if (told != 0 && told == pg_cache_columns(s->cache, stmt))
         return;
     s->described.name = strndup(name, pg_name_len(n));

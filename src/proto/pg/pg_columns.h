@@ -37,10 +37,9 @@ pg_columns_t pg_columns_of(char type, const uint8_t *body, size_t n);
 void pg_columns_described(struct pg_client *c, struct pg_server *s, char type, const uint8_t *body,
                           size_t n);
 
-/* What the client will go by when it has run the statement of this name: what it was told before. 0
- * if that is nothing, or the same batch asks. */
-pg_columns_t pg_columns_expected(const struct pg_client *c, const struct pg_in *bind,
-                                 const char *name, size_t n);
+/* What the client will go by when it has run the statement that this Bind is for: what it was told
+ * before, or 0 if that is nothing or the same batch asks. */
+pg_columns_t pg_columns_expected(pg_columns_t told, const struct pg_in *bind);
 
 enum pg_columns_fit {
     PG_COLUMNS_SAME,
@@ -52,8 +51,9 @@ enum pg_columns_fit {
 enum pg_columns_fit pg_columns_check(struct pg_client *c, struct pg_server *s, struct pg_stmt *stmt,
                                      pg_columns_t expected, struct proto_out *out);
 
-/* Bind of the statement of this name, which the connection has. */
-void pg_columns_bound(const struct pg_client *c, struct pg_server *s, struct pg_stmt *stmt,
+/* Bind, to this portal, of the client's statement of this name, of which it was told so. The
+ * connection has it, and pg_columns_forget() came before. */
+void pg_columns_bound(struct pg_server *s, struct pg_stmt *stmt, pg_columns_t told,
                       const char *name, size_t n, const char *portal);
 /* Describe of a portal. */
 void pg_columns_ask(struct pg_server *s, struct pg_expect *x, const char *portal, size_t n);

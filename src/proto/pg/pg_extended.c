@@ -431,7 +431,7 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
         return pass(s, kind, m, out);
     struct pg_stmt *stmt = c->unnamed;
     bool there = false;
-    pg_columns_t expected = 0;
+    pg_columns_t told = 0, expected = 0;
     enum proto_verdict v;
     if (name_len == 0 && pg_is_unsure(s, name, 0, NULL))
         return PROTO_WAIT;
@@ -451,8 +451,10 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
             return fail_here(s, out, "26000", "prepared statement \"%s\" does not exist", name);
         if ((stmt->flags & PG_STMT_OWN) != 0)
             return use_own(c, s, kind, stmt, false, out);
-        if (kind == PG_X_BIND)
-            expected = pg_columns_expected(c, m, name, name_len);
+        if (kind == PG_X_BIND) {
+            told = pg_names_told(c->names, name, name_len);
+            expected = pg_columns_expected(told, m);
+        }
     }
     if (stmt != NULL && (stmt->flags & PG_SQL_NAMES) != 0) {
         bool used;
@@ -490,7 +492,7 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
         x->stmt = pg_stmt_get(stmt);
         x->name = strndup(name, pg_name_len(name_len)); /* without it the answer isn't noted */
     } else {
-        pg_columns_bound(c, s, stmt, name, name_len, (const char *)m->p + PG_HEAD_BYTES);
+        pg_columns_bound(s, stmt, told, name, name_len, (const char *)m->p + PG_HEAD_BYTES);
     }
     s->open = true;
     put_renamed(out, m, at, name_len, stmt->name);

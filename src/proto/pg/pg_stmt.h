@@ -14,6 +14,7 @@
 #ifndef WEIR_PROTO_PG_STMT_H
 #define WEIR_PROTO_PG_STMT_H
 
+#include "base/fnv.h"
 #include "proto/pg/pg_text.h"
 
 #include <stdbool.h>
@@ -78,10 +79,7 @@ void pg_names_clear(struct pg_names **names);
 /* A mark of a name, to be told from others of the same statement; never 0. */
 static inline uint32_t pg_names_mark(const char *name, size_t n)
 {
-    uint32_t mark = 2166136261u; /* FNV-1a */
-    for (size_t i = 0; i < pg_name_len(n); i++)
-        mark = (mark ^ (uint8_t)name[i]) * 16777619u;
-    return mark | 1;
+    return fnv_add(FNV_START, name, pg_name_len(n)) | 1;
 }
 /* The columns of what the client calls by a name with this mark were found to have changed. */
 void pg_names_changed(const struct pg_names *names, uint32_t mark);

@@ -5,6 +5,7 @@
 
 #include "proto/pg/pg_text.h"
 
+#include "base/fnv.h"
 #include "proto/pg/pg_canon.h"
 #include "proto/pg/pg_lex.h"
 #include "proto/vars/vars.h"
@@ -26,12 +27,11 @@ static int encoding_of(pg_text_how_t how)
 static pg_text_how_t literals(const struct var_set *report)
 {
     static const char *const names[] = {"DateStyle", "IntervalStyle", "TimeZone"};
-    uint32_t hash = 2166136261u; /* FNV-1a */
+    uint32_t hash = FNV_START;
     struct var_entry e;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (var_set_find(report, names[i], strlen(names[i]), &e))
-            for (const char *p = e.value; *p != '\0'; p++)
-                hash = (hash ^ (uint8_t)*p) * 16777619u;
+            hash = fnv_add(hash, e.value, strlen(e.value));
     return (hash ^ hash << 16) & ~LEXED;
 }
 
