@@ -89,7 +89,7 @@ static char *join(const struct my_in *m, size_t *n)
 static enum proto_verdict prepare_text(struct my_client *c, struct my_server *s, const char *text,
                                        size_t n, struct proto_out *out)
 {
-    char key[1024];
+    char key[1536]; /* all modes there are, and names of 64 characters, are 1,100 */
     size_t bytes;
     struct my_scan scan;
     my_scan(text, n, my_scan_opts(c), &scan);
