@@ -44,13 +44,13 @@ enum core_failure {
     CORE_FAIL_REFUSED, /* login refused for good until something changes: password, database */
     CORE_FAIL_REACH,   /* no connection, timeout, still starting */
 };
-/* The login failed (or was given up); its slot is free. The text and code (the server's own,
- * SQLSTATE of five characters) go to the waiters when CORE_ACT_FAIL or CORE_DOWN decides so. A
- * REFUSED failure concerns this pool only; the others the whole server. */
-void core_open_failed(struct core_pool *pool, enum core_failure why, const char *sqlstate,
+/* The login failed (or was given up); its slot is free. The text and code (five characters that its
+ * protocol knows) go to the waiters when CORE_ACT_FAIL or CORE_DOWN decides so. A REFUSED failure
+ * concerns this pool only; the others the whole server. */
+void core_open_failed(struct core_pool *pool, enum core_failure why, const char *code,
                       const char *text, uint64_t now_us);
 /* Copy of the last failure as seen by this pool; false if there is none in force. */
-bool core_pool_failure(struct core_pool *p, char sqlstate[6], char *text, size_t room);
+bool core_pool_failure(struct core_pool *p, char code[6], char *text, size_t room);
 
 /* A cancel or the control plane's own connection takes a slot before connect() and gives it back
  * after close(). core_control_begin: false when the bound is full; the next connection that comes

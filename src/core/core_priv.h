@@ -31,7 +31,7 @@
 
 /* A failure in force: what the server said. */
 struct core_fault {
-    char sqlstate[6];
+    char code[6];
     char text[256];
 };
 

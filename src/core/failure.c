@@ -160,9 +160,9 @@ void core_failure_clear(struct core_pool *p)
     core_pool_rate(p);
 }
 
-static void fault_set(struct core_fault *f, const char *sqlstate, const char *text)
+static void fault_set(struct core_fault *f, const char *code, const char *text)
 {
-    snprintf(f->sqlstate, sizeof f->sqlstate, "%s", sqlstate);
+    snprintf(f->code, sizeof f->code, "%s", code);
     snprintf(f->text, sizeof f->text, "%s", text);
 }
 
@@ -210,7 +210,7 @@ static void failure_of_limit(struct core_server *s, uint64_t now_us)
         failure_of_server(s, now_us);
 }
 
-void core_open_failed(struct core_pool *p, enum core_failure why, const char *sqlstate,
+void core_open_failed(struct core_pool *p, enum core_failure why, const char *code,
                       const char *text, uint64_t now_us)
 {
     struct core_server *s = p->server;
@@ -220,7 +220,7 @@ void core_open_failed(struct core_pool *p, enum core_failure why, const char *sq
     if (p->opening_stale > 0)
         p->opening_stale--;
     core_slots_settle(s);
-    fault_set(why == CORE_FAIL_REFUSED ? &p->fault : &s->fault, sqlstate, text);
+    fault_set(why == CORE_FAIL_REFUSED ? &p->fault : &s->fault, code, text);
     switch (why) {
     case CORE_FAIL_REFUSED:
         failure_of_pool(p, now_us);
@@ -237,7 +237,7 @@ void core_open_failed(struct core_pool *p, enum core_failure why, const char *sq
     core_exit(s);
 }
 
-bool core_pool_failure(struct core_pool *p, char sqlstate[6], char *text, size_t room)
+bool core_pool_failure(struct core_pool *p, char code[6], char *text, size_t room)
 {
     struct core_server *s = p->server;
     const struct core_fault *f = NULL;
@@ -248,7 +248,7 @@ bool core_pool_failure(struct core_pool *p, char sqlstate[6], char *text, size_t
     else if (s->fails > 0 || s->limited > 0)
         f = &s->fault;
     if (f != NULL) {
-        snprintf(sqlstate, 6, "%s", f->sqlstate);
+        snprintf(code, 6, "%s", f->code);
         snprintf(text, room, "%s", f->text);
     }
     core_exit(s);

@@ -195,7 +195,7 @@ struct server_ops {
     /* The socket to wait on for READ or WRITE; it may change from call to call. */
     int (*socket)(void *dial);
     enum dial_step (*poll)(void *dial);
-    /* After FAILED. */
+    /* After FAILED. The code is one that proto_ops.say knows with PROTO_EV_DOWN. */
     enum dial_failure (*failure)(void *dial, char code[6], char *text, size_t room);
     /* After DONE: the connection moves into the server object `ps` (zeroed); fd and TLS session
      * stay its property. */

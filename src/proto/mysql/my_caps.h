@@ -106,6 +106,7 @@ enum my_command {
 /* ---- errors ---- */
 
 #define MY_ER_CON_COUNT            1040 /* 08004 */
+#define MY_ER_DB_ACCESS_DENIED     1044 /* 42000 */
 #define MY_ER_ACCESS_DENIED        1045 /* 28000 */
 #define MY_ER_NO_DB                1046 /* 3D000 */
 #define MY_ER_UNKNOWN_COM          1047 /* 08S01 */
@@ -117,11 +118,12 @@ enum my_command {
 #define MY_ER_PACKET_TOO_LARGE     1153 /* 08S01 */
 #define MY_ER_MALFORMED            1835 /* HY000 */
 #define MY_ER_WRONG_ARGUMENTS      1210 /* HY000 */
+#define MY_ER_USER_CONNECTIONS     1203 /* 42000 */
 #define MY_ER_LOCK_DEADLOCK        1213 /* 40001 */
-#define MY_ER_WRONG_ARGUMENTS      1210 /* HY000 */
 #define MY_ER_UNKNOWN_STMT         1243 /* HY000 */
 #define MY_ER_UNSUPPORTED_PS       1295 /* HY000 */
 #define MY_ER_QUERY_INTERRUPTED    1317 /* 70100 */
+#define MY_ER_USER_LIMIT           1226 /* 42000 */
 #define MY_ER_WRONG_VALUE_FOR_VAR  1231 /* 42000 */
 #define MY_ER_MAX_PREPARED         1461 /* 42000 */
 #define MY_ER_CLIENT_INTERACTION   4031 /* HY000 */
@@ -133,6 +135,7 @@ enum my_command {
 #define MY_ER_UNKNOWN              1105 /* HY000 */
 #define MY_ER_LOCAL_INFILE         4166 /* HY000, MariaDB's number */
 #define MY_ER_LOCAL_INFILE_MYSQL   3948 /* 42000 */
+#define MY_ER_ACCESS_DENIED_NOPW   1698 /* 28000 */
 #define MY_CR_CONN_HOST            2003
 #define MY_CR_SERVER_LOST          2013
 /* What MariaDB's Connector/C is told instead: from a server it takes 2000 to 2999 for a malformed

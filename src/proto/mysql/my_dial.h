@@ -24,6 +24,9 @@
 
 extern const struct server_ops my_server_ops;
 
+/* The code of a failure that is the server's own error: this and its number, of four digits. */
+#define MY_DIAL_NUMBER "#"
+
 /* ---- a login that weir makes for a question of its own (my_ask.c) ---- */
 
 struct my_dial;

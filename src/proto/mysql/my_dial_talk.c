@@ -99,24 +99,12 @@ static enum dial_failure kind_of(unsigned code)
     }
 }
 
-static bool is_sqlstate(const uint8_t *p)
-{
-    for (size_t i = 0; i < 5; i++)
-        if ((p[i] < '0' || p[i] > '9') && (p[i] < 'A' || p[i] > 'Z'))
-            return false;
-    return true;
-}
-
-static unsigned read_error(const uint8_t *p, size_t n, char state[6], char *text, size_t room)
+static unsigned read_error(const uint8_t *p, size_t n, char *text, size_t room)
 {
     struct my_reader r = my_reader_of(p + 1, n - 1);
     unsigned code = (unsigned)my_read_int(&r, 2);
-    memcpy(state, code == 1040 ? "08004" : "HY000", 6);
-    if (my_left(&r) >= 6 && *r.p == '#') {
-        if (is_sqlstate(r.p + 1))
-            memcpy(state, r.p + 1, 5);
+    if (my_left(&r) >= 6 && *r.p == '#')
         r.p += 6;
-    }
     struct my_view v = my_read_rest(&r);
     size_t len = v.n < room - 1 ? v.n : room - 1;
     if (len != 0)
@@ -137,10 +125,14 @@ static bool knows_sha1_only(const struct my_dial *d)
 
 static enum dial_step on_error(struct my_dial *d, const uint8_t *p, size_t n)
 {
-    char state[6], text[200];
+    char number[8], text[200];
     if (n < 3)
         return nonsense(d, "a short error");
-    unsigned code = read_error(p, n, state, text, sizeof text);
+    unsigned code = read_error(p, n, text, sizeof text);
+    if (kind_of(code) == DIAL_FAIL_REACH)
+        memcpy(number, "08S01", 6);
+    else
+        (void)snprintf(number, sizeof number, MY_DIAL_NUMBER "%04u", code % 10000);
     if (d->state == MY_D_QUERY) {
         if (d->running_connect_query)
             log_warn(NULL, "connect_query failed: %s", text);
@@ -150,10 +142,10 @@ static enum dial_step on_error(struct my_dial *d, const uint8_t *p, size_t n)
     }
     d->next_host = code == 1040 || kind_of(code) == DIAL_FAIL_REACH;
     if (code == MY_ER_ACCESS_DENIED && knows_sha1_only(d))
-        return my_dial_fail(d, DIAL_FAIL_REFUSED, state,
+        return my_dial_fail(d, DIAL_FAIL_REFUSED, number,
                             "the server wants caching_sha2_password, and of this password only its "
                             "SHA1 is known (from *HEX, say): the password itself is needed");
-    return my_dial_fail(d, kind_of(code), state, "%s", text);
+    return my_dial_fail(d, kind_of(code), number, "%s", text);
 }
 
 /* ---- the greeting -------------------------------------------------------------------------------

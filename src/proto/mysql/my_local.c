@@ -3,6 +3,7 @@
  */
 #include "config.h"
 
+#include "proto/mysql/my_dial.h"
 #include "proto/mysql/my_session.h"
 
 #include <stdarg.h>
@@ -175,6 +176,26 @@ static void drop_command(struct my_client *c, const uint8_t *in, size_t n, size_
     my_pass_rest(c, &m, true);
 }
 
+/* No server connection, since the server refuses the login: its own error says most. */
+static bool put_refusal(struct buf *out, const char *code, const char *text)
+{
+    static const struct {
+        unsigned number;
+        const char *state;
+    } states[] = {
+        {MY_ER_CON_COUNT, "08004"},          {MY_ER_DB_ACCESS_DENIED, "42000"},
+        {MY_ER_ACCESS_DENIED, "28000"},      {MY_ER_BAD_DB, "42000"},
+        {MY_ER_USER_CONNECTIONS, "42000"},   {MY_ER_USER_LIMIT, "42000"},
+        {MY_ER_ACCESS_DENIED_NOPW, "28000"},
+    };
+    unsigned number = (unsigned)strtoul(code + strlen(MY_DIAL_NUMBER), NULL, 10);
+    const char *state = "HY000";
+    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++)
+        if (states[i].number == number)
+            state = states[i].state;
+    return my_put_err(out, 1, number, state, text);
+}
+
 static bool put(const struct my_client *c, struct buf *out, uint8_t seq, enum proto_event ev,
                 const char *text)
 {
@@ -236,7 +257,6 @@ bool my_say(void *pc, void *ps, enum proto_event ev, const char *text, const cha
             const uint8_t *in, size_t n, size_t *used, struct buf *out)
 {
     struct my_client *c = pc;
-    (void)code;
     *used = 0;
     if (ev == PROTO_EV_KILL_DONE || ev == PROTO_EV_KILL_UNKNOWN)
         return say_killed(c, ev, out);
@@ -259,9 +279,10 @@ bool my_say(void *pc, void *ps, enum proto_event ev, const char *text, const cha
     if (ev == PROTO_EV_LOST_SERVER)
         return say_lost_server(c, ps, text, out);
     bool waits = n >= MY_HEAD_BYTES;
-    if (!events[ev].kept)
-        (void)put(c, out, waits ? 1 : 0, ev, text);
-    else if (!put(c, out, 1, ev, text))
+    bool refused = ev == PROTO_EV_DOWN && code != NULL && code[0] == MY_DIAL_NUMBER[0];
+    bool told = refused ? put_refusal(out, code, text)
+                        : put(c, out, events[ev].kept || waits ? 1 : 0, ev, text);
+    if (!told && events[ev].kept)
         return false;
     drop_command(c, in, n, used);
     return events[ev].kept;

@@ -475,8 +475,6 @@ static bool on_packet(struct my_client *c, struct my_server *s, const struct pac
         }
         return false;
     }
-    if (k->len >= 4 && body(k)[0] == 0xff && my_get16(body(k) + 1) == 0xffff)
-        return true; /* a progress report that nobody asked for */
     if (k->len == 0 && s->phase != MY_PH_ROWS)
         return false;
     if (x->act == MY_A_SETTLE)

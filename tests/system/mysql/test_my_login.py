@@ -196,6 +196,19 @@ def test_where_the_password_comes_from(my, start, tmp_path, how):
         assert one(c, "select current_user()").startswith("app@")
 
 
+@pytest.mark.parametrize("url, number", [("app:wrong@{}/shop", 1045), ("app:{pw}@{}/nowhere", 1044)])
+def test_a_server_that_refuses_the_login_is_heard(my, start, url, number):
+    """By its own error, each time, of a session that is kept."""
+    url = "mysql://" + url.format(f"{my.host}:{my.port}", pw=USERS["app"][0])
+    proxy = start(databases={"shop": url}, query_wait_timeout="20s", server_login_retry="200ms")
+    with proxy.connect() as c:
+        for _ in range(2):
+            with pytest.raises(pymysql.Error) as e:
+                one(c, "select 1 from items limit 1")
+            assert code(e) == number and "Access denied for user 'app'" in e.value.args[1]
+        c.ping(reconnect=False)
+
+
 def test_a_users_limit_is_respected(my, start):
     """max_user_connections is 2: `auto` finds that out, and clients wait rather than fail."""
     proxy = start(max_server_connections="auto", query_wait_timeout="20s")
