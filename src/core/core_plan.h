@@ -40,13 +40,14 @@ enum core_next core_opened(struct core_pool *pool, struct core_conn *c, uint64_t
                            struct core_waiter **next) CORE_MUST_CHECK;
 
 enum core_failure {
-    CORE_FAIL_LIMIT,   /* the server says it is full (53300, 1040, 1203): log in less at once */
+    CORE_FAIL_LIMIT,   /* the server says it is full (53300, 1040): log in less at once */
     CORE_FAIL_REFUSED, /* login refused for good until something changes: password, database */
     CORE_FAIL_REACH,   /* no connection, timeout, still starting */
+    CORE_FAIL_POOL,    /* not this pool and not now: its user's limit, a role that no host has */
 };
 /* The login failed (or was given up); its slot is free. The text and code (five characters that its
- * protocol knows) go to the waiters when CORE_ACT_FAIL or CORE_DOWN decides so. A REFUSED failure
- * concerns this pool only; the others the whole server. */
+ * protocol knows) go to the waiters when CORE_ACT_FAIL or CORE_DOWN decides so. REFUSED and POOL
+ * concern this pool only; the others the whole server. */
 void core_open_failed(struct core_pool *pool, enum core_failure why, const char *code,
                       const char *text, uint64_t now_us);
 /* Copy of the last failure as seen by this pool; false if there is none in force. */

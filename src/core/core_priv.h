@@ -106,7 +106,9 @@ struct core_pool {
     uint64_t served_us;      /* a connection came back or was opened */
     uint64_t opening_sum_us; /* sum of the starting times of the logins under way */
     uint32_t opening_stale;  /* of those, begun before the last RECONNECT */
-    uint32_t refused;        /* REFUSED failures since the last login that succeeded */
+    uint32_t refused;        /* failures of its own since the last login that succeeded */
+    bool passing;            /* the last one was POOL, not REFUSED */
+    uint64_t fail_since_us;  /* the first one */
     uint64_t retry_us;       /* no login before that */
     bool probe_wanted;       /* somebody was turned away since the last attempt */
     struct core_fault fault; /* while refused */

@@ -11,9 +11,12 @@
  *   REFUSED  Wrong password, no such database: waiting does not help. This pool's waiters are told
  *            at once, and newcomers, until login_retry_us is over or the pool has new settings;
  *            other pools notice nothing.
- *   LIMIT    The server is full before the bound is reached: others use it too. What is in use now
- *            is taken for the bound (soft_bound) during the pause, half as many logins at once.
- *            Only when we hold no connection at all is it treated like REACH.
+ *   POOL     The server is there, but has nothing for this pool now: its user has as many as it
+ * may, no host has the role that it asks for, its password can't be fetched. Pauses as with REACH,
+ * waiters wait as long as with that, and other pools notice nothing. LIMIT    The server is full
+ * before the bound is reached: others use it too. What is in use now is taken for the bound
+ * (soft_bound) during the pause, half as many logins at once. Only when we hold no connection at
+ * all is it treated like REACH.
  *
  * A pool with loans out is not told anything as long as connections come back: they serve it.
  *
@@ -41,6 +44,13 @@ static uint64_t failure_grace_end_us(const struct core_server *s)
     return s->fail_since_us + core_min(s->lim.login_retry_us, CORE_GRACE_MAX_US);
 }
 
+static bool failure_pool_down(const struct core_pool *p, uint64_t now_us)
+{
+    uint64_t grace_us = core_min(p->server->lim.login_retry_us, CORE_GRACE_MAX_US);
+
+    return !p->passing || (p->refused >= FAILS_DOWN && now_us >= p->fail_since_us + grace_us);
+}
+
 static bool failure_server_down(const struct core_server *s, uint64_t now_us)
 {
     return s->fails >= FAILS_DOWN && now_us >= failure_grace_end_us(s);
@@ -51,7 +61,7 @@ static bool failure_concerns(const struct core_pool *p, uint64_t now_us)
 {
     const struct core_server *s = p->server;
 
-    if (p->refused > 0 && p->n[CONN_LENT] == 0)
+    if (p->refused > 0 && p->n[CONN_LENT] == 0 && failure_pool_down(p, now_us))
         return true;
     return failure_server_down(s, now_us) &&
            (p->n[CONN_LENT] == 0 || s->last_return_us < s->fail_since_us);
@@ -172,12 +182,19 @@ static uint64_t failure_pause_us(struct core_server *s, uint32_t fails)
     return core_jitter(s, core_min(pause, s->lim.login_retry_us));
 }
 
-static void failure_of_pool(struct core_pool *p, uint64_t now_us)
+static void failure_of_pool(struct core_pool *p, bool passing, uint64_t now_us)
 {
     struct core_server *s = p->server;
 
-    if (p->refused++ == 0)
+    if (p->refused++ == 0) {
         TAILQ_INSERT_TAIL(&s->refused, p, refused_link);
+        p->fail_since_us = now_us;
+    }
+    p->passing = passing;
+    if (passing) {
+        p->retry_us = now_us + failure_pause_us(s, p->refused);
+        return;
+    }
     /* Not sooner than the setting says: some servers lock an account after a few failures. */
     p->retry_us =
         now_us + s->lim.login_retry_us + s->lim.login_retry_us / 4 * (core_random(s) % 1024) / 1024;
@@ -220,10 +237,12 @@ void core_open_failed(struct core_pool *p, enum core_failure why, const char *co
     if (p->opening_stale > 0)
         p->opening_stale--;
     core_slots_settle(s);
-    fault_set(why == CORE_FAIL_REFUSED ? &p->fault : &s->fault, code, text);
+    bool own = why == CORE_FAIL_REFUSED || why == CORE_FAIL_POOL;
+    fault_set(own ? &p->fault : &s->fault, code, text);
     switch (why) {
     case CORE_FAIL_REFUSED:
-        failure_of_pool(p, now_us);
+    case CORE_FAIL_POOL:
+        failure_of_pool(p, why == CORE_FAIL_POOL, now_us);
         break;
     case CORE_FAIL_REACH:
         failure_of_server(s, now_us);

@@ -185,7 +185,8 @@ struct server_setup {
 };
 
 enum dial_step { DIAL_READ, DIAL_WRITE, DIAL_DONE, DIAL_FAILED };
-enum dial_failure { DIAL_FAIL_LIMIT, DIAL_FAIL_REFUSED, DIAL_FAIL_REACH };
+/* As enum core_failure. */
+enum dial_failure { DIAL_FAIL_LIMIT, DIAL_FAIL_REFUSED, DIAL_FAIL_REACH, DIAL_FAIL_POOL };
 
 struct server_ops {
     /* Start a login; never blocks: host, hostaddr and port are lists of the same length, separated

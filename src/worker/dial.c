@@ -57,6 +57,7 @@ static void dial_failed(struct dial *d, enum dial_failure why, const char *code,
         [DIAL_FAIL_LIMIT] = CORE_FAIL_LIMIT,
         [DIAL_FAIL_REFUSED] = CORE_FAIL_REFUSED,
         [DIAL_FAIL_REACH] = CORE_FAIL_REACH,
+        [DIAL_FAIL_POOL] = CORE_FAIL_POOL,
     };
     struct control *c = d->control;
     struct route *r = d->route;
@@ -70,7 +71,8 @@ static void dial_failed(struct dial *d, enum dial_failure why, const char *code,
     snprintf(r->last_error, sizeof r->last_error, "%s", text);
     pthread_mutex_unlock(&r->lock);
     /* A server that refuses has answered. */
-    atomic_store(&r->server->reachable, why != DIAL_FAIL_REACH);
+    if (why != DIAL_FAIL_POOL) /* it may not even have been asked */
+        atomic_store(&r->server->reachable, why != DIAL_FAIL_REACH);
     if (why == DIAL_FAIL_REFUSED) {
         struct settings *set = world_settings(c->world);
         routes_relax(c->world->routes, set, r);
@@ -341,7 +343,7 @@ void dial_password(struct control *c, struct job *j)
         if (j->ok)
             next_host(d);
         else
-            dial_failed(d, DIAL_FAIL_REACH, "28000", j->err.text);
+            dial_failed(d, DIAL_FAIL_POOL, "28000", j->err.text);
     }
     job_free(&j);
 }

@@ -176,6 +176,25 @@ def test_role_connection_limit_is_respected(start, pg):
 
 
 @weir_only
+def test_a_limit_of_one_role_holds_up_nobody_else(start, pg):
+    """All that `limited` may have is taken by somebody else: its clients wait, and others get new connections at once."""
+    proxy = start(max_server_connections=6, server_login_retry=60, query_wait_timeout=60)
+    taken = [pg.direct("limited") for _ in range(2)]
+    waits = Crowd(3, lambda i: proxy.client("limited", timeout=60).value("select 1")).start()
+    wait_until(lambda: "too many connections for role" in proxy.log(), 30, "the refusal")
+    others = proxy.clients(4)
+    for c in others:
+        c.rows("begin")
+        assert c.value("select 1") == "1"
+    for c in taken:
+        c.close()
+    assert waits.join(60) == ["1"] * 3
+    for c in others:
+        c.rows("commit")
+        c.close()
+
+
+@weir_only
 def test_server_that_refuses_53300_makes_clients_wait_not_fail(start, own_pg):
     """The bound is too high for the server: weir learns it from 53300 and serves everybody all the same."""
     pg = own_pg(max_connections=8)

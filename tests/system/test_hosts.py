@@ -2,10 +2,11 @@
 """Where a database's connections lead, what they are begun with, and what is said when they can't be had."""
 
 import signal
+import time
 
 import pytest
 
-from harness.proxy import wait_until
+from harness.proxy import Crowd, wait_until
 from harness.wire import Closed, PgError
 from test_login import secret_of
 
@@ -43,6 +44,34 @@ def test_the_pool_follows_the_writable_server(start, pg, own_pg, standing_by):
     for c in clients:
         assert wait_until(lambda c=c: written(c, where), 60, "a writable server") == str(pg.port)
         c.close()
+
+
+def test_who_asks_for_a_role_that_no_host_has_holds_up_nobody_else(start, pg, standing_by):
+    """A failover: as long as nobody is writable those who write wait; those who don't log in as before. Likewise an
+    entry that trusts the wrong authority."""
+    here = {"host": pg.host, "port": pg.port, "dbname": "shop"}
+    proxy = start(databases={"shop": here, "writes": {**here, "target_session_attrs": "read-write"},
+                             "trusts": {**here, "sslmode": "verify-ca", "sslrootcert": "/nowhere/ca.crt"}},
+                  query_wait_timeout=60, server_login_retry=60, max_server_connections=8)
+    waits = Crowd(2, lambda i: proxy.client(database="writes", timeout=60).value("select 1")).start()
+    waits_too = Crowd(1, lambda i: refused(proxy, "trusts")).start()
+    wait_until(lambda: "session is read-only" in proxy.log() and "ca.crt" in proxy.log(), 30, "refusals")
+    for _ in range(6):
+        time.sleep(0.2)
+        proxy.admin("reconnect shop")
+        with proxy.client() as c:
+            assert c.value("select 1") == "1"
+    standing_by()
+    assert waits.join(90) == ["1", "1"]
+    proxy.admin("kill trusts")
+    assert waits_too.join(60) == [True]
+
+
+def refused(proxy, database):
+    try:
+        return proxy.client(database=database, timeout=60).value("select 1") is None
+    except (PgError, Closed):
+        return True
 
 
 def written(client, sql):

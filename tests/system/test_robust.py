@@ -465,8 +465,11 @@ def test_restart_under_load_is_a_delay_for_those_outside_transactions(start, own
     lost = sum(len(errors) for _, errors, _ in done)
     assert lost <= 20, [e for _, e, _ in done]
     assert seen.highest <= 4
-    row = proxy.pool()
-    assert int(row["cl_waiting"]) == 0 and int(row["sv_active"]) == 0 and int(row["sv_login"]) == 0
+
+    def quiet():
+        row = proxy.pool()
+        return all(int(row[k]) == 0 for k in ("cl_waiting", "sv_active", "sv_login"))
+    wait_until(quiet, 30, "the end of all logins and loans")
 
 
 def test_killed_backends_are_replaced_without_a_word_to_idle_clients(start, pg):

@@ -669,6 +669,31 @@ static void test_unreachable_is_told_after_a_while(void **state)
     queue(2, p, 0, later_us + 6);
 }
 
+/* The same patience, and the other pool logs in all the while. */
+static void test_failure_of_one_pool_is_its_own(void **state)
+{
+    struct core_conn *c;
+    char code[6], text[100];
+
+    (void)state;
+    queue(0, p, 0, 1000);
+    plan(1000, CORE_ACT_OPEN);
+    core_open_failed(p, CORE_FAIL_POOL, "53300", "its own", 1000);
+    uint64_t wake_us = plan(1000, CORE_ACT_NONE).wake_us;
+    assert_in_range(wake_us, 1000 + 75 * MS, 1000 + 125 * MS); /* it is tried again soon */
+    assert_true(core_pool_failure(p, code, text, sizeof text));
+    assert_string_equal(text, "its own");
+    assert_false(core_pool_failure(q, code, text, sizeof text));
+    queue(1, p, 0, 1000);
+    lend_new(2, q, 0, 1001);
+    uint64_t told_us = fail_until_told(CORE_FAIL_POOL, 1002);
+    assert_in_range(told_us, SECOND, 3 * SECOND);
+    assert_null(core_waiter_take(&w[0]));
+    assert_null(core_waiter_take(&w[1]));
+    assert_int_equal(borrow(0, p, 0, told_us + 1, &c), CORE_DOWN);
+    lend_new(3, q, 0, told_us + 2);
+}
+
 /* How many logins are begun at one instant, all of which then fail (or are left under way). */
 static uint32_t logins_at(uint64_t now_us)
 {
@@ -794,6 +819,7 @@ int main(void)
         CASE(test_pool_limit_closes_idle),
         CASE(test_refused_login_is_told_at_once),
         CASE(test_unreachable_is_told_after_a_while),
+        CASE(test_failure_of_one_pool_is_its_own),
         CASE(test_logins_ramp),
         CASE(test_repeated_failure_is_probed_one_by_one),
         CASE(test_slots_for_control_and_cancel),

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -350,8 +351,12 @@ static enum dial_step handshake(struct my_dial *d)
 {
     struct err e = {""};
     enum dial_tls_step s = dial_tls_handshake(d->ssl, &e);
-    if (s == DIAL_TLS_FAILED)
-        return my_dial_fail(d, DIAL_FAIL_REACH, "08001", "%s", e.text);
+    if (s == DIAL_TLS_FAILED) {
+        /* Whom to trust is a matter of this entry. */
+        bool trusted = SSL_get_verify_result(d->ssl) == X509_V_OK;
+        d->next_host = true;
+        return my_dial_fail(d, trusted ? DIAL_FAIL_REACH : DIAL_FAIL_POOL, "08001", "%s", e.text);
+    }
     if (s != DIAL_TLS_DONE)
         return tls_step(s);
     return my_dial_answer(d) == DIAL_FAILED ? DIAL_FAILED : DIAL_DONE;

@@ -73,29 +73,41 @@ static bool send_query(struct my_dial *d, const char *sql)
 /* ---- errors ------------------------------------------------------------------------------------
  */
 
+#define MY_PROXY_ERRORS 9000u /* no server's: another proxy has none to give */
+
 static enum dial_failure kind_of(unsigned code)
 {
     switch (code) {
-    case 1040: /* too many connections */
-    case 1203: /* of this user */
-    case 1226: /* of this user's resources */
+    case MY_ER_CON_COUNT:
         return DIAL_FAIL_LIMIT;
-    case 1044:
-    case 1045:
-    case 1049:
-    case 1129:
-    case 1130:
-    case 1251:
-    case 1524: /* its plugin is not loaded there */
-    case 1698:
-    case 1820:
-    case 1862: /* the password has expired */
-    case 3118:
-    case 3159: /* TLS is wanted */
-    case 4151:
-        return DIAL_FAIL_REFUSED;
-    default:
+    case MY_ER_USER_CONNECTIONS:
+    case MY_ER_USER_LIMIT:
+        return DIAL_FAIL_POOL;
+    case 1037: /* out of memory */
+    case 1038:
+    case MY_ER_OUT_OF_RESOURCES:
+    case MY_ER_SERVER_SHUTDOWN:
+    case 1077: /* words of a shutdown */
+    case 1078:
+    case 1079:
+    case 1080:
+    case MY_ER_UNKNOWN: /* what proxies say */
+    case 1135:          /* no thread */
+    case 1152:          /* the network, */
+    case 1158:
+    case MY_ER_NET_READ_INTERRUPTED:
+    case 1160:
+    case 1161:
+    case 1184: /* to here */
+    case MY_ER_QUERY_INTERRUPTED:
+    case 1927: /* killed */
+    case 3032: /* offline */
+    case 3168: /* not available */
+    case 3169: /* killed */
+    case MY_ER_CLIENT_INTERACTION:
         return DIAL_FAIL_REACH;
+    default: /* What a client asked for, a name too long, say, must not count against the server. */
+        return code >= MY_PROXY_ERRORS ? DIAL_FAIL_REACH : DIAL_FAIL_REFUSED;
     }
 }
 
@@ -140,7 +152,7 @@ static enum dial_step on_error(struct my_dial *d, const uint8_t *p, size_t n)
         d->state = MY_D_DONE;
         return DIAL_DONE;
     }
-    d->next_host = code == 1040 || kind_of(code) == DIAL_FAIL_REACH;
+    d->next_host = code == MY_ER_CON_COUNT || kind_of(code) == DIAL_FAIL_REACH;
     if (code == MY_ER_ACCESS_DENIED && knows_sha1_only(d))
         return my_dial_fail(d, DIAL_FAIL_REFUSED, number,
                             "the server wants caching_sha2_password, and of this password only its "

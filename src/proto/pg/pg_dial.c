@@ -188,6 +188,19 @@ static void take_words(const char *message, char *text, size_t room)
     text[n] = '\0';
 }
 
+/* Without a code the words are libpq's own. What is wrong with the entry says nothing of the
+ * server: whom it trusts, the role that it asks for. */
+static enum dial_failure class_of_words(const char *text)
+{
+    static const char *const own[] = {"certificate",          "private key",
+                                      "does not support SSL", "session is read-only",
+                                      "session is not read",  "in hot standby mode"};
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+        if (strstr(text, own[i]) != NULL)
+            return DIAL_FAIL_POOL;
+    return DIAL_FAIL_REACH;
+}
+
 static enum dial_failure dial_failure(void *dial, char code[6], char *text, size_t room)
 {
     const struct pg_dial *d = dial;
@@ -195,15 +208,20 @@ static enum dial_failure dial_failure(void *dial, char code[6], char *text, size
     if (d->raw != NULL)
         return pg_raw_failure(d->raw, code, text, room);
     const char *message = PQerrorMessage(d->conn);
-    if (message[0] == '\0')
-        message = "connect_query ended in COPY or leaves a transaction open";
+    if (message[0] == '\0') {
+        memcpy(code, "25001", 6);
+        snprintf(text, room, "connect_query ended in COPY or leaves a transaction open");
+        return DIAL_FAIL_REFUSED;
+    }
     text[0] = '\0';
     take_words(message, text, room);
-    if (find_code(message, code, &at))
-        return pg_dial_class(code);
+    if (find_code(message, code, &at)) {
+        const char *place = strstr(at, "LOCATION:  ");
+        return pg_dial_class(code, place != NULL ? place + 11 : "");
+    }
     bool no_password = strstr(text, "no password supplied") != NULL;
     memcpy(code, no_password ? "28P01" : "08006", 6);
-    return no_password ? DIAL_FAIL_REFUSED : DIAL_FAIL_REACH;
+    return no_password ? DIAL_FAIL_REFUSED : class_of_words(text);
 }
 
 static void hang_up(void **dp)

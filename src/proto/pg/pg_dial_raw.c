@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -378,7 +379,7 @@ static enum dial_step start_tls(struct pg_raw *r)
     };
     r->ssl = dial_tls_create(&t, r->fd, &e);
     if (r->ssl == NULL)
-        return pg_raw_fail(r, DIAL_FAIL_REACH, "08001", "%s", e.text);
+        return pg_raw_fail(r, DIAL_FAIL_POOL, "08001", "%s", e.text);
     r->state = RAW_HANDSHAKE;
     return DIAL_DONE;
 }
@@ -423,7 +424,10 @@ static enum dial_step handshake(struct pg_raw *r)
         break;
     }
     r->try_other = r->mode == DIAL_SSL_PREFER;
-    return pg_raw_fail(r, DIAL_FAIL_REACH, "08001", "%s", e.text);
+    r->next_host = true;
+    /* Whom to trust is a matter of this entry. */
+    bool trusted = SSL_get_verify_result(r->ssl) == X509_V_OK;
+    return pg_raw_fail(r, trusted ? DIAL_FAIL_REACH : DIAL_FAIL_POOL, "08001", "%s", e.text);
 }
 
 static enum dial_step talk(struct pg_raw *r)

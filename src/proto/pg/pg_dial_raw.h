@@ -31,8 +31,9 @@ bool pg_raw_wanted(const struct dsn_param *params, size_t n);
 struct pg_raw *pg_raw_start(const struct dsn_param *params, size_t n);
 int pg_raw_socket(const struct pg_raw *r);
 enum dial_step pg_raw_poll(struct pg_raw *r);
-/* What the server's SQLSTATE says about trying again. */
-enum dial_failure pg_dial_class(const char *code);
+/* What the server's SQLSTATE says about trying again, and the place in its source: the field R of
+ * an error, "" if it is not known. */
+enum dial_failure pg_dial_class(const char *code, const char *routine);
 enum dial_failure pg_raw_failure(const struct pg_raw *r, char code[6], char *text, size_t room);
 void pg_raw_hang_up(struct pg_raw **r);
 

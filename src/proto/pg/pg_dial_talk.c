@@ -230,10 +230,13 @@ static enum dial_step on_auth(struct pg_raw *r, const uint8_t *p, size_t n)
 /* ---- errors
  * ---------------------------------------------------------------------------------------- */
 
-enum dial_failure pg_dial_class(const char *code)
+enum dial_failure pg_dial_class(const char *code, const char *routine)
 {
+    /* Where PostgreSQL looks at the limits of a role and of a database. */
+    bool own = strncmp(routine, "InitializeSessionUserId", 23) == 0 ||
+               strncmp(routine, "CheckMyDatabase", 15) == 0;
     if (strcmp(code, "53300") == 0)
-        return DIAL_FAIL_LIMIT;
+        return own ? DIAL_FAIL_POOL : DIAL_FAIL_LIMIT;
     /* Class by class: what a later try may not meet again. */
     static const char *const passing[] = {"08", "53", "57", "58", "XX", "40"};
     for (size_t i = 0; i < sizeof passing / sizeof passing[0]; i++)
@@ -242,24 +245,27 @@ enum dial_failure pg_dial_class(const char *code)
     return DIAL_FAIL_REFUSED;
 }
 
-static void read_error(const struct message *m, char code[6], char *text, size_t room)
+/* Its class, too. */
+static enum dial_failure read_error(const struct message *m, char code[6], char *text, size_t room)
 {
     struct pg_view severity = {"ERROR", 5}, sqlstate = {"XX000", 5}, words = {"", 0};
+    struct pg_view routine = {"", 0};
+    (void)pg_msg_error_field(m->body, m->n, 'R', &routine);
     (void)pg_msg_error_field(m->body, m->n, 'S', &severity);
     (void)pg_msg_error_field(m->body, m->n, 'C', &sqlstate);
     (void)pg_msg_error_field(m->body, m->n, 'M', &words);
     bool good = sqlstate.n == 5 && strspn(sqlstate.p, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5;
     snprintf(code, 6, "%s", good ? sqlstate.p : "XX000");
     snprintf(text, room, "%.16s:  %.200s", severity.p, words.p);
+    return pg_dial_class(code, routine.p);
 }
 
 static enum dial_step on_error(struct pg_raw *r, const struct message *m)
 {
     char code[6], text[240];
-    read_error(m, code, text, sizeof text);
+    enum dial_failure why = read_error(m, code, text, sizeof text);
     /* As libpq: only the first answer is a reason to try with, or without, TLS. */
     r->try_other = r->messages == 1 && (r->mode == DIAL_SSL_ALLOW || r->mode == DIAL_SSL_PREFER);
-    enum dial_failure why = pg_dial_class(code);
     (void)pg_raw_fail(r, why, code, "%s", text);
     /* A full server, or one that refuses, is the answer; one that can't now is not. */
     r->next_host = strcmp(code, "57P03") == 0;
@@ -390,7 +396,7 @@ static enum dial_step on_row(struct pg_raw *r, const uint8_t *p, size_t n)
 static void query_failed(struct pg_raw *r, const struct message *m)
 {
     char code[6], text[240];
-    read_error(m, code, text, sizeof text);
+    (void)read_error(m, code, text, sizeof text);
     r->asked_failed = true;
     err_set(&r->asked_error, "%s", text);
     if (r->connect_query_sent)
@@ -409,7 +415,7 @@ static enum dial_step on_ready(struct pg_raw *r, const struct message *m)
                            "connect_query leaves a transaction open");
     const char *why = r->state == RAW_SETTLE ? unfit(r) : NULL;
     if (why != NULL) {
-        (void)pg_raw_fail(r, DIAL_FAIL_REACH, "08006", "%s", why);
+        (void)pg_raw_fail(r, DIAL_FAIL_POOL, "08006", "%s", why);
         r->next_host = true;
         return DIAL_FAILED;
     }

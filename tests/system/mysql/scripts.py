@@ -306,7 +306,6 @@ SCRIPTS = {
         "drop table no_such_table",
         "select 1 / 0",
         "signal sqlstate '45000' set message_text = 'mine'",
-        "signal sqlstate 'HY000' set mysql_errno = 65535",
         "kill 999999999",
         "select 'still there'",
     ],

@@ -361,6 +361,30 @@ def test_long_data_for_a_parameter_that_is_not_there(start, my):
             assert honest.execute(mine, ("a",), types=False).rows[0][-2:] == b"\1a"
 
 
+def test_an_error_that_looks_like_a_progress_report(shared, my):
+    """MariaDB's ones have the number 65535, which it gives nothing else; weir never asks for them."""
+    number = 65534 if my.engine == "mariadb" else 65535
+    with shared.connect() as c:
+        for _ in range(2):
+            with pytest.raises(pymysql.Error) as e:
+                rows(c, f"signal sqlstate '45000' set mysql_errno = {number}, message_text = 'all bits'")
+            assert e.value.args[0] & 0xffff == number and e.value.args[1] == "all bits"
+        assert one(c, "select 1") == 1
+
+
+def test_a_name_that_the_server_refuses_hurts_nobody_else(start, my):
+    """Whoever asks for a schema with such a name gets the server's error; others log in to it as before."""
+    proxy = start(databases={"*": f"mysql://{my.host}:{my.port}"}, server_login_retry="100ms", max_server_connections=4)
+    for n in range(8):
+        with proxy.connect(schema=f"{n}" * 100) as c, pytest.raises(pymysql.Error) as e:
+            rows(c, "select 1 from items limit 1")
+        assert e.value.args[0] == (1102 if my.engine == "mariadb" else 1059)
+        proxy.admin("reconnect")
+        with proxy.connect() as c:
+            assert one(c, "select count(*) from items") >= 0
+        time.sleep(0.05)
+
+
 def test_slow_loris(start):
     """A hundred clients that send a byte now and then neither get in each other's way nor stay for ever."""
     proxy = start(client_login_timeout=3)
