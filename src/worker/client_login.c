@@ -172,29 +172,57 @@ static bool is_console_name(const char *database)
     return strcmp(database, "weir") == 0 || strcmp(database, "pgbouncer") == 0;
 }
 
-static bool too_many_for(struct client *c, const struct route *r, const struct conf_database *db,
-                         char *text, size_t room)
+/* Why no more clients of this route may log in; NULL: they may. */
+static const char *too_many_for(struct client *c, const struct route_ask *ask,
+                                const struct conf_database *db)
 {
     struct conf_pool p;
     struct routes *rs = c->worker->world->routes;
-    conf_pool_resolve(c->worker->settings->conf, db, r->user, &p);
+    conf_pool_resolve(c->worker->settings->conf, db, ask->user, &p);
     if (p.max_db_client_connections > 0 &&
-        routes_clients(rs, r->database, NULL) >= (uint32_t)p.max_db_client_connections) {
-        snprintf(text, room, "client connections exceeded (max_db_client_connections)");
-        return true;
-    }
+        routes_clients(rs, ask->database, NULL) >= (uint32_t)p.max_db_client_connections)
+        return "client connections exceeded (max_db_client_connections)";
     if (p.max_user_client_connections > 0 &&
-        routes_clients(rs, NULL, r->user) >= (uint32_t)p.max_user_client_connections) {
-        snprintf(text, room, "client connections exceeded (max_user_client_connections)");
-        return true;
-    }
-    return false;
+        routes_clients(rs, NULL, ask->user) >= (uint32_t)p.max_user_client_connections)
+        return "client connections exceeded (max_user_client_connections)";
+    return NULL;
 }
 
-/* Where it wants to go. What is wrong with it is said after the password was right. */
-static void find_route(struct client *c, const struct login_asked *a,
-                       const struct conf_database *db, struct login_found *found, char *text,
-                       size_t room)
+static struct route_ask ask_of(const struct login_asked *a, const struct conf_database *db)
+{
+    bool unnamed = names_no_database(a) && strcmp(db->name, "*") != 0;
+    return (struct route_ask){
+        .database = unnamed ? db->name : a->database,
+        .user = db->user != NULL ? db->user : a->role,
+        .replication = a->replication,
+        .pool_flags = a->pool_flags,
+    };
+}
+
+/* Its password was right: it has a place now. Not before: a route lasts, and anybody can ask for
+ * any number of them. false: it was told why it has none. */
+static bool take_route(struct client *c, const struct login_asked *a)
+{
+    struct worker *w = c->worker;
+    const struct conf_database *db = find_database(c, a);
+    const char *why = "the database is not there any more"; /* a reload came in between */
+    if (db != NULL) {
+        const struct route_ask ask = ask_of(a, db);
+        if ((why = too_many_for(c, &ask, db)) == NULL &&
+            (c->route = routes_get(w->world->routes, w->settings, db, &ask)) == NULL)
+            why = "weir: out of memory, or of room for pools of further databases and users";
+    }
+    if (c->route == NULL)
+        client_say(c, PROTO_EV_TOO_MANY, NULL, why);
+    else
+        atomic_fetch_add(&c->route->clients, 1);
+    return c->route != NULL;
+}
+
+/* Whether there is a way to where it wants to go. What is wrong is said after the password was
+ * right. */
+static void find_way(struct client *c, const struct login_asked *a, const struct conf_database *db,
+                     struct login_found *found, char *text, size_t room)
 {
     struct worker *w = c->worker;
     const struct conf_settings *cs = conf_settings(w->settings->conf);
@@ -213,28 +241,11 @@ static void find_route(struct client *c, const struct login_asked *a,
         found->refuse_code = "3D000";
         return;
     }
-    const char *user = db->user != NULL ? db->user : a->role;
-    const struct route_ask ask = {
-        .database = names_no_database(a) && strcmp(db->name, "*") != 0 ? db->name : a->database,
-        .user = user,
-        .replication = a->replication,
-        .pool_flags = a->pool_flags,
-    };
-    c->route = routes_get(w->world->routes, w->settings, db, &ask);
-    if (c->route == NULL) {
-        found->refuse = "weir: out of memory";
-        found->refuse_code = "53200";
-        return;
-    }
-    if (atomic_load(&c->route->disabled)) {
+    if (routes_standing(w->world->routes, ask_of(a, db).database).disabled) {
         snprintf(text, room, "database \"%.100s\" is disabled", a->database);
         found->refuse = text;
         found->refuse_code = "57P03";
-    } else if (too_many_for(c, c->route, db, text, room)) {
-        found->refuse = text;
-        found->refuse_code = "53300";
     }
-    atomic_fetch_add(&c->route->clients, 1);
 }
 
 /* Ask the database who this is; false: it isn't asked. */
@@ -334,7 +345,7 @@ void client_login_secret(struct client *c, const char *secret)
     const struct conf_database *db = find_database(c, a);
     char text[200];
     struct login_found found = {.secret = secret};
-    find_route(c, a, db, &found, text, sizeof text);
+    find_way(c, a, db, &found, text, sizeof text);
     /* trust: the user must be known, unless nobody is. */
     if (cs->auth_type == CONF_AUTH_TRUST && w->settings->users != NULL &&
         userlist_find(w->settings->users, a->role) == NULL && found.refuse == NULL) {
@@ -342,7 +353,7 @@ void client_login_secret(struct client *c, const char *secret)
         found.refuse = text;
         found.refuse_code = "28000";
     }
-    if (secret != NULL && c->route != NULL && route_takes_proof(c->route, w->settings, a->role))
+    if (secret != NULL && db != NULL && db->password == NULL && db->password_command == NULL)
         c->u.login->secret = strdup(secret);
     c->u.login->looking_up = false;
     stream_resume(&c->stream, PAUSE_LOGIN);
@@ -458,6 +469,8 @@ static void logged_in(struct client *c)
             console_readable(c);
         return;
     }
+    if (!take_route(c, ops->asked(l->login)))
+        return;
     prove(c);
     c->is_admin = conf_list_has(cs->admin_users, ops->asked(l->login)->role);
     struct login_welcome welcome = {

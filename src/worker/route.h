@@ -63,8 +63,9 @@ struct route_ask {
     int replication;
     uint32_t pool_flags;
 };
-/* The route of this database entry; made when it is asked for first. NULL: out of memory, or the
- * entry's protocol is not served. */
+/* The route of this database entry; made when it is asked for first, for who has shown that it may
+ * ask. NULL: out of memory, the entry's protocol is not served, or there are ROUTES_MAX. */
+#define ROUTES_MAX 16384u /* some kB each */
 struct route *routes_get(struct routes *rs, struct settings *set, const struct conf_database *db,
                          const struct route_ask *ask);
 /* Clients of a database, or (NULL) of a user, over all their routes. */

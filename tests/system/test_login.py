@@ -249,6 +249,22 @@ def test_unknown_user_takes_the_same_steps(start, method):
     assert dialogue("app") == dialogue("apq")
 
 
+@weir_only
+def test_who_does_not_get_in_leaves_nothing_behind(start, pg):
+    """No pool, and no login to the database on behalf of anybody's fancy."""
+    proxy = start(databases={"*": f"host={pg.host} port={pg.port}"})
+    for i in range(30):
+        for user, database in (("app", f"fancy{i}"), (f"nobody{i}", "shop")):
+            with pytest.raises(PgError) as e:
+                proxy.client(user, database, "wrong")
+            assert e.value.code == "28P01"
+    assert [p["database"] for p in proxy.show("POOLS") if p["database"] != "weir"] == []
+    assert proxy.log().count("server login failed") == 0
+    with proxy.client() as c:
+        assert c.value("select 1") == "1"
+    assert [p["database"] for p in proxy.show("POOLS") if p["database"] != "weir"] == ["shop"]
+
+
 def test_unknown_database_is_refused(shared):
     with pytest.raises(PgError) as err:
         shared.client(database="nowhere")

@@ -196,6 +196,20 @@ def test_where_the_password_comes_from(my, start, tmp_path, how):
         assert one(c, "select current_user()").startswith("app@")
 
 
+def test_who_does_not_get_in_leaves_nothing_behind(start, my):
+    """No pool, and no login to the database on behalf of anybody's fancy."""
+    proxy = start(databases={"*": f"mysql://{my.host}:{my.port}"})
+    for i in range(20):
+        assert try_login(proxy, f"nobody{i}", "wrong") == 1045
+        with pytest.raises(pymysql.Error) as e:
+            proxy.connect(schema=f"fancy{i}", password="wrong")
+        assert code(e) == 1045
+    assert [p for p in proxy.my_show("POOLS") if p["database"] != "weir"] == []
+    with proxy.connect() as c:
+        assert one(c, "select 1") == 1
+    assert len([p for p in proxy.my_show("POOLS") if p["database"] != "weir"]) == 1
+
+
 @pytest.mark.parametrize("url, number", [("app:wrong@{}/shop", 1045), ("app:{pw}@{}/nowhere", 1044)])
 def test_a_server_that_refuses_the_login_is_heard(my, start, url, number):
     """By its own error, each time, of a session that is kept."""
