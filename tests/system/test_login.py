@@ -484,6 +484,13 @@ def test_cancel_request_gets_no_answer_and_is_closed(shared):
     assert conn.until_closed(5) == []
 
 
+def test_who_leaves_before_it_has_begun_hears_nothing(shared):
+    """node-postgres: connect(), end(). An error would find nobody who expects it."""
+    conn = shared.open()
+    conn.send(b"X\0\0\0\4")
+    assert conn.until_closed(5) == []
+
+
 def test_unix_socket(shared):
     conn = wire.Conn(shared.dir, shared.port).login("app", "secret", "shop")
     assert conn.value("select 1") == "1"

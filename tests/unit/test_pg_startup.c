@@ -67,6 +67,7 @@ static void test_kinds_at_every_cut(void **state)
     expect_kind(GSSENC_REQUEST, 8, PG_FIRST_GSSENC_REQUEST);
     expect_kind(CANCEL, 16, PG_FIRST_CANCEL);
     expect_kind((const char *)p.bytes, p.n, PG_FIRST_STARTUP);
+    expect_kind("X\0\0\0\x04", 5, PG_FIRST_TERMINATE);
 }
 
 static void expect_bad(const char *bytes, size_t n)
@@ -88,6 +89,7 @@ static void test_bad_first_packets(void **state)
     expect_bad("\0\0\x27\x11", 4); /* 10001 */
     expect_bad("\xff\xff\xff\xff", 4);
     expect_bad("\x80", 1);
+    expect_bad("X\0\0\0\x05", 5);
     expect_bad("GET / HTTP/1.1\r\n", 16);
     expect_bad("\0\0\0\x09\x04\xd2\x16\x2fx", 9);                             /* long SSLRequest */
     expect_bad("\0\0\0\x0f\x04\xd2\x16\x2e\x01\x02\x03\x04\x0a\x0b\x0c", 15); /* short key */

@@ -255,6 +255,9 @@ static enum login_step feed_first(struct pg_login *l, const uint8_t *in, size_t 
             return LOGIN_REFUSED;
         return yes ? LOGIN_TLS : LOGIN_MORE;
     }
+    case PG_FIRST_TERMINATE:
+        l->stage = STAGE_DONE;
+        return LOGIN_REFUSED; /* an error would be one that its program does not expect */
     case PG_FIRST_CANCEL:
         *used = len;
         return on_cancel(l, in, len);

@@ -24,13 +24,10 @@
 #define SQLSTATE_PROTOCOL "08P01"
 
 static const char *const first_kind_names[] = {
-    [PG_FIRST_NEED_MORE] = "need more",
-    [PG_FIRST_STARTUP] = "startup",
-    [PG_FIRST_SSL_REQUEST] = "SSLRequest",
-    [PG_FIRST_GSSENC_REQUEST] = "GSSENCRequest",
-    [PG_FIRST_CANCEL] = "CancelRequest",
-    [PG_FIRST_DIRECT_TLS] = "direct TLS",
-    [PG_FIRST_BAD] = "bad",
+    [PG_FIRST_NEED_MORE] = "need more",    [PG_FIRST_STARTUP] = "startup",
+    [PG_FIRST_SSL_REQUEST] = "SSLRequest", [PG_FIRST_GSSENC_REQUEST] = "GSSENCRequest",
+    [PG_FIRST_CANCEL] = "CancelRequest",   [PG_FIRST_DIRECT_TLS] = "direct TLS",
+    [PG_FIRST_TERMINATE] = "Terminate",    [PG_FIRST_BAD] = "bad",
 };
 
 const char *pg_first_kind_name(enum pg_first_kind kind)
@@ -79,14 +76,18 @@ static enum pg_first_kind kind_of(uint32_t code, size_t want, struct pg_fault *f
 
 enum pg_first_kind pg_startup_peek(const void *p, size_t n, size_t *len, struct pg_fault *fault)
 {
+    static const uint8_t terminate[] = {'X', 0, 0, 0, 4};
     const uint8_t *bytes = p;
-    *len = FIRST_HEAD_BYTES;
+    *len = sizeof terminate; /* the shortest */
     if (n == 0)
         return PG_FIRST_NEED_MORE;
     if (bytes[0] == TLS_HANDSHAKE) {
         *len = 0;
         return PG_FIRST_DIRECT_TLS;
     }
+    if (memcmp(bytes, terminate, n < sizeof terminate ? n : sizeof terminate) == 0)
+        return n < sizeof terminate ? PG_FIRST_NEED_MORE : PG_FIRST_TERMINATE;
+    *len = FIRST_HEAD_BYTES;
     /* No acceptable length has its upper bytes set: say so at once, don't wait for more of it. */
     if (bytes[0] != 0 || (n >= 2 && bytes[1] != 0))
         return bad_length(fault);

@@ -26,6 +26,7 @@ enum pg_first_kind {
     PG_FIRST_GSSENC_REQUEST,
     PG_FIRST_CANCEL,
     PG_FIRST_DIRECT_TLS, /* a TLS ClientHello: nothing was consumed */
+    PG_FIRST_TERMINATE,  /* by who left before it had begun */
     PG_FIRST_BAD,
 };
 
