@@ -14,7 +14,7 @@ import psycopg2
 import pytest
 
 from harness import wire
-from harness.transcript import B, E, P, S
+from harness.transcript import B, CS, DS, E, P, S
 
 pytestmark = pytest.mark.weir_only
 
@@ -78,6 +78,55 @@ def test_a_table_that_changed_is_healed_for_execute(start, pg):
             a.simple("rollback")
             assert a.rows("execute ch") == [["1", "2", "3"]]
         s.rows("drop table changing")
+
+
+def types(found):
+    """What a ParameterDescription says."""
+    body = next(m.body for m in found if m.type == "t")
+    return list(struct.unpack(f"!{len(body) // 4}I", body[2:]))
+
+
+def test_parameters_are_what_the_client_was_told(start, pg):
+    """PostgreSQL fixes them with the Parse. Drivers send binary values of these types, whatever became of the table."""
+    proxy = start(max_server_connections=2, workers=1)
+    text = "insert into widening values ($1)"
+    with pg.superuser() as s, proxy.client() as c, proxy.client() as new, proxy.client() as hog:
+        s.rows("drop table if exists widening; create table widening (a int); grant all on widening to public")
+        assert types(c.ask(P("w", text), DS("w"), S)) == [23]
+        s.rows("alter table widening alter a type bigint")
+        hog.simple("begin; select 1")
+        for value in (1, 2):  # on a connection that hasn't the text, and on one that prepared it thus
+            c.ask(B("", "w", struct.pack("!i", value), formats=[1]), E(), S)
+        assert types(new.ask(P("n", text), DS("n"), S)) == [20]
+        new.ask(B("", "n", struct.pack("!q", 3), formats=[1]), E(), S)
+        c.ask(B("", "w", struct.pack("!i", 4), formats=[1]), E(), S)
+        hog.simple("commit")
+        assert s.rows("select a from widening order by 1") == [["1"], ["2"], ["3"], ["4"]]
+        s.rows("drop table widening")
+
+
+def test_who_prepares_is_told_the_parameters_of_now(start, pg):
+    """Not those that the text had when the connection prepared it, or has in somebody else's schema."""
+    proxy = start(max_server_connections=1)
+    text = "insert into remade values ($1)"
+    with pg.superuser() as s, proxy.client() as a, proxy.client() as b:
+        s.rows("drop table if exists remade; create table remade (a date); create table beta.remade (a text);"
+               " alter table remade owner to app; grant all on beta.remade to public")
+        assert types(a.ask(P("r", text), DS("r"), S)) == [1082]
+        b.simple("set search_path = beta")
+        assert types(b.ask(P("r", text), DS("r"), S)) == [25]
+        for _ in range(2):
+            assert wire.error_code(b.ask(B("", "r", "any text"), E(), S)) is None
+            assert wire.error_code(a.ask(B("", "r", "2026-11-30"), E(), S)) is None
+        s.rows("alter table remade alter a type timestamp")
+        assert types(a.ask(CS("r"), P("r", text), DS("r"), S)) == [1114]
+        assert wire.error_code(a.ask(B("", "r", struct.pack("!q", 0), formats=[1]), E(), S)) is None
+        assert s.rows("select max(a) from remade") == [["2026-11-30 00:00:00"]]
+        a.simple("drop table remade; create table remade (a interval)")
+        a.ask(P("q", text), S)  # in text, undescribed
+        assert wire.error_code(a.ask(B("", "q", "1 day"), E(), S)) is None
+        assert s.rows("select * from remade") == [["1 day"]]
+        s.rows("drop table remade, beta.remade")
 
 
 def test_large_texts(start):

@@ -39,7 +39,8 @@
 
 struct model_name {
     char name[64], sql[200];
-    int version; /* of the tables, when it was prepared */
+    int version;   /* of the tables, when it was prepared */
+    uint32_t type; /* of its parameter, if it has one: it is an INSERT */
     bool used;
     bool from_sql;
 };
@@ -50,6 +51,7 @@ struct model {
     struct buf sets;   /* the texts of SET and RESET that it ran, one a line */
     const char *truth; /* rows for weir's question, "kind name value;..." */
     int version;
+    uint32_t declared; /* type of a parameter, by the Parse at hand */
     int queries;
     char status;
     char copy; /* 'Q' simple, 'E' extended, 0 */
@@ -98,6 +100,7 @@ static inline void model_set(struct model_name *in, const char *name, const char
     at->used = true;
     at->from_sql = false;
     at->version = version;
+    at->type = 0;
     snprintf(at->name, sizeof at->name, "%.63s", name);
     snprintf(at->sql, sizeof at->sql, "%.199s", sql);
 }
@@ -282,7 +285,9 @@ static inline bool model_bind(struct model *m, const char *portal, const char *n
         model_error(m, "0A000", "cached plan must not change result type");
         return false;
     }
-    model_set(m->portals, portal, st->sql, 0);
+    char sql[220];
+    snprintf(sql, sizeof sql, st->type != 0 ? "%s as %u" : "%s", st->sql, st->type);
+    model_set(m->portals, portal, sql, 0);
     model_msg(&m->held, '2', NULL, 0);
     return true;
 }
@@ -294,8 +299,10 @@ static inline bool model_describe(struct model *m, char what, const char *name)
         model_error(m, what == 'S' ? "26000" : "34000", "nothing of that name on the server");
         return false;
     }
+    uint8_t types[6] = {0, st->type != 0};
+    pg_put32(types + 2, st->type);
     if (what == 'S')
-        model_msg(&m->held, 't', "\0", 2);
+        model_msg(&m->held, 't', types, st->type != 0 ? 6 : 2);
     if (what == 'S' && strstr(st->sql, "*") != NULL && name[0] != '\0' &&
         st->version != m->version) {
         model_error(m, "0A000", "cached plan must not change result type");
@@ -329,6 +336,9 @@ static inline bool model_parse(struct model *m, const char *name, const char *sq
         return false;
     }
     model_set(m->statements, name, sql, m->version);
+    if (model_is(sql, "INSERT"))
+        model_find(m->statements, name)->type =
+            m->declared != 0 ? m->declared : (uint32_t)m->version;
     model_msg(&m->held, '1', NULL, 0);
     return true;
 }
@@ -390,6 +400,8 @@ static inline void model_message(struct model *m, char type, uint8_t *body, size
     snprintf(a, sizeof a, "%.*s", (int)n, (char *)body);
     size_t len = strnlen((char *)body, n);
     snprintf(b, sizeof b, "%.*s", (int)(len < n ? n - len - 1 : 0), (char *)body + len + 1);
+    size_t types = len + 1 + strlen(b) + 1; /* in a Parse */
+    m->declared = n >= types + 6 && pg_get16(body + types) != 0 ? pg_get32(body + types + 2) : 0;
     if (m->copy != 0) {
         model_copy(m, type);
         return;

@@ -324,6 +324,38 @@ static void keeps_to_the_description(struct relay *r)
     assert_int_equal(r->lent, -1);
 }
 
+/* Values go to a statement whose parameters are those that the client was told of. */
+static void keeps_to_the_parameters(struct relay *r)
+{
+    r->c->prepared_limit = 10;
+    r->models[0].version = r->models[1].version = 10;
+    say(r, "Pa:INSERT|D:a|S");
+    forget(r);
+    say(r, "B:a|E|S");
+    sees(r, "2 D:INSERT as 10 C:SELECT 1 Z:I ");
+    r->models[0].version = r->models[1].version = 11;
+    r->next = 1;
+    say(r, "Pb:INSERT|D:b|S|B:b|E|S");
+    sees(r, "1 t n Z:I 2 D:INSERT as 11 C:SELECT 1 Z:I ");
+    r->next = 1;
+    say(r, "B:a|E|S|B:b|E|S");
+    sees(r, "2 D:INSERT as 10 C:SELECT 1 Z:I 2 D:INSERT as 11 C:SELECT 1 Z:I ");
+    r->next = 0; /* which has it from before, as whoever asks should not be told */
+    say(r, "Pc:INSERT|D:c|S|B:c|E|S");
+    sees(r, "1 t n Z:I 2 D:INSERT as 11 C:SELECT 1 Z:I ");
+    r->next = 0;
+    say(r, "B:a|E|B:c|E|D:a|S");
+    sees(r, "2 D:INSERT as 10 C:SELECT 1 2 D:INSERT as 11 C:SELECT 1 t n Z:I ");
+    r->next = 0;
+    say(r, "Pd:INSERT|B:d|E|S"); /* it can't know */
+    sees(r, "1 2 D:INSERT as 10 C:SELECT 1 Z:I ");
+    pg_stmt_on_tag("DROP TABLE");
+    r->next = 0;
+    say(r, "Pe:INSERT|B:e|E|S");
+    sees(r, "1 2 D:INSERT as 11 C:SELECT 1 Z:I ");
+    assert_int_equal(r->lent, -1);
+}
+
 /* Where nothing can be repeated, what is old is prepared anew before anybody meets it. */
 static void renews(struct relay *r)
 {
@@ -383,6 +415,7 @@ CONVERSATION(drop_all)
 CONVERSATION(heals)
 CONVERSATION(heals_not)
 CONVERSATION(keeps_to_the_description)
+CONVERSATION(keeps_to_the_parameters)
 CONVERSATION(renews)
 
 int main(void)
@@ -407,6 +440,7 @@ int main(void)
         cmocka_unit_test(test_heals),
         cmocka_unit_test(test_heals_not),
         cmocka_unit_test(test_keeps_to_the_description),
+        cmocka_unit_test(test_keeps_to_the_parameters),
         cmocka_unit_test(test_renews),
     };
     relay_set_up();

@@ -128,7 +128,7 @@ static enum proto_verdict on_sync(struct pg_server *s, const struct pg_in *m, st
     s->maybes |= x->maybe;
     s->skipping = false;
     s->open = s->bound = false;
-    s->asked = NULL;
+    s->asked = s->judged = NULL;
     s->alone |= s->resets;
     pg_stmt_put(&s->own);
     pg_sql_free(&s->sql_bound);

@@ -43,15 +43,32 @@ pg_columns_t pg_columns_of(char type, const uint8_t *body, size_t n)
     return h > NO_DATA ? h : h + 2;
 }
 
+static bool is_worth_noting(const struct pg_expect *x)
+{
+    return x != NULL && x->kind == PG_X_DESCRIBE && x->stmt != NULL &&
+           (x->act == PG_A_PASS || x->act == PG_A_SWALLOW);
+}
+
+void pg_columns_parameters(struct pg_client *c, struct pg_server *s, const uint8_t *body, size_t n)
+{
+    const struct pg_expect *x = pg_expect_head(s);
+    if (!is_worth_noting(x) || n < 2 || n != 2 + 4 * (size_t)pg_get16(body))
+        return;
+    if (!x->judged)
+        pg_cache_described_types(s->cache, x->stmt, body, n);
+    if (c != NULL && x->name != NULL)
+        pg_names_tell_types(c->names, x->name, strlen(x->name), x->stmt, body, n);
+}
+
 void pg_columns_described(struct pg_client *c, struct pg_server *s, char type, const uint8_t *body,
                           size_t n)
 {
     const struct pg_expect *x = pg_expect_head(s);
-    bool asked = x->act == PG_A_PASS || x->act == PG_A_SWALLOW;
-    if (x->kind != PG_X_DESCRIBE || x->stmt == NULL || !asked)
+    if (!is_worth_noting(x))
         return;
     pg_columns_t columns = pg_columns_of(type, body, n);
-    pg_cache_described(s->cache, x->stmt, columns);
+    if (!x->judged)
+        pg_cache_described(s->cache, x->stmt, columns);
     if (c != NULL && x->name != NULL)
         pg_names_tell(c->names, x->name, strlen(x->name), x->stmt, columns);
 }

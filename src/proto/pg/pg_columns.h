@@ -10,6 +10,14 @@
  * connection: what differs then has changed.
  *
  * As long as the two agree a description is not read: PostgreSQL sees to it that it is the same.
+ *
+ * Who has been told what types the parameters have sends values of these. PostgreSQL fixes them
+ * with the Parse, whatever becomes of the tables; so on a connection whose statement may have
+ * others, or which has none, one that declares what the client was told takes its place
+ * (pg_names_to_bind), for that client, from then on.
+ *
+ * A Describe right behind a Parse that is only judged (pg_extended.c) is of what was judged: what
+ * the connection has of that text may be from before a change, or from another schema.
  * Thread: the worker's.
  */
 #ifndef WEIR_PROTO_PG_COLUMNS_H
@@ -36,6 +44,9 @@ pg_columns_t pg_columns_of(char type, const uint8_t *body, size_t n);
 /* The answer to the Describe at the head of the queue. `c` may be NULL. */
 void pg_columns_described(struct pg_client *c, struct pg_server *s, char type, const uint8_t *body,
                           size_t n);
+
+/* Its ParameterDescription, which comes first. */
+void pg_columns_parameters(struct pg_client *c, struct pg_server *s, const uint8_t *body, size_t n);
 
 /* What the client will go by when it has run the statement that this Bind is for: what it was told
  * before, or 0 if that is nothing or the same batch asks. */

@@ -272,8 +272,8 @@ static enum proto_verdict parse_named(struct pg_client *c, struct pg_server *s, 
      * have columns of long ago: that is seen when it is used, or it is prepared anew. */
     bool own = (stmt->flags & PG_STMT_OWN) != 0;
     bool there = pg_cache_touch(&s->cache, stmt);
-    bool renew =
-        !own && there && s->status != 'E' && (pg_cache_is_old(s->cache, stmt) || !pg_heal_can(s));
+    bool renew = !own && there && s->status != 'E' &&
+                 (pg_cache_is_outlived(s->cache, stmt) || !pg_heal_can(s));
     bool judged = !own && !renew && (s->status == 'E' || there);
     if ((renew && !put_renewal(s, stmt, PG_A_SWALLOW, out)) ||
         (!own && !judged && !cache_note(s, stmt, c->prepared_limit, out)) ||
@@ -289,8 +289,10 @@ static enum proto_verdict parse_named(struct pg_client *c, struct pg_server *s, 
     x->stmt = pg_stmt_get(stmt);
     x->cached = !own && !judged;
     pg_expect_set_unsure(s, x);
-    if (judged)
+    if (judged) {
         pg_stmt_put(&s->unnamed);
+        s->judged = (stmt->flags & PG_SQL_NAMES) == 0 ? stmt : NULL;
+    }
     if (own)
         (void)pg_expect_fakes(s, c, out);
     else
@@ -420,6 +422,23 @@ static bool has_columns(struct pg_client *c, struct pg_server *s, struct pg_stmt
     return false;
 }
 
+/* Describe of the statement that was prepared just before, and judged. */
+static enum proto_verdict describe_judged(struct pg_server *s, const struct pg_in *m,
+                                          struct pg_stmt *stmt, const char *name, size_t name_len,
+                                          struct proto_out *out)
+{
+    struct pg_expect *x = pg_expect_push(s, PG_X_DESCRIBE, PG_A_PASS);
+    if (x == NULL)
+        return out_of_memory(out);
+    x->judged = true;
+    x->stmt = pg_stmt_get(stmt);
+    x->name = strndup(name, pg_name_len(name_len));
+    x->mark = pg_names_mark(name, name_len);
+    s->open = true;
+    put_renamed(out, m, PG_HEAD_BYTES + 1, name_len, "");
+    return PROTO_MORE;
+}
+
 /* A message that names a statement at `at`: find it, bring it to the server, rename. */
 static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s,
                                         enum pg_expect_kind kind, const struct pg_in *m, size_t at,
@@ -442,9 +461,12 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
         if (stmt != NULL && (stmt->flags & PG_STMT_OWN) != 0)
             return use_own(c, s, kind, stmt, false, out);
     } else {
-        stmt = pg_names_find(c->names, name, name_len);
+        stmt = kind == PG_X_BIND ? pg_names_to_bind(c->names, name, name_len, s->cache)
+                                 : pg_names_find(c->names, name, name_len);
         if (pg_is_unsure(s, name, name_len, stmt))
             return PROTO_WAIT;
+        if (stmt != NULL && stmt == s->judged)
+            return describe_judged(s, m, stmt, name, name_len, out);
         if (stmt == NULL && (s->pins & PG_PIN_PREPARE) != 0)
             return pass(s, kind, m, out);
         if (stmt == NULL)
@@ -553,6 +575,8 @@ enum proto_verdict pg_extended(struct pg_client *c, struct pg_server *s, const s
 {
     size_t body = m->have - PG_HEAD_BYTES;
     bool statement = body > 0 && m->p[PG_HEAD_BYTES] == 'S';
+    if (m->p[0] != 'D')
+        s->judged = NULL;
     switch (m->p[0]) {
     case 'P':
         return on_parse(c, s, m, out);

@@ -344,6 +344,7 @@ static enum pass on_message(struct pg_client *c, struct pg_server *s, uint8_t ty
     case 't':
         if (x != NULL && x->act == PG_A_ASIDE && x->kind == PG_X_DESCRIBE)
             pg_sql_described(c, s, body, n);
+        pg_columns_parameters(c, s, body, n);
         return s->heal.state != PG_HEAL_OFF && pg_heal_hides(s, x) ? DROP : verdict;
     case 'A':
         /* While weir asks whether the session listens now, it may already be told something. */

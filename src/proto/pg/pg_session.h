@@ -22,6 +22,7 @@
 #include "proto/pg/pg_columns.h"
 #include "proto/pg/pg_heal.h"
 #include "proto/pg/pg_sql.h"
+#include "proto/pg/pg_names.h"
 #include "proto/pg/pg_stmt_cache.h"
 #include "proto/pg/pg_wire.h"
 #include "proto/proto.h"
@@ -100,6 +101,7 @@ struct pg_expect {
     bool unnamed;         /* PARSE, CLOSE of the client's unnamed statement */
     bool replaced;        /* which was `stmt` before; else the same text */
     bool first;           /* BIND, DESCRIBE: the first one that pg_heal has kept */
+    bool judged;          /* DESCRIBE: of the text of `stmt` in the unnamed slot */
     bool portal;          /* FAKE of DESCRIBE: of a portal, not of a statement */
     bool again;           /* SYNC: the client's, of a batch that is going to be run again */
     bool cached;          /* PARSE: it was added to the server's cache under stmt->name;
@@ -170,6 +172,7 @@ struct pg_server {
     struct pg_stmt *unnamed;       /* what its unnamed statement is, NULL: none or unknown */
     struct pg_stmt *own;           /* weir's own, which the unnamed portal stands for, or NULL */
     const struct pg_stmt *asked;   /* described for the message that comes next; compared only */
+    const struct pg_stmt *judged;  /* in the unnamed slot, by the message before; compared only */
     struct pg_described described; /* if its portal is */
     struct pg_sql *sql_bound;      /* the names in its text, if it has any; owned */
     struct pg_sql *sql_again;      /* a text that is to be run again; owned or NULL */

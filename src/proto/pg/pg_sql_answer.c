@@ -48,15 +48,11 @@ void pg_sql_tag(struct pg_client *c, struct pg_sql *q, const char *tag, size_t n
 void pg_sql_described(struct pg_client *c, struct pg_server *s, const uint8_t *body, size_t n)
 {
     const struct pg_expect *x = pg_expect_head(s);
-    size_t len = strlen(x->name), text = strlen((const char *)x->stmt->body) + 1;
+    size_t len = strlen(x->name);
     if (c == NULL || n < 2 || n != 2 + 4 * (size_t)pg_get16(body) ||
         pg_names_find(c->names, x->name, len) != x->stmt)
         return;
-    struct buf b = {0};
-    struct pg_stmt *typed = NULL;
-    if (buf_append(&b, x->stmt->body, text) && buf_append(&b, body, n))
-        typed = pg_stmt_intern(buf_head(&b), buf_len(&b), x->stmt->how, pg_scan_flags);
-    buf_release(&b);
+    struct pg_stmt *typed = pg_stmt_declare(x->stmt, body, n);
     if (typed == NULL)
         return;
     struct pg_stmt *gone = pg_names_remove(&c->names, x->name, len);

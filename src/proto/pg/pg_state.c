@@ -452,7 +452,7 @@ enum proto_loan pg_begin(void *ps, void *pc, struct proto_out *out)
     s->pins = 0;
     s->pin_statement[0] = '\0';
     s->drops_all = s->alone = s->bound = false;
-    s->asked = NULL;
+    s->asked = s->judged = NULL;
     pg_columns_forget(s);
     s->resets = s->misreport = s->kept_ready = false;
     pg_sql_free(&s->sql_bound);

@@ -5,6 +5,7 @@
 
 #include "proto/pg/pg_stmt.h"
 
+#include "base/buf.h"
 #include "proto/pg/pg_crypto.h"
 #include "proto/pg/pg_stmt_cache.h"
 #include "proto/pg/pg_stmt_each.h"
@@ -28,6 +29,7 @@ static struct entry *table;
 
 static _Atomic uint32_t change_clock = 1; /* events that make statements old */
 static _Atomic uint32_t all_changed;      /* the last one that was about all of them */
+static _Atomic uint32_t last_drop;        /* of what a name may stand for something else now */
 
 static struct entry *entry_create(const uint8_t *body, size_t n, pg_text_how_t how,
                                   const uint8_t digest[16])
@@ -53,8 +55,10 @@ static struct entry *entry_create(const uint8_t *body, size_t n, pg_text_how_t h
     return e;
 }
 
-struct pg_stmt *pg_stmt_intern(const uint8_t *body, size_t n, pg_text_how_t how,
-                               uint64_t (*scan)(const char *sql, size_t n, pg_text_how_t how))
+/* With the flags of `like`, or as scanning finds them. */
+static struct pg_stmt *intern(const uint8_t *body, size_t n, pg_text_how_t how,
+                              uint64_t (*scan)(const char *sql, size_t n, pg_text_how_t how),
+                              const struct pg_stmt *like)
 {
     uint8_t digest[16];
     const char *sql = (const char *)body;
@@ -76,7 +80,7 @@ struct pg_stmt *pg_stmt_intern(const uint8_t *body, size_t n, pg_text_how_t how,
     e = entry_create(body, n, how, digest);
     if (e == NULL)
         return NULL;
-    e->s.flags = scan(sql, strlen(sql), how);
+    e->s.flags = like != NULL ? like->flags : scan(sql, strlen(sql), how);
     struct entry *other = NULL;
     pthread_mutex_lock(&table_lock);
     HASH_FIND(hh, table, digest, 16, other); /* another worker may have been quicker */
@@ -90,6 +94,22 @@ struct pg_stmt *pg_stmt_intern(const uint8_t *body, size_t n, pg_text_how_t how,
         return &e->s;
     free(e);
     return &other->s;
+}
+
+struct pg_stmt *pg_stmt_intern(const uint8_t *body, size_t n, pg_text_how_t how,
+                               uint64_t (*scan)(const char *sql, size_t n, pg_text_how_t how))
+{
+    return intern(body, n, how, scan, NULL);
+}
+
+struct pg_stmt *pg_stmt_declare(const struct pg_stmt *s, const uint8_t *types, size_t n)
+{
+    struct buf b = {0};
+    struct pg_stmt *declared = NULL;
+    if (buf_append(&b, s->body, strlen((const char *)s->body) + 1) && buf_append(&b, types, n))
+        declared = intern(buf_head(&b), buf_len(&b), s->how, NULL, s);
+    buf_release(&b);
+    return declared;
 }
 
 struct pg_stmt *pg_stmt_get(struct pg_stmt *s)
@@ -150,6 +170,8 @@ void pg_stmt_on_tag(const char *tag)
     for (size_t i = 0; i < sizeof tags / sizeof tags[0]; i++)
         if (strcmp(tag, tags[i]) == 0)
             pg_stmt_all_changed();
+    if (strncmp(tag, "DROP ", 5) == 0)
+        last_drop = next_change();
 }
 
 void pg_stmt_changed(const char *server_name)
@@ -164,100 +186,6 @@ void pg_stmt_changed(const char *server_name)
     pthread_mutex_unlock(&table_lock);
 }
 
-/* ---- a client's names ------------------------------------------------------------------------ */
-
-struct pg_names {
-    struct pg_stmt *s;
-    UT_hash_handle hh;
-    uint32_t len;
-    pg_columns_t told;
-    char name[];
-};
-
-static struct pg_names *names_item(const struct pg_names *names, const char *name, size_t n)
-{
-    struct pg_names *item = NULL;
-    if (names != NULL)
-        HASH_FIND(hh, names, name, pg_name_len(n), item);
-    return item;
-}
-
-struct pg_stmt *pg_names_find(const struct pg_names *names, const char *name, size_t n)
-{
-    const struct pg_names *item = names_item(names, name, n);
-    return item != NULL ? item->s : NULL;
-}
-
-pg_columns_t pg_names_told(const struct pg_names *names, const char *name, size_t n)
-{
-    const struct pg_names *item = names_item(names, name, n);
-    return item != NULL ? item->told : 0;
-}
-
-void pg_names_tell(struct pg_names *names, const char *name, size_t n, const struct pg_stmt *s,
-                   pg_columns_t columns)
-{
-    struct pg_names *item = names_item(names, name, n);
-    if (item != NULL && item->s == s)
-        item->told = columns;
-}
-
-bool pg_names_add(struct pg_names **names, const char *name, size_t n, struct pg_stmt *s)
-{
-    struct pg_names *item = calloc(1, sizeof *item + n + 1);
-    if (item == NULL)
-        return false;
-    item->s = pg_stmt_get(s);
-    item->len = (uint32_t)n;
-    memcpy(item->name, name, n);
-    HASH_ADD_KEYPTR(hh, *names, item->name, pg_name_len(n), item);
-    return true;
-}
-
-struct pg_stmt *pg_names_remove(struct pg_names **names, const char *name, size_t n)
-{
-    struct pg_names *item = names_item(*names, name, n);
-    if (item == NULL)
-        return NULL;
-    struct pg_stmt *s = item->s;
-    HASH_DEL(*names, item);
-    free(item);
-    return s;
-}
-
-void pg_names_clear(struct pg_names **names)
-{
-    struct pg_names *item, *tmp;
-    HASH_ITER(hh, *names, item, tmp)
-    {
-        HASH_DEL(*names, item);
-        pg_stmt_put(&item->s);
-        free(item);
-    }
-    *names = NULL;
-}
-
-void pg_names_changed(const struct pg_names *names, uint32_t mark)
-{
-    for (const struct pg_names *item = names; item != NULL; item = item->hh.next)
-        if (mark == pg_names_mark(item->name, item->len))
-            item->s->changed = next_change();
-}
-
-const char *pg_names_of(const struct pg_names *names, const char *server_name, uint32_t mark)
-{
-    for (const struct pg_names *item = names; item != NULL; item = item->hh.next)
-        if (memcmp(item->s->name, server_name, PG_STMT_NAME_BYTES - 1) == 0 &&
-            (mark == 0 || mark == pg_names_mark(item->name, item->len)))
-            return item->name;
-    return NULL;
-}
-
-uint32_t pg_names_count(const struct pg_names *names)
-{
-    return HASH_COUNT(names);
-}
-
 /* ---- a server connection's cache ---------------------------------------------------------------
  */
 
@@ -266,6 +194,7 @@ struct pg_cache {
     UT_hash_handle hh;
     uint32_t at; /* when it was prepared, by change_clock; 0: who knows */
     pg_columns_t columns;
+    pg_types_t types;
     char name[PG_STMT_NAME_BYTES];
 };
 
@@ -295,6 +224,12 @@ bool pg_cache_is_old(struct pg_cache *c, const struct pg_stmt *s)
     return item != NULL && (item->at < s->changed || item->at < all_changed);
 }
 
+bool pg_cache_is_outlived(struct pg_cache *c, const struct pg_stmt *s)
+{
+    const struct pg_cache *item = cache_item(c, s->name);
+    return pg_cache_is_old(c, s) || (item != NULL && item->at < last_drop);
+}
+
 void pg_cache_grow_old(struct pg_cache *c, const struct pg_stmt *s)
 {
     struct pg_cache *item = cache_item(c, s->name);
@@ -306,6 +241,20 @@ pg_columns_t pg_cache_columns(struct pg_cache *c, const struct pg_stmt *s)
 {
     const struct pg_cache *item = cache_item(c, s->name);
     return item != NULL ? item->columns : 0;
+}
+
+pg_types_t pg_cache_types(struct pg_cache *c, const struct pg_stmt *s)
+{
+    const struct pg_cache *item = cache_item(c, s->name);
+    return item != NULL ? item->types : 0;
+}
+
+void pg_cache_described_types(struct pg_cache *c, const struct pg_stmt *s, const uint8_t *body,
+                              size_t n)
+{
+    struct pg_cache *item = cache_item(c, s->name);
+    if (item != NULL)
+        item->types = pg_types_mark(body, n);
 }
 
 void pg_cache_described(struct pg_cache *c, const struct pg_stmt *s, pg_columns_t columns)
@@ -391,12 +340,6 @@ void pg_stmt_row(const struct pg_stmt *st, const char *name, proto_statement_row
     if (st != NULL)
         out.bytes = (uint32_t)strlen((const char *)st->body);
     row(arg, &out);
-}
-
-void pg_names_each(const struct pg_names *names, proto_statement_row *row, void *arg)
-{
-    for (const struct pg_names *item = names; item != NULL; item = item->hh.next)
-        pg_stmt_row(item->s, item->s->name, row, arg);
 }
 
 void pg_cache_each(const struct pg_cache *cache, proto_statement_row *row, void *arg)

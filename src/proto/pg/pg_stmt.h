@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: ISC
  * Prepared statements, apart from any one connection.
  *
- *   pg_stmt    a text with its parameter types, known once to the whole process and identified by
- *              a digest; immutable, reference-counted
- *   pg_names   what one client calls its statements: name -> pg_stmt
+ * A pg_stmt is a text with its parameter types, known once to the whole process and identified by
+ * a digest; immutable, reference-counted. What a client calls it: pg_names.h.
  *
  * A text whose bytes mean something else under another client_encoding, or another reading of
  * backslashes, is another statement there.
  * A server knows a statement as "weir_" and its digest, whoever asked first, so equal statements of
  * different clients are prepared once per connection (pg_stmt_cache.h).
- * Threads: the table of texts has a lock; names belong to the client's worker.
+ * Threads: the table of texts has a lock.
  */
 #ifndef WEIR_PROTO_PG_STMT_H
 #define WEIR_PROTO_PG_STMT_H
@@ -40,6 +39,8 @@ struct pg_stmt {
  * reference. */
 struct pg_stmt *pg_stmt_intern(const uint8_t *body, size_t n, pg_text_how_t how,
                                uint64_t (*scan)(const char *sql, size_t n, pg_text_how_t how));
+/* The statement of the same text that declares these types: how many, and each. */
+struct pg_stmt *pg_stmt_declare(const struct pg_stmt *s, const uint8_t *types, size_t n);
 struct pg_stmt *pg_stmt_get(struct pg_stmt *s);
 void pg_stmt_put(struct pg_stmt **s); /* NULL is fine */
 
@@ -48,7 +49,7 @@ void pg_stmt_changed(const char *server_name);
 /* Those of any statement may have. */
 void pg_stmt_all_changed(void);
 /* A statement with this tag was executed, on any connection: can what was prepared before have
- * other columns after it, or mean another function? */
+ * other columns after it, mean another function, or would it have other parameters? */
 void pg_stmt_on_tag(const char *tag);
 
 /* PostgreSQL tells names by so many of their bytes, here as in SQL. */
@@ -62,30 +63,11 @@ static inline size_t pg_name_len(size_t n)
  * "cached plan must not change result type" goes by them. 0: not described. */
 typedef uint32_t pg_columns_t;
 
-struct pg_names;
-/* The statement of this name, borrowed; NULL: none. `n` without the NUL. */
-struct pg_stmt *pg_names_find(const struct pg_names *names, const char *name, size_t n);
-/* What the client was told of the columns of the statement of this name. */
-pg_columns_t pg_names_told(const struct pg_names *names, const char *name, size_t n);
-/* It is told now, of `s` by this name, if that is still its name. */
-void pg_names_tell(struct pg_names *names, const char *name, size_t n, const struct pg_stmt *s,
-                   pg_columns_t columns);
-/* Add; the name must be free. Takes its own reference. false: out of memory. */
-bool pg_names_add(struct pg_names **names, const char *name, size_t n, struct pg_stmt *s)
-    __attribute__((warn_unused_result));
-/* Remove; the reference passes to the caller. NULL: there was none. */
-struct pg_stmt *pg_names_remove(struct pg_names **names, const char *name, size_t n);
-void pg_names_clear(struct pg_names **names);
-/* A mark of a name, to be told from others of the same statement; never 0. */
-static inline uint32_t pg_names_mark(const char *name, size_t n)
+/* Likewise of the types of its parameters, by ParameterDescription's body. */
+typedef uint32_t pg_types_t;
+static inline pg_types_t pg_types_mark(const uint8_t *body, size_t n)
 {
-    return fnv_add(FNV_START, name, pg_name_len(n)) | 1;
+    return fnv_add(FNV_START, body, n) | 1;
 }
-/* The columns of what the client calls by a name with this mark were found to have changed. */
-void pg_names_changed(const struct pg_names *names, uint32_t mark);
-/* What the client calls the statement that servers know as `server_name`, by a name with this mark
- * (0: any); NULL: nothing. */
-const char *pg_names_of(const struct pg_names *names, const char *server_name, uint32_t mark);
-uint32_t pg_names_count(const struct pg_names *names);
 
 #endif

@@ -21,10 +21,16 @@ struct pg_cache;
 bool pg_cache_touch(struct pg_cache **c, const struct pg_stmt *s);
 /* What is there may have other columns than it would have now. */
 bool pg_cache_is_old(struct pg_cache *c, const struct pg_stmt *s);
+/* Whoever prepares it now may have other parameters: something was dropped since. */
+bool pg_cache_is_outlived(struct pg_cache *c, const struct pg_stmt *s);
 void pg_cache_grow_old(struct pg_cache *c, const struct pg_stmt *s);
 /* The columns that it was described with since it was prepared there. */
 pg_columns_t pg_cache_columns(struct pg_cache *c, const struct pg_stmt *s);
 void pg_cache_described(struct pg_cache *c, const struct pg_stmt *s, pg_columns_t columns);
+/* The types of its parameters, likewise; 0: not described since. */
+pg_types_t pg_cache_types(struct pg_cache *c, const struct pg_stmt *s);
+void pg_cache_described_types(struct pg_cache *c, const struct pg_stmt *s, const uint8_t *body,
+                              size_t n);
 /* It is being prepared. false: out of memory. */
 bool pg_cache_add(struct pg_cache **c, const struct pg_stmt *s);
 /* With more than `limit` there, takes the least recently used one out: true, and its server name.

@@ -5,6 +5,7 @@
 #ifndef WEIR_PROTO_PG_STMT_EACH_H
 #define WEIR_PROTO_PG_STMT_EACH_H
 
+#include "proto/pg/pg_names.h"
 #include "proto/pg/pg_stmt_cache.h"
 #include "proto/proto.h"
 
