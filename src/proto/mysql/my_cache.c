@@ -139,6 +139,14 @@ void my_cache_spoil(struct my_cache *c, uint32_t server_id, bool forget)
     }
 }
 
+bool my_cache_has_cursor(const struct my_cache *c)
+{
+    const struct cache_node *node = c != NULL ? TAILQ_FIRST(&c->used) : NULL;
+    while (node != NULL && !node->cached.cursor)
+        node = TAILQ_NEXT(node, link);
+    return node != NULL;
+}
+
 void my_cache_clear(struct my_cache **cp)
 {
     struct my_cache *c = *cp;

@@ -33,6 +33,8 @@ bool my_cache_evict(struct my_cache **c, uint32_t *close);
 bool my_cached_fits(const struct my_cached *c, const struct my_stmt *s);
 /* It is executed there with these types. false: out of memory. */
 bool my_cached_settle(struct my_cached *c, const struct my_stmt *s);
+/* A cursor is open there, whichever statement's. */
+bool my_cache_has_cursor(const struct my_cache *c);
 void my_cache_clear(struct my_cache **c);
 uint32_t my_cache_count(const struct my_cache *c);
 /* A row of SHOW STATEMENTS for each; NULL: none. */

@@ -113,7 +113,7 @@ static enum proto_verdict prepare_text(struct my_client *c, struct my_server *s,
     context(c, key, sizeof key);
     size_t len = strlen(key);
     if ((flags & MY_DO_FLEETING) != 0)
-        snprintf(key + len, sizeof key - len, "\n%" PRIu64 ".%" PRIu32, c->token,
+        snprintf(key + len, sizeof key - len, " %" PRIu64 ".%" PRIu32, c->token,
                  my_stmts_last(c->stmts) + 1);
     my_text_put(&s->preparing);
     s->preparing = my_text_intern(key, text, n, flags);
@@ -499,6 +499,14 @@ bool my_give_insert_id(const struct my_client *c, struct my_server *s, const str
     return my_expect_push(s, MY_R_OK, MY_A_SET, MY_COM_QUERY);
 }
 
+/* Executing the text again would close the cursor that another of the client's statements has. */
+static bool part(const struct my_client *c, struct my_server *s, struct my_stmt *stmt)
+{
+    const struct my_cached *there = my_cache_find(&s->cache, stmt->text);
+    return there == NULL || !there->cursor || stmt->cursor ||
+           my_stmts_part(c->stmts, stmt, c->token);
+}
+
 static enum proto_verdict on_execute(struct my_client *c, struct my_server *s,
                                      const struct my_in *m, struct proto_out *out)
 {
@@ -529,6 +537,8 @@ static enum proto_verdict on_execute(struct my_client *c, struct my_server *s,
         c->turn = my_stamp(c, c->turn);
         return PROTO_MORE;
     }
+    if (!part(c, s, stmt))
+        return out_of_memory(out);
     struct my_text *text = (stmt->text->flags & MY_DO_PAST) != 0 ? past_text(c, s, stmt->text)
                                                                  : my_text_get(stmt->text);
     struct my_cached *there = text != NULL ? my_cache_find(&s->cache, text) : NULL;
@@ -605,10 +615,11 @@ static bool close_cursor(struct my_server *s, struct my_stmt *stmt, enum my_act 
 {
     struct my_cached *there = my_cache_find(&s->cache, stmt->text);
     stmt->cursor = false;
-    s->pins &= ~(uint32_t)MY_PIN_CURSOR;
+    if (there != NULL)
+        there->cursor = false;
+    my_cursor_closed(s);
     if (there == NULL)
         return true;
-    there->cursor = false;
     uint8_t id[4];
     my_put32(id, there->server_id);
     uint8_t *copy = my_put(out, NULL, id, sizeof id);

@@ -363,6 +363,8 @@ bool my_effect_note(struct my_client *c, struct my_server *s, const struct my_sc
                     const char *text, size_t n);
 /* The client's command is over. */
 void my_effect_end(struct my_client *c, struct my_server *s);
+/* A cursor was: the last one that is open ends its pin. */
+void my_cursor_closed(struct my_server *s);
 void my_effect_drop(struct my_server *s);
 void my_held_forget(struct my_server *s, uint32_t pins);
 const char *my_pin_name(uint32_t pins);

@@ -386,6 +386,12 @@ static void apply_state(struct my_server *s)
         s->pins |= MY_PIN_STATE;
 }
 
+void my_cursor_closed(struct my_server *s)
+{
+    if (!my_cache_has_cursor(s->cache))
+        s->pins &= ~(uint32_t)MY_PIN_CURSOR;
+}
+
 static void apply_cursor(struct my_client *c, struct my_server *s)
 {
     struct my_stmt *stmt =
@@ -401,7 +407,7 @@ static void apply_cursor(struct my_client *c, struct my_server *s)
         s->pins |= MY_PIN_CURSOR;
     } else if (stmt->cursor) {
         stmt->cursor = false;
-        s->pins &= ~(uint32_t)MY_PIN_CURSOR;
+        my_cursor_closed(s);
     }
 }
 

@@ -8,6 +8,7 @@
 #include "base/fnv.h"
 #include "proto/mysql/my_scan.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -135,6 +136,25 @@ struct my_stmt *my_stmts_add(struct my_stmts **allp, struct my_text *text, uint1
     return &node->stmt;
 }
 
+bool my_stmts_part(struct my_stmts *all, struct my_stmt *s, uint64_t token)
+{
+    size_t room = strlen(s->text->key) + 64;
+    char *key = malloc(room);
+    if (key == NULL)
+        return false;
+    snprintf(key, room, "%s %" PRIu64 ".%" PRIu32, s->text->key, token, s->id);
+    struct my_text *own =
+        my_text_intern(key, my_text_sql(s->text), s->text->text_len, s->text->flags);
+    free(key);
+    if (own == NULL)
+        return false;
+    all->bytes += own->key_len;
+    all->bytes -= s->text->key_len;
+    my_text_put(&s->text);
+    s->text = own;
+    return true;
+}
+
 struct my_stmt *my_stmts_find(const struct my_stmts *all, uint32_t id)
 {
     struct my_stmt_node *node = NULL;
@@ -210,11 +230,12 @@ bool my_stmt_set_types(struct my_stmt *s, const uint8_t *types)
 static void digest(const void *of, char *to, size_t room)
 {
     const struct my_text *t = of;
-    /* The context's last line is a collation: it begins with the name of its character set. */
+    /* The context's last line is a collation: it begins with the name of its character set. What
+     * makes a text somebody's own stands behind it. */
     char charset[32] = "";
     const char *line = strrchr(t->key, '\n');
     if (line != NULL)
-        (void)sscanf(line + 1, "%31[^_]", charset);
+        (void)sscanf(line + 1, "%31[^_ ]", charset);
     my_scan_digest(my_text_sql(t), t->text_len, my_scan_charset(charset), to, room);
 }
 

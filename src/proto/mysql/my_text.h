@@ -69,6 +69,9 @@ struct my_stmts {
 /* Add with the next free number. Takes its own reference on `text`. NULL: out of memory. */
 struct my_stmt *my_stmts_add(struct my_stmts **all, struct my_text *text, uint16_t params,
                              uint16_t columns);
+/* From now on its text is its own: a server connection prepares it anew, for it alone. `token`
+ * names the client. false: out of memory. */
+bool my_stmts_part(struct my_stmts *all, struct my_stmt *s, uint64_t token);
 struct my_stmt *my_stmts_find(const struct my_stmts *all, uint32_t id);
 /* The number that was given last; 0: none. (MariaDB: 0xffffffff means that one.) */
 uint32_t my_stmts_last(const struct my_stmts *all);

@@ -116,6 +116,12 @@ PROGRAMS = {
                                     for step in (*q("select 1 from t_a limit 1", text, text, "show warnings"), *ELSEWHERE, *q(text, "show warnings"))],
     "a routine's cursor": [*q("call p_cursor()", "select 1", "call p_cursor()"), *ELSEWHERE, ("a", ("prepare", 0, "call p_cursor()")),
                            ("a", ("execute", 0, [], False)), ("a", ("execute", 0, [], True)), *ELSEWHERE, *q("select 2")],
+    "two cursors": [
+        ("a", ("prepare", 0, "select id from items order by id")), ("a", ("prepare", 1, "select id from items order by id")),
+        *[("a", (do, slot, *more)) for do, more in (("execute", ([], True)), ("fetch", (2,)), ("fetch", (1,))) for slot in (0, 1)], *ELSEWHERE,
+        ("a", ("close", 0)), *ELSEWHERE, ("a", ("fetch", 1, 2)), ("a", ("prepare", 0, "select id from items order by id")), ("a", ("execute", 0, [], False)),
+        ("a", ("prepare", 2, "select name from items")), ("a", ("execute", 2, [], True)), *ELSEWHERE, ("a", ("fetch", 2, 2000)), *ELSEWHERE,
+        ("a", ("fetch", 1, 2)), *ELSEWHERE, ("a", ("reset", 1)), *ELSEWHERE, ("a", ("execute", 1, [], True)), ("a", ("fetch", 1, 2000))],
     "what is prepared anew": [
         *q("create or replace view u_v as select 1 as one"), ("a", ("prepare", 0, "show create view u_v")), ("a", ("execute", 0, [], False)),
         *q("create or replace view u_v as select 2 as two"), ("a", ("prepare", 1, "show create view u_v")), ("a", ("execute", 1, [], False)),
