@@ -338,7 +338,7 @@ static void proves_it_by_key(void **state)
     set(f, "sha2_sha256", "");
     greeting(&f->script, ALL_CAPS, "caching_sha2_password");
     packet(&f->script, 2, B("\xff\x15\x04#28000Access denied (using password: NO)"));
-    fails(f, "28000", DIAL_FAIL_REFUSED, "only its SHA1 is known");
+    fails(f, "#1045", DIAL_FAIL_REFUSED, "only its SHA1 is known");
     set(f, "native_sha1", "e5e9fa1ba31ecd1ae84f75caaa474f3a663f05f"); /* a digit short: no key */
     greeting(&f->script, ALL_CAPS, "mysql_native_password");
     hear(f, DIAL_READ);
@@ -423,12 +423,13 @@ static void errors_of_the_server(void **state)
         const char *state, *gives;
         enum dial_failure why;
     } known[] = {
-        {1040, "08004", "08004", DIAL_FAIL_LIMIT},   {1203, "42000", "42000", DIAL_FAIL_LIMIT},
-        {1226, "42000", "42000", DIAL_FAIL_LIMIT},   {1045, "28000", "28000", DIAL_FAIL_REFUSED},
-        {1044, "42000", "42000", DIAL_FAIL_REFUSED}, {1049, "42000", "42000", DIAL_FAIL_REFUSED},
-        {1129, "HY000", "HY000", DIAL_FAIL_REFUSED}, {3159, "HY000", "HY000", DIAL_FAIL_REFUSED},
-        {1053, "08S01", "08S01", DIAL_FAIL_REACH},   {1040, NULL, "08004", DIAL_FAIL_LIMIT},
-        {1130, NULL, "HY000", DIAL_FAIL_REFUSED},    {1045, "\n\r;--", "HY000", DIAL_FAIL_REFUSED},
+        {1040, "08004", "#1040", DIAL_FAIL_LIMIT},   {1203, "42000", "#1203", DIAL_FAIL_POOL},
+        {1226, "42000", "#1226", DIAL_FAIL_POOL},    {1045, "28000", "#1045", DIAL_FAIL_REFUSED},
+        {1044, "42000", "#1044", DIAL_FAIL_REFUSED}, {1049, "42000", "#1049", DIAL_FAIL_REFUSED},
+        {1129, "HY000", "#1129", DIAL_FAIL_REFUSED}, {3159, "HY000", "#3159", DIAL_FAIL_REFUSED},
+        {1059, "42000", "#1059", DIAL_FAIL_REFUSED}, {9001, "HY000", "08S01", DIAL_FAIL_REACH},
+        {1053, "08S01", "08S01", DIAL_FAIL_REACH},   {1040, NULL, "#1040", DIAL_FAIL_LIMIT},
+        {1130, NULL, "#1130", DIAL_FAIL_REFUSED},    {1045, "\n\r;--", "#1045", DIAL_FAIL_REFUSED},
     };
     struct fixture *f = *state;
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
@@ -441,7 +442,7 @@ static void errors_of_the_server(void **state)
     greeting(&f->script, ALL_CAPS, "mysql_native_password");
     ok(&f->script, 2);
     error(&f->script, 1, 1193, "HY000"); /* to the SET */
-    fails(f, "HY000", DIAL_FAIL_REACH, "said the server");
+    fails(f, "#1193", DIAL_FAIL_REFUSED, "said the server");
     packet(&f->script, 0, B("\xff\x15"));
     fails(f, "08S01", DIAL_FAIL_REACH, "a short error");
 }
