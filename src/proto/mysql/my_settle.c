@@ -224,6 +224,13 @@ static void forget_all(struct my_server *s)
     (void)vars_take(&s->vars, none);
     s->owner = s->diagnosed = 0;
     s->savepoint = s->id_given = false;
+    /* It is in its schema still, but the server's @@collation_database, which LOAD DATA goes by, is
+     * not that schema's any more: whoever comes next enters it again. */
+    const char *schema = s->schema != NULL ? s->schema : s->home;
+    if (schema[0] != '\0') {
+        my_set_text(&s->schema, MY_SCHEMA_UNKNOWN);
+        s->dying |= s->schema == NULL;
+    }
 }
 
 void my_settle_end(struct my_client *c, struct my_server *s, bool ok)

@@ -29,6 +29,23 @@ def roomy(engine):
     made.destroy()
 
 
+def test_the_character_set_of_a_schema(start, my):
+    """LOAD DATA reads files in it. A reset leaves a connection in its schema, but with the server's own set."""
+    my.rows("create or replace database narrow character set latin1" if my.engine == "mariadb" else "create database narrow character set latin1")
+    try:
+        my.rows("grant all on narrow.* to app@'%'")
+        proxy = start(max_server_connections=1, databases={"narrow": f"mysql://{my.host}:{my.port}/narrow", "*": f"mysql://{my.host}:{my.port}"})
+        for schema in ("narrow", "shop", "narrow"):
+            for _ in range(2):
+                with proxy.connect(schema=schema) as c:
+                    expected = "latin1" if schema == "narrow" else "utf8mb4"
+                    assert one(c, "select @@character_set_database") == expected
+                    assert one(c, "select @@collation_database").startswith(expected)
+                    rows(c, "create temporary table gone_with_the_client (a int)")
+    finally:
+        my.rows("drop database narrow")
+
+
 # --- the programs of the distribution ------------------------------------------------------------
 
 def program(name, where, *args, user="app", password="secret", text=None):
