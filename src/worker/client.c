@@ -23,6 +23,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#define SLOTS_FIRST 1024u
+
 const char *const client_state_names[CLIENT_STATES] = {"login",  "idle",    "waiting",
                                                        "active", "closing", "gone"};
 
@@ -60,11 +62,13 @@ void client_wait_end(struct client *c)
     c->wait = NULL;
 }
 
-/* The slot's number is part of the cancel key: found again in O(1). */
+/* The slot's number is part of the cancel key: found again in O(1). MySQL's KILL has nothing else
+ * to go by, and may come late: a slot is used again when its turn comes, after as many others as
+ * there are, of which at least half are free. */
 static bool slot_take(struct worker *w, struct client *c)
 {
-    if (w->free_slot == w->n_slots) {
-        uint32_t n = w->n_slots != 0 ? w->n_slots * 2 : 256;
+    if (w->used_slots >= w->n_slots / 2) {
+        uint32_t n = w->n_slots != 0 ? w->n_slots * 2 : SLOTS_FIRST;
         struct client **fresh = realloc(w->slots, n * sizeof *fresh);
         if (fresh == NULL)
             return false;
@@ -72,18 +76,19 @@ static bool slot_take(struct worker *w, struct client *c)
         w->slots = fresh;
         w->n_slots = n;
     }
-    c->slot = w->free_slot;
+    while (w->slots[w->next_slot] != NULL)
+        w->next_slot = (w->next_slot + 1) % w->n_slots;
+    c->slot = w->next_slot;
     w->slots[c->slot] = c;
-    while (w->free_slot < w->n_slots && w->slots[w->free_slot] != NULL)
-        w->free_slot++;
+    w->used_slots++;
+    w->next_slot = (w->next_slot + 1) % w->n_slots;
     return true;
 }
 
 static void slot_give(struct worker *w, struct client *c)
 {
     w->slots[c->slot] = NULL;
-    if (c->slot < w->free_slot)
-        w->free_slot = c->slot;
+    w->used_slots--;
 }
 
 struct client *worker_client(struct worker *w, uint32_t slot)

@@ -274,7 +274,8 @@ struct worker {
     uint64_t look_us;                       /* when they are looked at next */
     _Atomic uint32_t counts[CLIENT_STATES]; /* for others to read */
     struct client **slots;                  /* by slot; NULL: free */
-    uint32_t n_slots, free_slot;
+    uint32_t n_slots, used_slots;
+    uint32_t next_slot;                          /* looked at next */
     struct backend_list backends[BACKEND_LISTS]; /* by state */
     struct timer tick;
     bool ticking, draining, stopping;

@@ -385,6 +385,19 @@ def test_a_name_that_the_server_refuses_hurts_nobody_else(start, my):
         time.sleep(0.05)
 
 
+def test_a_late_kill_meets_nobody_new(start):
+    """The number of who has left is not the next one's."""
+    proxy = start(workers=1)
+    with proxy.connect() as c:
+        left = c.thread_id()
+    for _ in range(100):
+        with proxy.connect() as c:
+            assert c.thread_id() != left
+    with proxy.connect() as c, pytest.raises(pymysql.Error) as e:
+        rows(c, f"kill {left}")
+    assert e.value.args[0] == 1094
+
+
 def test_slow_loris(start):
     """A hundred clients that send a byte now and then neither get in each other's way nor stay for ever."""
     proxy = start(client_login_timeout=3)
