@@ -43,11 +43,13 @@ enum core_failure {
     CORE_FAIL_LIMIT,   /* the server says it is full (53300, 1040): log in less at once */
     CORE_FAIL_REFUSED, /* login refused for good until something changes: password, database */
     CORE_FAIL_REACH,   /* no connection, timeout, still starting */
-    CORE_FAIL_POOL,    /* not this pool and not now: its user's limit, a role that no host has */
+    CORE_FAIL_POOL,    /* not this pool and not now: a role that no host has */
+    CORE_FAIL_FIRST,   /* the first, or */
+    CORE_FAIL_SECOND,  /* the second of its groups has as many as the server lets it have */
 };
 /* The login failed (or was given up); its slot is free. The text and code (five characters that its
- * protocol knows) go to the waiters when CORE_ACT_FAIL or CORE_DOWN decides so. REFUSED and POOL
- * concern this pool only; the others the whole server. */
+ * protocol knows) go to the waiters when CORE_ACT_FAIL or CORE_DOWN decides so. LIMIT and
+ * REACH concern the whole server. */
 void core_open_failed(struct core_pool *pool, enum core_failure why, const char *code,
                       const char *text, uint64_t now_us);
 /* Copy of the last failure as seen by this pool; false if there is none in force. */

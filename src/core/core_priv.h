@@ -66,10 +66,13 @@ struct core_function {
 struct core_group {
     LIST_ENTRY(core_group) link; /* in the server */
     struct core_server *server;
-    uint32_t max_conns;       /* 0: no limit */
-    uint32_t pools;           /* how many are in it */
-    uint32_t n, closing;      /* connections of its pools in any state; of these, closing */
-    struct core_heap blocked; /* pools that want one more and would have it but for this group */
+    uint32_t max_conns;        /* 0: no limit */
+    uint32_t learned;          /* the server's own limit, as it seems; 0: nothing is known ... */
+    uint64_t learned_until_us; /* ... any more, from then on */
+    uint32_t limited;          /* how often it was learned in a row */
+    uint32_t pools;            /* how many are in it */
+    uint32_t n, closing;       /* connections of its pools in any state; of these, closing */
+    struct core_heap blocked;  /* pools that want one more and would have it but for this group */
 };
 
 struct core_pool {
@@ -147,6 +150,7 @@ struct core_server {
     struct core_waiter_list *late; /* per worker: out of the queue, still to be told */
     LIST_HEAD(, core_function) functions;
     LIST_HEAD(, core_group) groups;
+    uint64_t learned_us;          /* the earliest end of what groups have learned, or CORE_NEVER */
     uint32_t blocked;             /* pools in the heaps of groups */
     struct core_peer *peers;      /* by address */
     struct core_function *nobody; /* of waiters that name none */

@@ -11,12 +11,15 @@
  *   REFUSED  Wrong password, no such database: waiting does not help. This pool's waiters are told
  *            at once, and newcomers, until login_retry_us is over or the pool has new settings;
  *            other pools notice nothing.
- *   POOL     The server is there, but has nothing for this pool now: its user has as many as it
- * may, no host has the role that it asks for, its password can't be fetched. Pauses as with REACH,
- * waiters wait as long as with that, and other pools notice nothing. LIMIT    The server is full
- * before the bound is reached: others use it too. What is in use now is taken for the bound
- * (soft_bound) during the pause, half as many logins at once. Only when we hold no connection at
- * all is it treated like REACH.
+ *   POOL     The server is there, but has nothing for this pool now: no host has the role that it
+ *            asks for, its password can't be fetched. Pauses as with REACH, waiters wait as long as
+ *            with that, and other pools notice nothing.
+ *   FIRST    A limit that several pools have together, those of the first (SECOND: the second) of
+ *            its groups, is lower at the server than here, or others use it up: as LIMIT, but of
+ *            the group. When that holds no connection at all it is treated like POOL.
+ *   LIMIT    The server is full before the bound is reached: others use it too. What is in use now
+ *            is taken for the bound (soft_bound) during the pause, half as many logins at once.
+ *            Only when we hold no connection at all is it treated like REACH.
  *
  * A pool with loans out is not told anything as long as connections come back: they serve it.
  *
@@ -28,6 +31,7 @@
 
 #include "core/failure.h"
 #include "core/core_priv.h"
+#include "core/group.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -162,6 +166,8 @@ void core_failure_clear(struct core_pool *p)
     struct core_server *s = p->server;
 
     core_failure_forgive(p);
+    for (int i = 0; i < CORE_GROUPS && p->group[i] != NULL; i++)
+        p->group[i]->limited = p->group[i]->learned > 0 ? p->group[i]->limited : 0;
     s->probe_pool = NULL;
     s->fails = 0;
     s->next_open_us = 0;
@@ -227,6 +233,16 @@ static void failure_of_limit(struct core_server *s, uint64_t now_us)
         failure_of_server(s, now_us);
 }
 
+/* false: none of its connections could come back, so that waiting would be for nothing. */
+static bool failure_of_group(struct core_group *g, uint64_t now_us)
+{
+    if (g == NULL || g->n == 0)
+        return false;
+    g->limited++;
+    core_group_learn(g, failure_pause_us(g->server, g->limited), now_us);
+    return true;
+}
+
 void core_open_failed(struct core_pool *p, enum core_failure why, const char *code,
                       const char *text, uint64_t now_us)
 {
@@ -237,9 +253,16 @@ void core_open_failed(struct core_pool *p, enum core_failure why, const char *co
     if (p->opening_stale > 0)
         p->opening_stale--;
     core_slots_settle(s);
-    bool own = why == CORE_FAIL_REFUSED || why == CORE_FAIL_POOL;
-    fault_set(own ? &p->fault : &s->fault, code, text);
+    struct core_group *g = p->group[why == CORE_FAIL_SECOND];
+    bool whole = why == CORE_FAIL_REACH || why == CORE_FAIL_LIMIT;
+    fault_set(whole ? &s->fault : &p->fault, code, text);
     switch (why) {
+    case CORE_FAIL_FIRST:
+    case CORE_FAIL_SECOND:
+        if (failure_of_group(g, now_us))
+            break;
+        failure_of_pool(p, true, now_us);
+        break;
     case CORE_FAIL_REFUSED:
     case CORE_FAIL_POOL:
         failure_of_pool(p, why == CORE_FAIL_POOL, now_us);
@@ -256,13 +279,21 @@ void core_open_failed(struct core_pool *p, enum core_failure why, const char *co
     core_exit(s);
 }
 
+static bool failure_of_its_groups(const struct core_pool *p)
+{
+    for (int i = 0; i < CORE_GROUPS && p->group[i] != NULL; i++)
+        if (p->group[i]->limited > 0)
+            return p->fault.text[0] != '\0';
+    return false;
+}
+
 bool core_pool_failure(struct core_pool *p, char code[6], char *text, size_t room)
 {
     struct core_server *s = p->server;
     const struct core_fault *f = NULL;
 
     core_enter(s, 0);
-    if (p->refused > 0)
+    if (p->refused > 0 || failure_of_its_groups(p))
         f = &p->fault;
     else if (s->fails > 0 || s->limited > 0)
         f = &s->fault;

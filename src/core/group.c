@@ -15,7 +15,7 @@
 
 static bool is_full(const struct core_group *g)
 {
-    return g->max_conns > 0 && g->n >= g->max_conns;
+    return (g->max_conns > 0 && g->n >= g->max_conns) || (g->learned > 0 && g->n >= g->learned);
 }
 
 static bool has(const struct core_group *g, const struct core_pool *p)
@@ -66,6 +66,34 @@ bool core_group_over(const struct core_pool *p)
             return true;
     }
     return false;
+}
+
+void core_group_learn(struct core_group *g, uint64_t pause_us, uint64_t now_us)
+{
+    struct core_server *s = g->server;
+
+    g->learned = g->n;
+    g->learned_until_us = now_us + pause_us;
+    s->learned_us = core_min(s->learned_us, g->learned_until_us);
+    rate_all(g);
+}
+
+void core_group_forget(struct core_server *s, uint64_t now_us)
+{
+    struct core_group *g;
+
+    if (now_us < s->learned_us)
+        return;
+    s->learned_us = CORE_NEVER;
+    LIST_FOREACH(g, &s->groups, link)
+    {
+        if (g->learned > 0 && now_us >= g->learned_until_us) {
+            g->learned = 0;
+            rate_all(g);
+        } else if (g->learned > 0) {
+            s->learned_us = core_min(s->learned_us, g->learned_until_us);
+        }
+    }
 }
 
 void core_group_block(struct core_pool *p, struct core_group *g, uint64_t key)

@@ -19,6 +19,10 @@ void core_group_closing(struct core_pool *p, bool more);
 struct core_group *core_group_full(const struct core_pool *p);
 /* One of its groups has more than it may. */
 bool core_group_over(const struct core_pool *p);
+/* The server gave it no more than it has now, which is taken for its limit for so long. */
+void core_group_learn(struct core_group *g, uint64_t pause_us, uint64_t now_us);
+/* What was learned for so long is forgotten. */
+void core_group_forget(struct core_server *s, uint64_t now_us);
 /* It wants another connection, and this group is what it lacks; NULL: not so (any more). */
 void core_group_block(struct core_pool *p, struct core_group *g, uint64_t key);
 /* The pool for which a connection of `p` might be closed, so that their group has room; or NULL. */

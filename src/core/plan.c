@@ -69,6 +69,7 @@ static uint64_t plan_due_us(const struct core_server *s, uint64_t now_us)
     due = core_min(due, plan_hunger_due_us(s, now_us));
     due = core_min(due, plan_minimum_due_us(s, now_us));
     due = core_min(due, core_share_group_us(s, now_us, NULL, NULL));
+    due = core_min(due, s->learned_us);
     if (plan_may_log_in(s) && core_slots_free(s, now_us) > 0)
         due = core_min(due, core_failure_probe_us(s));
     if (core_slots_kept(s) > 0) /* unclaimed, these are free for logins again */
@@ -275,6 +276,7 @@ void core_plan(struct core_server *s, uint64_t now_us, struct core_plan *plan)
     TAILQ_INIT(&plan->failed);
     core_enter(s, now_us);
     s->nudged = false;
+    core_group_forget(s, now_us);
     plan_retire_missing(s, now_us);
     if (!plan_tell(s, plan) && !plan_lend(s, now_us, plan) && !plan_fail(s, now_us, plan) &&
         !plan_feed(s, now_us, plan) && !plan_group(s, now_us, plan) &&

@@ -25,6 +25,7 @@ static void server_lists_init(struct core_server *s)
     TAILQ_INIT(&s->refused);
     LIST_INIT(&s->functions);
     LIST_INIT(&s->groups);
+    s->learned_us = CORE_NEVER;
 }
 
 struct core_server *core_server_create(const char *name, const struct core_server_limits *lim,

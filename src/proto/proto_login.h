@@ -186,7 +186,14 @@ struct server_setup {
 
 enum dial_step { DIAL_READ, DIAL_WRITE, DIAL_DONE, DIAL_FAILED };
 /* As enum core_failure. */
-enum dial_failure { DIAL_FAIL_LIMIT, DIAL_FAIL_REFUSED, DIAL_FAIL_REACH, DIAL_FAIL_POOL };
+enum dial_failure {
+    DIAL_FAIL_LIMIT,
+    DIAL_FAIL_REFUSED,
+    DIAL_FAIL_REACH,
+    DIAL_FAIL_POOL,
+    DIAL_FAIL_DATABASE, /* its limit */
+    DIAL_FAIL_USER,
+};
 
 struct server_ops {
     /* Start a login; never blocks: host, hostaddr and port are lists of the same length, separated

@@ -54,10 +54,9 @@ static void dial_free(struct dial *d)
 static void dial_failed(struct dial *d, enum dial_failure why, const char *code, const char *text)
 {
     static const enum core_failure map[] = {
-        [DIAL_FAIL_LIMIT] = CORE_FAIL_LIMIT,
-        [DIAL_FAIL_REFUSED] = CORE_FAIL_REFUSED,
-        [DIAL_FAIL_REACH] = CORE_FAIL_REACH,
-        [DIAL_FAIL_POOL] = CORE_FAIL_POOL,
+        [DIAL_FAIL_LIMIT] = CORE_FAIL_LIMIT,    [DIAL_FAIL_REFUSED] = CORE_FAIL_REFUSED,
+        [DIAL_FAIL_REACH] = CORE_FAIL_REACH,    [DIAL_FAIL_POOL] = CORE_FAIL_POOL,
+        [DIAL_FAIL_DATABASE] = CORE_FAIL_FIRST, [DIAL_FAIL_USER] = CORE_FAIL_SECOND,
     };
     struct control *c = d->control;
     struct route *r = d->route;

@@ -195,6 +195,21 @@ def test_a_limit_of_one_role_holds_up_nobody_else(start, pg):
 
 
 @weir_only
+def test_pools_of_one_role_share_its_limit(start, pg):
+    """Two databases of weir's, one role, which may have two connections: whoever wants one gets it from the other."""
+    here = {"host": pg.host, "port": pg.port, "dbname": "shop"}
+    proxy = start(max_server_connections=6, databases={"shop": here, "again": here}, query_wait_timeout=60)
+    ours, theirs = proxy.clients(2, user="limited"), proxy.clients(2, user="limited", database="again", timeout=60)
+    for _ in range(3):
+        for pair in (ours, theirs):
+            for c in pair:
+                c.rows("begin")
+            for c in pair:
+                c.rows("commit")
+    assert pg.count("usename = 'limited'") <= 2
+
+
+@weir_only
 def test_server_that_refuses_53300_makes_clients_wait_not_fail(start, own_pg):
     """The bound is too high for the server: weir learns it from 53300 and serves everybody all the same."""
     pg = own_pg(max_connections=8)

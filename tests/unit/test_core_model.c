@@ -378,7 +378,7 @@ static void step_login(void)
         return;
     m.opening[p]--;
     if (roll(6) == 0) {
-        core_open_failed(m.pool[p], (enum core_failure)roll(4), "XX000", "no", m.now_us);
+        core_open_failed(m.pool[p], (enum core_failure)roll(6), "XX000", "no", m.now_us);
         return;
     }
     for (int i = 0; i < CONNS && c == NULL; i++)

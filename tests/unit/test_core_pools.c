@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #define SECOND UINT64_C(1000000)
+#define MS     UINT64_C(1000)
 
 static const struct core_server_limits LIM = {
     .bound = 3, .login_concurrency = 3, .login_retry_us = SECOND, .workers = 2};
@@ -148,6 +149,35 @@ static void test_new_settings_lift_a_refusal(void **state)
     close_conn(0);
 }
 
+/* The server gives a group less than ours would: what it has is its limit, until it is tried again.
+ */
+static void test_a_limit_of_a_group_is_learned(void **state)
+{
+    struct core_waiter *next;
+
+    (void)state;
+    lend_new(0, p, 10);
+    lend_new(1, p, 10);
+    assert_int_equal(borrow(2, q, 20), CORE_QUEUED);
+    assert_ptr_equal(plan(20, CORE_ACT_OPEN).pool, q);
+    core_open_failed(q, CORE_FAIL_FIRST, "53300", "too many for you", 20);
+    uint64_t wake_us = plan(20, CORE_ACT_NONE).wake_us;
+    assert_in_range(wake_us, 20 + 75 * MS, 20 + 125 * MS);
+    assert_ptr_equal(plan(wake_us, CORE_ACT_OPEN).pool, q);
+    core_open_failed(q, CORE_FAIL_FIRST, "53300", "too many for you", wake_us);
+    plan(wake_us, CORE_ACT_NONE);
+    lend_new(3, other, wake_us + 1); /* who isn't of the group notices nothing */
+    uint64_t back_us = wake_us + 140 * MS;
+    assert_int_equal(core_give_back(&conn[0], back_us, &next, &nudge), CORE_NEXT_CLOSE);
+    plan(back_us, CORE_ACT_NONE); /* as long as it is there, it counts */
+    core_conn_closed(&conn[0], back_us, &nudge);
+    assert_ptr_equal(plan(back_us, CORE_ACT_OPEN).pool, q);
+    assert_int_equal(core_opened(q, &conn[2], back_us, &next), CORE_NEXT_LEND);
+    assert_ptr_equal(core_waiter_take(&w[2]), &conn[2]);
+    for (int i = 1; i < 4; i++)
+        close_conn(i);
+}
+
 /* The one that has none gets a connection of the one that has them all, when one comes back. */
 static void test_group_shares(void **state)
 {
@@ -252,6 +282,7 @@ int main(void)
                                        CASE(test_retired_while_it_logs_in),
                                        CASE(test_new_settings_lift_a_refusal),
                                        CASE(test_group_shares),
+                                       CASE(test_a_limit_of_a_group_is_learned),
                                        CASE(test_group_gives_what_idles),
                                        CASE(test_group_lowered_and_lifted),
                                        CASE(test_group_and_minima)};

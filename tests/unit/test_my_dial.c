@@ -423,8 +423,8 @@ static void errors_of_the_server(void **state)
         const char *state, *gives;
         enum dial_failure why;
     } known[] = {
-        {1040, "08004", "#1040", DIAL_FAIL_LIMIT},   {1203, "42000", "#1203", DIAL_FAIL_POOL},
-        {1226, "42000", "#1226", DIAL_FAIL_POOL},    {1045, "28000", "#1045", DIAL_FAIL_REFUSED},
+        {1040, "08004", "#1040", DIAL_FAIL_LIMIT},   {1203, "42000", "#1203", DIAL_FAIL_USER},
+        {1226, "42000", "#1226", DIAL_FAIL_USER},    {1045, "28000", "#1045", DIAL_FAIL_REFUSED},
         {1044, "42000", "#1044", DIAL_FAIL_REFUSED}, {1049, "42000", "#1049", DIAL_FAIL_REFUSED},
         {1129, "HY000", "#1129", DIAL_FAIL_REFUSED}, {3159, "HY000", "#3159", DIAL_FAIL_REFUSED},
         {1059, "42000", "#1059", DIAL_FAIL_REFUSED}, {9001, "HY000", "08S01", DIAL_FAIL_REACH},

@@ -82,7 +82,7 @@ static enum dial_failure kind_of(unsigned code)
         return DIAL_FAIL_LIMIT;
     case MY_ER_USER_CONNECTIONS:
     case MY_ER_USER_LIMIT:
-        return DIAL_FAIL_POOL;
+        return DIAL_FAIL_USER;
     case 1037: /* out of memory */
     case 1038:
     case MY_ER_OUT_OF_RESOURCES:

@@ -233,10 +233,10 @@ static enum dial_step on_auth(struct pg_raw *r, const uint8_t *p, size_t n)
 enum dial_failure pg_dial_class(const char *code, const char *routine)
 {
     /* Where PostgreSQL looks at the limits of a role and of a database. */
-    bool own = strncmp(routine, "InitializeSessionUserId", 23) == 0 ||
-               strncmp(routine, "CheckMyDatabase", 15) == 0;
+    bool of_user = strncmp(routine, "InitializeSessionUserId", 23) == 0;
+    bool of_database = strncmp(routine, "CheckMyDatabase", 15) == 0;
     if (strcmp(code, "53300") == 0)
-        return own ? DIAL_FAIL_POOL : DIAL_FAIL_LIMIT;
+        return of_user ? DIAL_FAIL_USER : of_database ? DIAL_FAIL_DATABASE : DIAL_FAIL_LIMIT;
     /* Class by class: what a later try may not meet again. */
     static const char *const passing[] = {"08", "53", "57", "58", "XX", "40"};
     for (size_t i = 0; i < sizeof passing / sizeof passing[0]; i++)
