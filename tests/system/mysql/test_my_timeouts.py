@@ -302,15 +302,15 @@ def test_reload_of_users_and_databases(start, my):
 
     def attempt():
         try:
-            return proxy.connect("newcomer", "renamed", "fresh")
+            with proxy.connect("newcomer", "renamed", "fresh") as c:
+                return one(c, "select database()")
         except pymysql.MySQLError as e:
             return e.args[0]
     assert attempt() == 1045
     with proxy.connect() as old:
         proxy.reconfigure()
-        wait_until(lambda: not isinstance(attempt(), int), 20, "the new user")
-        with attempt() as c:
-            assert one(c, "select database()") == "shop"
+        # each worker takes the settings over for itself
+        wait_until(lambda: attempt() == "shop", 20, "the new user")
         assert one(old, "select 1") == 1
         del proxy.databases["renamed"]
         proxy.reconfigure()
