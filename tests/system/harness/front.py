@@ -76,7 +76,10 @@ class Front:
         with conn:
             first = b""
             if self.engine == "postgres":
-                first = self._startup(conn)
+                try:
+                    first = self._startup(conn)
+                except OSError:
+                    return
                 if first is None:
                     return
             if self._refuses():
