@@ -114,7 +114,7 @@ struct core_pool {
     uint64_t fail_since_us;  /* the first one */
     uint64_t retry_us;       /* no login before that */
     bool probe_wanted;       /* somebody was turned away since the last attempt */
-    struct core_fault fault; /* while refused */
+    struct core_fault fault; /* while refused, or a group of its is limited */
     TAILQ_ENTRY(core_pool) refused_link;
     uint64_t loans_total, refused_total, expired_total;
 

@@ -41,18 +41,22 @@
 #define FAILS_DOWN     3u
 #define WINDOW_START   2u
 
+static uint64_t failure_grace_us(const struct core_server *s)
+{
+    return core_min(s->lim.login_retry_us, CORE_GRACE_MAX_US);
+}
+
 static uint64_t failure_grace_end_us(const struct core_server *s)
 {
     if (s->resuming)
         return s->resume_since_us + s->lim.resume_us;
-    return s->fail_since_us + core_min(s->lim.login_retry_us, CORE_GRACE_MAX_US);
+    return s->fail_since_us + failure_grace_us(s);
 }
 
 static bool failure_pool_down(const struct core_pool *p, uint64_t now_us)
 {
-    uint64_t grace_us = core_min(p->server->lim.login_retry_us, CORE_GRACE_MAX_US);
-
-    return !p->passing || (p->refused >= FAILS_DOWN && now_us >= p->fail_since_us + grace_us);
+    return !p->passing ||
+           (p->refused >= FAILS_DOWN && now_us >= p->fail_since_us + failure_grace_us(p->server));
 }
 
 static bool failure_server_down(const struct core_server *s, uint64_t now_us)
@@ -167,7 +171,8 @@ void core_failure_clear(struct core_pool *p)
 
     core_failure_forgive(p);
     for (int i = 0; i < CORE_GROUPS && p->group[i] != NULL; i++)
-        p->group[i]->limited = p->group[i]->learned > 0 ? p->group[i]->limited : 0;
+        if (p->group[i]->learned == 0)
+            p->group[i]->limited = 0;
     s->probe_pool = NULL;
     s->fails = 0;
     s->next_open_us = 0;
@@ -253,15 +258,13 @@ void core_open_failed(struct core_pool *p, enum core_failure why, const char *co
     if (p->opening_stale > 0)
         p->opening_stale--;
     core_slots_settle(s);
-    struct core_group *g = p->group[why == CORE_FAIL_SECOND];
     bool whole = why == CORE_FAIL_REACH || why == CORE_FAIL_LIMIT;
     fault_set(whole ? &s->fault : &p->fault, code, text);
     switch (why) {
     case CORE_FAIL_FIRST:
     case CORE_FAIL_SECOND:
-        if (failure_of_group(g, now_us))
-            break;
-        failure_of_pool(p, true, now_us);
+        if (!failure_of_group(p->group[why == CORE_FAIL_SECOND], now_us))
+            failure_of_pool(p, true, now_us);
         break;
     case CORE_FAIL_REFUSED:
     case CORE_FAIL_POOL:
