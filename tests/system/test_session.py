@@ -459,9 +459,28 @@ def test_what_others_drew_from_sequences_is_nobodys_answer(start):
         assert other.value(asked[0]) == drawn
         other.simple("commit")
         other.simple("discard all")
+        # what draws nothing makes nobody else's number one's own
+        for harmless in ("select 1", "create sequence unused", "set work_mem = '5MB'", "drop sequence unused"):
+            one.rows(insert)
+            other.simple(harmless)
+            assert wire.error_code(other.simple(asked[0])) == "55000", harmless
+            one.rows(insert)
+            other.simple("begin")
+            other.simple("select 1")
+            assert wire.error_code(other.simple(asked[1])) == "55000", harmless
+            other.simple("rollback")
     with proxy.client() as alone:
         drawn = alone.value(insert + " returning id")
         assert alone.value(asked[1]) == drawn
+    # a function that inserts makes its number the caller's, and takes the one before from whoever had it
+    with proxy.client() as maker, proxy.client() as caller, proxy.client() as before:
+        maker.simple(f"create function put() returns int language sql as $${insert} returning id$$")
+        before.rows(insert)
+        drawn = caller.value("select put()")
+        assert wire.error_code(before.simple(asked[0])) == "55000"
+        drawn = caller.value("select put()")
+        assert caller.value(asked[0]) == drawn
+        maker.simple("drop function put()")
 
 
 def test_notifications_reach_an_idle_listener_and_nobody_else(start):

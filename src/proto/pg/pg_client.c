@@ -91,11 +91,9 @@ static enum proto_verdict on_query(struct pg_client *c, struct pg_server *s, con
         if (v != PROTO_LOAN)
             return v;
     }
-    if (!pg_forget_sequences(s, scan.flags, out))
+    if (!pg_sequence_forget(c, s, scan.flags, out))
         return PROTO_BAD;
-    s->strange &= scan.flags == PG_SCAN_TX_BEGIN; /* anything else may call nextval() */
-    if (scan.flags != 0)
-        pg_note(c, s, scan.flags, sql, n);
+    pg_note(c, s, scan.flags, sql, n);
     if ((scan.flags & (PG_SCAN_DISCARD_ALL | PG_SCAN_DEALLOCATE_ALL)) != 0 || s->resets)
         s->alone = true;
     return pg_push_query(c, s, m, out);

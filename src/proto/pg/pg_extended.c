@@ -180,7 +180,7 @@ static enum proto_verdict parse_unnamed(struct pg_client *c, struct pg_server *s
         c->unnamed = stmt;
     }
     bool own = (stmt->flags & PG_STMT_OWN) != 0;
-    if (!pg_forget_sequences(s, stmt->flags, out)) {
+    if (!pg_sequence_forget(c, s, stmt->flags, out)) {
         pg_stmt_put(&old);
         return out_of_memory(out);
     }
@@ -262,7 +262,7 @@ static enum proto_verdict parse_named(struct pg_client *c, struct pg_server *s, 
         v = PROTO_WAIT;
         goto out;
     }
-    if (!pg_forget_sequences(s, stmt->flags, out)) {
+    if (!pg_sequence_forget(c, s, stmt->flags, out)) {
         v = out_of_memory(out);
         goto out;
     }
@@ -486,14 +486,13 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
     }
     if (kind == PG_X_BIND && name_len != 0 && !has_columns(c, s, stmt, expected, out, &v))
         return v;
-    if (stmt != NULL && !pg_forget_sequences(s, stmt->flags, out))
+    if (stmt != NULL && !pg_sequence_forget(c, s, stmt->flags, out))
         return out_of_memory(out);
     if (!(name_len == 0 ? ensure_unnamed(c, s, out)
                         : ensure_named(c, s, stmt, expected, &there, out)))
         return out_of_memory(out);
     if (stmt != NULL && kind == PG_X_BIND) {
         uint64_t flags = stmt->flags;
-        s->strange &= flags == PG_SCAN_TX_BEGIN;
         size_t values = at + name_len + 1;
         if ((flags & PG_SCAN_SET_UNNAMED) != 0 && m->have == m->total &&
             pg_note_parameters(s, m->p + values, m->have - values))

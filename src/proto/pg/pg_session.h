@@ -51,7 +51,7 @@ struct pg_client {
     struct pg_stmt *unnamed;
     struct pg_names *names;
     uint64_t skip;                /* bytes of a large message that are still to be passed through */
-    const void *last_server;      /* which it had last, only to be compared, ... */
+    const void *last_server;      /* where it may have drawn last, only to be compared, ... */
     uint32_t last_drawn;          /* ... and that one's `drawn` then */
     char *lost_text;              /* of the 40001 error; owned, NULL unless lost */
     uint32_t deadline_ms;         /* weir.deadline, 0: none */
@@ -214,7 +214,8 @@ struct pg_server {
     bool alone;      /* the client's next message waits until all before it is answered */
     bool resets;     /* something that RESETs, by a client with startup settings, is under way */
     bool misreport;  /* it made the server report its own value of one of these */
-    bool strange;    /* what currval() and lastval() know here is another client's */
+    bool strange;    /* what currval() and lastval() know here is not this client's */
+    bool calls;      /* since the loan began a text had a parenthesis: it may call a function */
     bool kept_ready; /* so the ReadyForQuery is kept back until the startup values are in force */
     char pin_statement[128];
     char set_error[160];
@@ -302,10 +303,6 @@ enum proto_verdict pg_refuse_statement(struct pg_server *s, struct proto_out *ou
 /* Note what a statement with these scan flags may do to the session. */
 void pg_note(struct pg_client *c, struct pg_server *s, uint64_t scan_flags, const char *sql,
              size_t n);
-/* Before a statement with these flags is sent: what others' nextval() left is nobody else's answer.
- * false: out of memory. */
-bool pg_forget_sequences(struct pg_server *s, uint64_t scan_flags, struct proto_out *out)
-    __attribute__((warn_unused_result));
 /* The values of a Bind, from its parameter formats on, whose statement calls set_config($1, ...):
  * what could name a custom setting is asked for. false: it can't be told. */
 bool pg_note_parameters(struct pg_server *s, const uint8_t *p, size_t n);
@@ -324,6 +321,20 @@ enum proto_loan pg_begin(void *ps, void *pc, struct proto_out *out);
 enum proto_loan pg_state(void *ps, void *pc, bool may_end, uint64_t now_us, struct proto_out *out);
 bool pg_abandon(void *ps, void *pc, struct proto_out *out);
 bool pg_check(void *ps, const char *query, struct proto_out *out);
+/* ---- currval() and lastval() (pg_sequence.c) ---- */
+
+/* A loan begins. */
+void pg_sequence_begin(struct pg_client *c, struct pg_server *s);
+/* Before a statement with these flags is sent: what others' nextval() left is nobody else's answer.
+ * false: out of memory. */
+bool pg_sequence_forget(struct pg_client *c, struct pg_server *s, uint64_t scan_flags,
+                        struct proto_out *out) __attribute__((warn_unused_result));
+/* A statement is sent; returns its flags, with what this client's own habit adds to them. */
+uint64_t pg_sequence_note(struct pg_client *c, struct pg_server *s, uint64_t scan_flags,
+                          const char *sql, size_t n);
+/* A CommandComplete of the client's; c may be NULL: it has left. */
+void pg_sequence_on_tag(struct pg_client *c, struct pg_server *s, const char *tag);
+
 /* ---- weir's own questions (pg_settle.c) ---- */
 
 enum proto_loan pg_settle_start(struct pg_client *c, struct pg_server *s, enum pg_phase phase,

@@ -310,7 +310,7 @@ static void note(struct pg_client *c, struct pg_server *s, struct pg_sql *q,
         pg_note(c, s, flags, q->text, q->text_len);
     for (uint32_t i = 0; i < q->n; i++) {
         const struct pg_stmt *stmt = q->items[i].stmt;
-        if (q->items[i].flag != PG_SCAN_EXECUTE || stmt == NULL || stmt->flags == 0)
+        if (q->items[i].flag != PG_SCAN_EXECUTE || stmt == NULL)
             continue;
         flags = stmt->flags & ~(PG_STMT_OWN | PG_STMT_SAID);
         /* Not a text of its own: what it sets is asked for. */

@@ -111,53 +111,6 @@ static void note_restore(struct pg_client *c, struct pg_server *s, uint64_t sets
     (void)vars_take(&s->restore, vars_with(s->restore, name, len, e.form, e.value, e.value_len));
 }
 
-/* An INSERT may call nextval() out of sight. Who has once asked for currval() or lastval() is
- * expected to ask again, so from then on its inserts keep the connection. The very first question
- * comes too late, unless it is asked in the transaction of its insert or on the same connection,
- * with nothing of others in between that may have drawn a number (pg_forget_sequences): to be right
- * there every INSERT of everybody would have to pin. */
-static uint64_t note_sequence(struct pg_client *c, uint64_t flags)
-{
-    if ((flags & PG_SCAN_SEQ_READ) != 0)
-        c->sequence_reader = true;
-    if (c->sequence_reader && (flags & PG_SCAN_SEQ_IMPLICIT) != 0)
-        flags |= PG_SCAN_SEQUENCE;
-    return flags;
-}
-
-static void note_drawn(struct pg_client *c, struct pg_server *s)
-{
-    s->drawn++;
-    if (c != NULL)
-        c->last_drawn = s->drawn;
-}
-
-/* What a SELECT calls out of sight is the one thing that is overlooked. */
-static bool may_draw(const char *tag)
-{
-    static const char *const quiet[] = {"SELECT", "SET",     "BEGIN",      "COMMIT",    "ROLLBACK",
-                                        "SHOW",   "FETCH",   "RESET",      "SAVEPOINT", "RELEASE",
-                                        "START",  "DISCARD", "DEALLOCATE", "PREPARE"};
-    for (size_t i = 0; i < sizeof quiet / sizeof quiet[0]; i++)
-        if (strncmp(tag, quiet[i], strlen(quiet[i])) == 0)
-            return false;
-    return true;
-}
-
-bool pg_forget_sequences(struct pg_server *s, uint64_t flags, struct proto_out *out)
-{
-    static const char sql[] = "DISCARD SEQUENCES";
-    if (!s->strange || (flags & PG_SCAN_SEQ_READ) == 0 || s->len != 0 || s->open ||
-        s->status == 'E')
-        return true;
-    if (pg_expect_push(s, PG_X_QUERY, PG_A_ASIDE) == NULL)
-        return false;
-    pg_put_query(out, sql, sizeof sql - 1);
-    pg_stmt_put(&s->unnamed);
-    s->strange = false;
-    return true;
-}
-
 /* pg_settings doesn't list custom settings (my.var): they are asked for by the names that the text
  * shows. What shows none may be lost to this client, but is never another's. */
 static void note_custom(const struct pg_client *c, struct pg_server *s, uint64_t flags,
@@ -213,10 +166,7 @@ bool pg_note_parameters(struct pg_server *s, const uint8_t *p, size_t n)
 
 void pg_note(struct pg_client *c, struct pg_server *s, uint64_t flags, const char *sql, size_t n)
 {
-    if ((flags & (PG_SCAN_SEQ_READ | PG_SCAN_SEQ_IMPLICIT)) != 0)
-        flags = note_sequence(c, flags);
-    if ((flags & (PG_SCAN_SEQUENCE | PG_SCAN_SEQ_IMPLICIT)) != 0)
-        note_drawn(c, s); /* whatever becomes of it: a number is not given back */
+    flags = pg_sequence_note(c, s, flags, sql, n);
     if ((flags & (MAY_PIN | MAY_UNPIN | SETS | BY_CALL)) == 0)
         return;
     if ((flags & MAY_PIN) != 0) {
@@ -260,12 +210,8 @@ void pg_on_tag(struct pg_client *c, struct pg_server *s, const char *tag, size_t
         if (s->unnamed != NULL)
             pg_stmt_put(&s->unnamed);
     }
-    if (discard || (n == 17 && memcmp(tag, "DISCARD SEQUENCES", 17) == 0))
-        s->pins &= ~(uint32_t)PG_PIN_SEQUENCE;
-    if (may_draw(tag)) {
-        note_drawn(c, s);
-        pg_stmt_on_tag(tag);
-    }
+    pg_sequence_on_tag(c, s, tag);
+    pg_stmt_on_tag(tag);
     if (n == 4 && memcmp(tag, "LOAD", 4) == 0) {
         if (s->pins == 0)
             s->pin_since_us = clock_now_us();
@@ -461,9 +407,7 @@ enum proto_loan pg_begin(void *ps, void *pc, struct proto_out *out)
     s->raw = c->replication;
     s->in_session = c->pool_mode == PG_MODE_SESSION;
     s->reset_done = false;
-    s->strange = !s->in_session && (c->last_server != s || c->last_drawn != s->drawn);
-    c->last_server = s;
-    c->last_drawn = s->drawn;
+    pg_sequence_begin(c, s);
     if (s->raw)
         return LOAN_BUSY;
     pg_rights_doubt(&s->applied, &s->roles_seen);
