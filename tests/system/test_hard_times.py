@@ -7,7 +7,7 @@ import pytest
 
 from harness.front import Front
 from harness.proxy import Crowd, crowd, wait_until
-from harness.wire import PgError
+from harness.wire import Closed, PgError
 
 pytestmark = pytest.mark.weir_only
 
@@ -74,3 +74,22 @@ def test_slow_to_wake(start, front):
         door.awake.set()
         assert waiting.join() == [str(i) for i in range(5)]
         assert first.value("select 7") == "7"
+
+
+@pytest.mark.parametrize("state", ["create temp table mine (a int)", "do $$ begin perform set_config('work_mem', '5MB', false); end $$",
+                                   "select set_config(name, '5MB', false) from pg_settings where name = 'work_mem'"])
+def test_lost_before_weir_knows_what_the_session_has(start, front, state):
+    """The connection ends between a statement's answer and weir's own question what it left behind: the session is
+    told, not left with half of what it had."""
+    door = front(every=0)
+    proxy = start(max_server_connections=2, databases={"shop": {"host": "127.0.0.1", "port": door.port, "dbname": "shop"}})
+    with proxy.client() as one, proxy.client() as other:
+        assert other.value("select 1") == "1"
+        door.cut = b"SELECT 's', name, setting"
+        assert one.simple(state)[-1].type == "Z"
+        with pytest.raises(Closed):
+            while one.simple("select 1")[0].type != "T":
+                pass
+        door.cut = None
+        assert other.value("select 1") == "1"
+    wait_until(lambda: door.open == int(proxy.show("POOLS")[0]["sv_idle"]), 10, "a true count")

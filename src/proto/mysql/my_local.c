@@ -233,7 +233,7 @@ static bool say_lost_server(struct my_client *c, struct my_server *s, const char
                             struct buf *out)
 {
     bool asked = s != NULL && (my_is_awaited(c, s) || c->skip != 0 || c->more);
-    bool open = s != NULL && (my_in_transaction(s) || s->pins != 0);
+    bool open = s != NULL && (my_in_transaction(s) || s->pins != 0 || s->settle == MY_S_ASK);
     bool torn = s != NULL && s->skip != 0 && !s->skip_drop;
     bool again = !open && lost_again(c, s);
     c->status &= (uint16_t)~MY_ST_IN_TRANS;

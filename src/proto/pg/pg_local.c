@@ -376,11 +376,14 @@ static bool fail_message(struct pg_client *c, const char *code, const char *text
     return pg_msg_ready(out, 'I');
 }
 
-/* The server is gone with answers owed: each open request fails once, in its own form. */
+/* The server is gone with answers owed: each open request fails once, in its own form. Where it
+ * took a transaction with it, something pinned, or something that it was not yet asked about, the
+ * session is not what its client believes any more, and ends. */
 static bool fail_owed(struct pg_client *c, struct pg_server *s, const char *code, const char *text,
                       struct buf *out)
 {
-    if (s->status != 'I' || s->pins != 0 || s->raw || (s->skip != 0 && !s->skip_drop)) {
+    if (s->status != 'I' || s->pins != 0 || s->dirt != 0 || s->raw ||
+        (s->skip != 0 && !s->skip_drop)) {
         if (s->skip == 0 || s->skip_drop)
             (void)append_error(out, "FATAL", code, text);
         return false;

@@ -26,7 +26,8 @@ def mysql_refusal():
 
 class Front:
     """`every`: of so many logins one is refused; 0: none. `open` and `peak`: connections passed to the server.
-    `awake`: as long as that isn't set a connection is taken and left alone. `seen`: all that came."""
+    `awake`: as long as that isn't set a connection is taken and left alone. `seen`: all that came. `cut`: whoever
+    says this to the server is hung up on."""
 
     def __init__(self, engine, host, port, every=2):
         self.engine, self.to, self.every = engine, (host, port), every
@@ -35,6 +36,7 @@ class Front:
         self.seen = self.refused = self.open = self.peak = 0
         self.awake = threading.Event()
         self.awake.set()
+        self.cut = None
         self.door = socket.create_server(("127.0.0.1", self.port), backlog=200)
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -99,10 +101,11 @@ class Front:
                 with self.lock:
                     self.open -= 1
 
-    @staticmethod
-    def _pump(source, target):
+    def _pump(self, source, target):
         try:
             while data := source.recv(65536):
+                if self.cut is not None and self.cut in data:
+                    raise ConnectionAbortedError
                 target.sendall(data)
             target.shutdown(socket.SHUT_WR)
         except OSError:

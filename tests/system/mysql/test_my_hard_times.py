@@ -61,3 +61,23 @@ def test_slow_to_wake(start, my):
             assert one(first, "select 7 from items limit 1") == 7
     finally:
         door.close()
+
+
+def test_lost_before_weir_knows_what_the_session_has(start, my):
+    """The connection ends between a statement's answer and weir's own question what it left behind: the session is
+    told, not given another's number of rows."""
+    door = Front("mysql", my.host, my.port, every=0)
+    proxy = start(max_server_connections=2, server_tls_sslmode="disable",
+                  databases={"shop": f"mysql://127.0.0.1:{door.port}/shop"})
+    try:
+        with proxy.connect(read_timeout=60) as first, proxy.connect(read_timeout=60) as other:
+            assert one(other, "select 1 from items limit 1") == 1
+            door.cut = b"SELECT FOUND_ROWS()"
+            assert one(first, "select sql_calc_found_rows 1 from items limit 1") == 1
+            with pytest.raises(pymysql.MySQLError) as e:
+                one(first, "select found_rows()")
+            assert e.value.args[0] == 2013
+            door.cut = None
+            assert one(other, "select 1 from items limit 1") == 1
+    finally:
+        door.close()
