@@ -194,7 +194,15 @@ static bool send_text(struct my_client *c, struct my_server *s, const struct my_
 {
     const char *text = (const char *)m->p + MY_HEAD_BYTES + 1;
     size_t n = m->have - MY_HEAD_BYTES - 1;
-    if (m->have < m->total || n > REWRITE_MAX || !my_needs_rewrite(c, s, scan)) {
+    bool cut = m->have < m->total || n > REWRITE_MAX;
+    if (!cut && (scan->flags & MY_DO_DIAGNOSTICS) != 0 && my_diagnostics_differ(c, s)) {
+        buf_release(&s->notes);
+        if (my_diagnostics_set(c, s, text, n, &s->notes)) {
+            my_put_command(out, MY_COM_QUERY, buf_head(&s->notes), buf_len(&s->notes));
+            return true;
+        }
+    }
+    if (cut || !my_needs_rewrite(c, s, scan)) {
         proto_lane_add(&out->server, m->p, m->have);
         return true;
     }

@@ -11,6 +11,7 @@
 
 #include "proto/mysql/my_session.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 
 /* An OK with a state block, an ERR, an EOF: what claims to be longer is not believed. */
@@ -238,6 +239,17 @@ static bool on_no_schema(struct my_server *s)
     return true;
 }
 
+static void keep_state(struct my_client *c, const struct packet *k)
+{
+    const char *state = (const char *)body(k) + 4;
+    bool told = k->len >= 9 && body(k)[3] == '#';
+    size_t n = 0;
+    while (told && n < 5 && isalnum((unsigned char)state[n]))
+        n++;
+    memcpy(c->error_state, state, n == 5 ? n : 0);
+    c->error_state[n == 5 ? n : 0] = '\0';
+}
+
 static bool on_error(struct my_client *c, struct my_server *s, const struct packet *k,
                      struct proto_out *out)
 {
@@ -268,6 +280,8 @@ static bool on_error(struct my_client *c, struct my_server *s, const struct pack
         if (c != NULL) {
             c->row_count = -1;
             c->error_count = c->warning_count = 1;
+            c->error = s->error;
+            keep_state(c, k);
         }
     }
     if (!show_overdue(c, s, k, out))

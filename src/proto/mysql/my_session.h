@@ -66,6 +66,8 @@ struct my_client {
     uint32_t deadline_ms, start_deadline_ms; /* weir.deadline now, and after login; 0: none */
     uint32_t warnings_len;
     uint16_t warning_count, error_count;
+    uint16_t error;       /* of the last statement that failed, ... */
+    char error_state[6];  /* ... and its SQLSTATE */
     uint16_t status;      /* of the last OK, for answers that need no server */
     uint16_t prepare_64k; /* how long a text may be prepared, in units of 64 kB */
     uint32_t scan_opts;   /* how its texts are to be read: follows `vars` and `report` */
@@ -395,6 +397,15 @@ void my_memory_clear(struct my_client *c);
 void my_client_reset(struct my_client *c);
 /* Its first loan: what the handshake asked for and only a server can say more of. */
 void my_client_meet(struct my_client *c, struct my_server *s);
+
+/* ---- GET DIAGNOSTICS (my_diagnostics.c) ---- */
+
+/* Would GET DIAGNOSTICS find another statement than the client's last here? */
+bool my_diagnostics_differ(const struct my_client *c, const struct my_server *s);
+/* If that is what the text is, a SET of its variables to the right values. false, with anything in
+ * `to`: it isn't, or the server says it best. */
+bool my_diagnostics_set(const struct my_client *c, const struct my_server *s, const char *text,
+                        size_t n, struct buf *to);
 
 /* ---- values of variables (my_set.c) ---- */
 

@@ -8,6 +8,10 @@ from harness.myproxy import MyProxy
 from mysql.differ import SESSION_TRACK, Differ
 
 USUAL = CLIENT.MULTI_STATEMENTS | CLIENT.MULTI_RESULTS | CLIENT.PS_MULTI_RESULTS
+DIAGNOSTICS = ("get diagnostics @n = number, @r = row_count",
+               "get current diagnostics condition 1 @e = mysql_errno, @s=returned_sqlstate , @m = message_text, @c = class_origin",
+               "GET DIAGNOSTICS CONDITION 2 @`e` = MYSQL_ERRNO, @'s' = returned_sqlstate, @t = table_name;", "get diagnostics @n = no_such",
+               "get diagnostics condition @one @e = mysql_errno")
 BOTH = {"a": (USUAL, "utf8mb4"), "b": (USUAL, "utf8mb4")}
 TRACKING = {"a": (USUAL | SESSION_TRACK, "utf8mb4"), "b": (USUAL | SESSION_TRACK, "latin1")}
 
@@ -75,6 +79,12 @@ PROGRAMS = {
         *q("rollback to one", "select 1", "insert into t_a (v, n) values ('s', 61)"), *ELSEWHERE, *q("rollback to one", "commit", "rollback to one"),
         *ELSEWHERE, ("a", ("prepare", 0, "savepoint three")), ("a", ("execute", 0, [], False)), *ELSEWHERE, *q("rollback to three", "rollback"),
         *ELSEWHERE, *q("savepoint four", "set autocommit = 1", "rollback to four", "savepoint five", "rollback to five")],
+    "get diagnostics": [step for text in ("select cast('x' as signed), 'y' + 1", "selekt 'ä'", "select 1", "drop table if exists u_a", "select 1/0",
+                                          "insert into t_a (v, n) values ('w', '12 monkeys')", "update t_a set n = n + 1", "set names latin1",
+                                          "insert ignore into t_a (id, v, n) values (1, 'w', null), (1, repeat('long', 9999), -1)",
+                                          "select 'ä' + 1", "signal sqlstate '45001' set message_text = 'mine', mysql_errno = 3333")
+                        for get in DIAGNOSTICS for step in (*q(text), *ELSEWHERE, *q(get, f"select @n, @r, @e, @s, {'@m' if text.isascii() else 'sha1(@m)'}, @c, @t"),
+                                                             ("a", ("again",)))],
     "a part of the warnings": [*q("select cast('x' as signed), cast('y' as signed), cast('z' as signed)"), *ELSEWHERE,
                                *q("show warnings limit 1 offset 1", "show warnings limit 9 offset 3", "show warnings limit 1, 2")],
     "more warnings than are listed": [*q("set max_error_count = 1", "select cast('x' as signed), cast('y' as signed)"), *ELSEWHERE,
