@@ -27,16 +27,11 @@ static const struct {
 
 #define ER_TRUNCATED_WRONG_VALUE_FOR_FIELD 1366u /* MariaDB alone gives it a state */
 
-struct condition {
-    uint32_t number;
-    struct my_view message;
-};
-
 struct asker {
     const struct my_client *c;
     struct my_lexer lex;
     struct my_token t;
-    struct condition cond;
+    struct my_warning cond;
     bool whole; /* of the statement, not of a condition */
 };
 
@@ -73,29 +68,23 @@ static bool take_number(struct asker *a, uint32_t *n)
     return true;
 }
 
-/* The wanted one of what is remembered, from 1 on; 0: none. Returns how many there are. */
-static uint32_t find(const struct my_client *c, uint32_t wanted, struct condition *to)
+/* The wanted one of what is remembered, from 1 on; false: there are not so many. */
+static bool find(const struct my_client *c, uint32_t wanted, struct my_warning *to)
 {
-    const uint8_t *p = c->warnings;
-    uint32_t rows = 0;
-    int ends = 0;
-    for (size_t at = 0; p != NULL && at < c->warnings_len; at += MY_HEAD_BYTES + my_get24(p + at)) {
-        uint32_t len = my_get24(p + at);
-        struct my_reader r = my_reader_of(p + at + MY_HEAD_BYTES, len);
-        if (len < 9 && p[at + MY_HEAD_BYTES] == 0xfe) {
-            ends++;
-            continue;
-        }
-        if (ends != 1 || ++rows != wanted)
-            continue;
-        (void)my_read_lenenc_bytes(&r); /* the level */
-        struct my_view code = my_read_lenenc_bytes(&r);
-        to->message = my_read_lenenc_bytes(&r);
-        to->number = 0;
-        for (size_t i = 0; i < code.n && i < 9; i++)
-            to->number = to->number * 10 + (uint32_t)(code.p[i] - '0');
-    }
-    return rows;
+    struct my_warnings_at w = {0};
+    bool there = wanted != 0;
+    for (; there && wanted != 0; wanted--)
+        there = my_next_warning(c, &w);
+    return there && my_read_warning(w.row, w.len, to);
+}
+
+static uint32_t count(const struct my_client *c)
+{
+    struct my_warnings_at w = {0};
+    uint32_t n = 0;
+    while (my_next_warning(c, &w))
+        n++;
+    return n;
 }
 
 static const char *state_of(const struct my_client *c, uint32_t number)
@@ -119,22 +108,34 @@ static const char *charset_of(const struct my_client *c, struct var_entry *e)
     return known ? e->value : "utf8mb4";
 }
 
+static bool is_plain(const struct my_view *text)
+{
+    for (size_t i = 0; i < text->n; i++)
+        if (text->p[i] < ' ' || text->p[i] >= 0x7f || text->p[i] == '\\')
+            return false;
+    return true;
+}
+
+static bool put_plain(struct buf *to, const struct my_view *text)
+{
+    bool ok = buf_printf(to, "CONCAT(LEFT(VERSION(),0),'");
+    for (size_t i = 0; ok && i < text->n; i++)
+        ok = buf_append(to, &text->p[i], 1) && (text->p[i] != '\'' || buf_append(to, "'", 1));
+    return ok && buf_printf(to, "')");
+}
+
 /* A string of the server's own kind, utf8mb3. MySQL warns of that name, but not of what is made
  * with its own functions, which takes a plain literal. */
 static bool put_text(struct buf *to, const struct my_client *c, const struct my_view *text)
 {
-    bool mysql = my_is_mysql(c), plain = mysql;
-    for (size_t i = 0; plain && i < text->n; i++)
-        plain = text->p[i] >= ' ' && text->p[i] < 0x7f && text->p[i] != '\\';
-    bool ok = buf_printf(to, plain ? "CONCAT(LEFT(VERSION(),0),'" : "CONVERT(CONVERT(x'");
-    for (size_t i = 0; ok && i < text->n; i++)
-        ok = plain
-                 ? buf_append(to, &text->p[i], 1) && (text->p[i] != '\'' || buf_append(to, "'", 1))
-                 : buf_printf(to, "%02x", (unsigned)(uint8_t)text->p[i]);
     struct var_entry e;
-    return ok && (plain ? buf_printf(to, "')")
-                        : buf_printf(to, "' USING %s) USING utf8mb%c)", charset_of(c, &e),
-                                     mysql ? '4' : '3'));
+    if (my_is_mysql(c) && is_plain(text))
+        return put_plain(to, text);
+    bool ok = buf_printf(to, "CONVERT(CONVERT(x'");
+    for (size_t i = 0; ok && i < text->n; i++)
+        ok = buf_printf(to, "%02x", (unsigned)text->p[i]);
+    return ok && buf_printf(to, "' USING %s) USING %s)", charset_of(c, &e),
+                            my_is_mysql(c) ? "utf8mb4" : "utf8mb3");
 }
 
 static bool put_word(struct buf *to, const struct my_client *c, const char *word)
@@ -161,10 +162,9 @@ static bool is_empty(struct asker *a)
 static bool put_item(struct asker *a, struct buf *to)
 {
     const struct my_client *c = a->c;
-    struct condition none;
     if (a->whole) {
         if (take(a, "NUMBER"))
-            return buf_printf(to, "(%" PRIu32 "|0)", find(c, 0, &none));
+            return buf_printf(to, "(%" PRIu32 "|0)", count(c));
         return take(a, "ROW_COUNT") &&
                buf_printf(to, "CAST((%" PRIu64 "|0) AS SIGNED)", (uint64_t)c->row_count);
     }
@@ -208,8 +208,7 @@ bool my_diagnostics_set(const struct my_client *c, const struct my_server *s, co
         return false;
     if (take(&a, "CONDITION")) {
         a.whole = false;
-        if (s->diagnosed == c->diagnosis || !take_number(&a, &wanted) || wanted == 0 ||
-            find(c, wanted, &a.cond) < wanted)
+        if (s->diagnosed == c->diagnosis || !take_number(&a, &wanted) || !find(c, wanted, &a.cond))
             return false;
     }
     bool ok = buf_printf(to, "SET ") && put_assignment(&a, to);

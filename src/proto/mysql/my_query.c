@@ -66,25 +66,20 @@ static bool ends_nothing(const struct my_client *c, const struct my_server *s,
 /* A row of level, code and message in the binary form. */
 static size_t binary_row(const uint8_t *row, size_t n, uint8_t *to, size_t room)
 {
-    struct my_reader r = my_reader_of(row, n);
-    struct my_view level = my_read_lenenc_bytes(&r), code = my_read_lenenc_bytes(&r);
-    struct my_view message = my_read_lenenc_bytes(&r);
-    uint32_t number = 0;
-    if (r.bad || level.n + message.n + 32 > room)
+    struct my_warning w;
+    if (!my_read_warning(row, n, &w) || w.level.n + w.message.n + 32 > room)
         return 0;
-    for (size_t i = 0; i < code.n; i++)
-        number = number * 10 + (uint32_t)(code.p[i] - '0');
     size_t at = MY_HEAD_BYTES;
     to[at++] = 0; /* a row; no NULL in it */
     to[at++] = 0;
-    at += my_write_lenenc(to + at, level.n);
-    memcpy(to + at, level.p, level.n);
-    at += level.n;
-    my_put32(to + at, number);
+    at += my_write_lenenc(to + at, w.level.n);
+    memcpy(to + at, w.level.p, w.level.n);
+    at += w.level.n;
+    my_put32(to + at, w.number);
     at += 4;
-    at += my_write_lenenc(to + at, message.n);
-    memcpy(to + at, message.p, message.n);
-    return at + message.n;
+    at += my_write_lenenc(to + at, w.message.n);
+    memcpy(to + at, w.message.p, w.message.n);
+    return at + w.message.n;
 }
 
 static void put_status(uint8_t *eof, uint16_t status)
@@ -194,21 +189,20 @@ static bool send_text(struct my_client *c, struct my_server *s, const struct my_
 {
     const char *text = (const char *)m->p + MY_HEAD_BYTES + 1;
     size_t n = m->have - MY_HEAD_BYTES - 1;
-    bool cut = m->have < m->total || n > REWRITE_MAX;
-    if (!cut && (scan->flags & MY_DO_DIAGNOSTICS) != 0 && my_diagnostics_differ(c, s)) {
+    bool whole = m->have == m->total && n <= REWRITE_MAX, told = false;
+    if (whole && (scan->flags & MY_DO_DIAGNOSTICS) != 0 && my_diagnostics_differ(c, s)) {
         buf_release(&s->notes);
-        if (my_diagnostics_set(c, s, text, n, &s->notes)) {
-            my_put_command(out, MY_COM_QUERY, buf_head(&s->notes), buf_len(&s->notes));
-            return true;
-        }
+        told = my_diagnostics_set(c, s, text, n, &s->notes);
     }
-    if (cut || !my_needs_rewrite(c, s, scan)) {
+    if (!told && (!whole || !my_needs_rewrite(c, s, scan))) {
         proto_lane_add(&out->server, m->p, m->have);
         return true;
     }
-    buf_release(&s->notes);
-    if (!my_rewrite(c, s, scan, text, n, &s->notes))
-        return false;
+    if (!told) {
+        buf_release(&s->notes);
+        if (!my_rewrite(c, s, scan, text, n, &s->notes))
+            return false;
+    }
     my_put_command(out, MY_COM_QUERY, buf_head(&s->notes), buf_len(&s->notes));
     return true;
 }

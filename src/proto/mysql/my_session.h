@@ -398,6 +398,24 @@ void my_client_reset(struct my_client *c);
 /* Its first loan: what the handshake asked for and only a server can say more of. */
 void my_client_meet(struct my_client *c, struct my_server *s);
 
+/* ---- the list of warnings that is kept (my_settle.c) ---- */
+
+/* A row of SHOW WARNINGS. */
+struct my_warning {
+    struct my_view level, message;
+    uint32_t number;
+};
+/* Where in c->warnings; begins as {0}. */
+struct my_warnings_at {
+    const uint8_t *row; /* without its head */
+    size_t next;
+    uint32_t len;
+    int ends;
+};
+bool my_next_warning(const struct my_client *c, struct my_warnings_at *w);
+/* false: it isn't one. The views point into the row. */
+bool my_read_warning(const uint8_t *row, size_t n, struct my_warning *to);
+
 /* ---- GET DIAGNOSTICS (my_diagnostics.c) ---- */
 
 /* Would GET DIAGNOSTICS find another statement than the client's last here? */

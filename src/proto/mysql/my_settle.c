@@ -132,21 +132,40 @@ bool my_is_error_row(const uint8_t *row, size_t n)
     return n >= sizeof level - 1 && memcmp(row, level, sizeof level - 1) == 0;
 }
 
-static void count_warnings(struct my_client *c, const uint8_t *p, size_t n)
+bool my_next_warning(const struct my_client *c, struct my_warnings_at *w)
 {
-    int ends = 0;
+    const uint8_t *p = c->warnings;
+    while (p != NULL && w->next + MY_HEAD_BYTES < c->warnings_len) {
+        w->row = p + w->next + MY_HEAD_BYTES;
+        w->len = my_get24(p + w->next);
+        w->next += MY_HEAD_BYTES + w->len;
+        bool end = w->row[0] == 0xfe && w->len < 9;
+        w->ends += end;
+        if (!end && w->ends == 1)
+            return true;
+    }
+    return false;
+}
+
+bool my_read_warning(const uint8_t *row, size_t n, struct my_warning *to)
+{
+    struct my_reader r = my_reader_of(row, n);
+    to->level = my_read_lenenc_bytes(&r);
+    struct my_view code = my_read_lenenc_bytes(&r);
+    to->message = my_read_lenenc_bytes(&r);
+    to->number = 0;
+    for (size_t i = 0; i < code.n; i++)
+        to->number = to->number * 10 + (uint32_t)(code.p[i] - '0');
+    return !r.bad;
+}
+
+static void count_warnings(struct my_client *c)
+{
+    struct my_warnings_at w = {0};
     c->warning_count = c->error_count = 0;
-    for (size_t at = 0; at + MY_HEAD_BYTES < n; at += MY_HEAD_BYTES + my_get24(p + at)) {
-        const uint8_t *row = p + at + MY_HEAD_BYTES;
-        uint32_t len = my_get24(p + at);
-        if (row[0] == 0xfe && len < 9) {
-            ends++;
-            continue;
-        }
-        if (ends != 1)
-            continue;
+    while (my_next_warning(c, &w)) {
         c->warning_count++;
-        c->error_count = (uint16_t)(c->error_count + my_is_error_row(row, len));
+        c->error_count = (uint16_t)(c->error_count + my_is_error_row(w.row, w.len));
     }
 }
 
@@ -160,7 +179,7 @@ static void take_warnings(struct my_client *c, struct my_server *s)
         return;
     memcpy(c->warnings, buf_head(&s->notes), n);
     c->warnings_len = (uint32_t)n;
-    count_warnings(c, c->warnings, n);
+    count_warnings(c);
     if (c->warning_count < warnings) /* max_error_count bounds the list, not the count */
         c->warning_count = warnings;
     if (c->error_count < errors)

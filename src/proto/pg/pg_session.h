@@ -321,6 +321,7 @@ enum proto_loan pg_begin(void *ps, void *pc, struct proto_out *out);
 enum proto_loan pg_state(void *ps, void *pc, bool may_end, uint64_t now_us, struct proto_out *out);
 bool pg_abandon(void *ps, void *pc, struct proto_out *out);
 bool pg_check(void *ps, const char *query, struct proto_out *out);
+
 /* ---- currval() and lastval() (pg_sequence.c) ---- */
 
 /* A loan begins. */
