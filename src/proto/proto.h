@@ -44,7 +44,7 @@ struct proto_out {
     /* from_client: the client, to whom nothing is owed, wants another of weir's clients (its id as
      * in login_welcome) stopped; the message is used, the verdict is PROTO_WAIT. say() with
      * PROTO_EV_KILL_DONE or PROTO_EV_KILL_UNKNOWN follows, with no bytes at `in`, and is to answer
-     * it; until then from_client isn't called. */
+     * it (false: the session was its own, and ends); until then from_client isn't called. */
     uint32_t kill_id;
     /* from_client: the message that was used, or for which a loan is asked, may take so long from
      * now, waiting included (0: as long as it takes), and belongs to this trace (32 hex digits in
@@ -126,7 +126,7 @@ enum proto_event {
     PROTO_EV_KILLED,        /* by the administrator: closed */
     PROTO_EV_NO_MEMORY,     /* closed */
     PROTO_EV_BAD_SETTING,   /* the server refused the client's startup settings: closed */
-    PROTO_EV_KILL_DONE,     /* answer to proto_out.kill: kept */
+    PROTO_EV_KILL_DONE,     /* answer to proto_out.kill: kept, unless it ended itself */
     PROTO_EV_KILL_UNKNOWN,  /* there is no such client, or none of this user's: kept */
 };
 

@@ -12,6 +12,8 @@
 #include "worker/worker_priv.h"
 #include "worker/world.h"
 
+#include "base/log.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,15 +61,29 @@ static struct client *find(struct worker *w, const struct kill_mail *m)
     return own || m->is_admin ? c : NULL;
 }
 
+/* Without a word, as the servers do: a driver takes an error that it didn't wait for as the answer
+ * to whatever it says next. */
+static void end(struct client *c)
+{
+    if (c->worker->settings->log_errors) {
+        char who[200];
+        client_name(c, who, sizeof who);
+        log_info(who, "%s", "weir: the session was killed");
+    }
+    client_finish(c);
+}
+
 static void carry_out(struct worker *w, struct kill_mail *m)
 {
     struct client *c = find(w, m);
     m->done = true;
     m->found = c != NULL;
-    if (c != NULL && m->kill == PROTO_KILL_QUERY)
+    if (m->target == m->asker)
+        ; /* the answer is its end */
+    else if (c != NULL && m->kill == PROTO_KILL_QUERY)
         cancel_client(c, -1);
     else if (c != NULL)
-        client_say(c, PROTO_EV_KILLED, NULL, "weir: the session was killed");
+        end(c);
     worker_post(w->world, (uint16_t)(m->asker >> 24), &m->mail);
 }
 

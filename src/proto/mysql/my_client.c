@@ -111,6 +111,7 @@ static enum proto_verdict on_kill(struct my_client *c, const struct my_in *m, st
     }
     out->kill_id = my_get32(m->p + MY_HEAD_BYTES + 1);
     c->kill_id = out->kill_id;
+    c->kill_query = false;
     out->kill = PROTO_KILL_SESSION;
     return PROTO_WAIT;
 }

@@ -208,6 +208,11 @@ static bool say_killed(struct my_client *c, enum proto_event ev, struct buf *out
     uint8_t packet[MY_OK_MAX];
     struct my_ok ok = {.status = c->status};
     char text[64];
+    if (ev == PROTO_EV_KILL_DONE && c->kill_id == c->id) { /* KILL is the statement that it stops */
+        bool kept = c->kill_query;
+        enum proto_event what = kept || my_is_mysql(c) ? PROTO_EV_CANCELLED : PROTO_EV_KILLED;
+        return put(c, out, 1, what, NULL) && kept;
+    }
     if (ev == PROTO_EV_KILL_DONE)
         return buf_append(out, packet, my_write_ok(packet, 1, &ok));
     snprintf(text, sizeof text, "Unknown thread id: %llu", (unsigned long long)c->kill_id);

@@ -179,6 +179,7 @@ static enum proto_verdict kill_command(struct my_client *c, const struct my_scan
         return PROTO_MORE;
     }
     c->kill_id = id;
+    c->kill_query = scan->kill_query;
     out->kill_id = id <= UINT32_MAX ? (uint32_t)id : 0;
     out->kill = scan->kill_query ? PROTO_KILL_QUERY : PROTO_KILL_SESSION;
     return PROTO_WAIT;

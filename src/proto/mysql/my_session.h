@@ -80,6 +80,7 @@ struct my_client {
     bool kept_back;   /* a server was lost while a command waited to be sent there */
     bool deferred;    /* its COM_RESET_CONNECTION is answered when the server is clean */
     bool connector_c; /* MariaDB's: see my_error_for() */
+    bool kill_query;  /* its KILL under way ends a statement, not a session */
 };
 
 /* What a command is answered with. */

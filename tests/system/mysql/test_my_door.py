@@ -251,6 +251,38 @@ def test_kill_session(my, start, workers):
         assert one(killer, "select 6") == 6
 
 
+def test_kill_oneself(my, start):
+    """KILL is the statement that it stops: an error, and the session goes on or ends, as it does directly."""
+    proxy = start()
+    for connect in (my.direct, proxy.connect):
+        for how in ("kill query %d", "kill query connection_id()", "kill %d", "kill connection_id()"):
+            with connect() as me:
+                with pytest.raises(pymysql.Error) as err:
+                    rows(me, how % me.thread_id() if "%" in how else how)
+                session = "query" not in how
+                assert code(err) == (1927 if session and my.engine == "mariadb" else 1317)
+                assert err.value.args[1] in ("Query execution was interrupted", "Connection was killed")
+                if session:
+                    with pytest.raises(pymysql.Error) as err:
+                        one(me, "select 1")
+                    assert code(err) in (2013, 2006)
+                    me._force_close()
+                else:
+                    assert one(me, "select 1") == 1
+
+
+def test_who_is_killed_hears_nothing(my, start):
+    """An error that nobody asked for is what a driver takes for the answer to its next statement."""
+    proxy = start()
+    for connect in (my.direct, proxy.connect):
+        with connect() as killer:
+            victim = connect()
+            rows(killer, f"kill {victim.thread_id()}")
+            victim._sock.settimeout(10)
+            assert victim._sock.recv(100) == b""
+            victim._force_close()
+
+
 def test_kill_in_a_transaction(start):
     proxy = start()
     victim, killer = proxy.connect(), proxy.connect(autocommit=False)
