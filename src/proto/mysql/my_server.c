@@ -307,10 +307,14 @@ static bool on_eof(struct my_client *c, struct my_server *s, const struct packet
         if ((status & MY_ST_STATE_CHANGED) != 0)
             s->changed = true; /* what, can't be said here */
     }
-    if (shown(c, x) && (status & MY_ST_STATE_CHANGED) != 0) {
+    uint16_t told = (uint16_t)(status & ~MY_ST_STATE_CHANGED);
+    /* MySQL's libraries take a routine's own cursor for one that their EXECUTE has opened. Directly
+     * they never hear of it here: they'd have DEPRECATE_EOF, and no packet in this place. */
+    if (columns && !cursor && x->command == MY_COM_STMT_EXECUTE)
+        told &= (uint16_t)~MY_ST_CURSOR;
+    if (shown(c, x) && told != status) {
         uint8_t packet[16];
-        my_put(out, &out->client, packet,
-               my_write_eof(packet, k->p[3], (uint16_t)(status & ~MY_ST_STATE_CHANGED), warnings));
+        my_put(out, &out->client, packet, my_write_eof(packet, k->p[3], told, warnings));
         s->seq = k->p[3];
     } else {
         show(c, s, x, k, out);

@@ -429,8 +429,10 @@ class Session:
         for _ in range(mywire.lenenc(first, 0)[0]):
             out.append("column " + repr(self.column(self.wire.payload())))
         eof = mywire.EOF(self.wire.payload())
-        out.append(f"EOF status={eof.status & ~STATE_CHANGED:#x} warnings={eof.warnings}")
-        if self.asked and eof.status & CURSOR:  # else it is a routine's own
+        cursor = self.asked and eof.status & CURSOR  # else it is a routine's own, and weir may keep it back
+        status = eof.status & ~STATE_CHANGED & ~(0 if cursor else CURSOR)
+        out.append(f"EOF status={status:#x} warnings={eof.warnings}")
+        if cursor:
             return out, eof.status
         return self.rows(out)
 

@@ -135,6 +135,22 @@ def test_a_cursor_is_not_closed_for_others(start):
         assert len(c.fetch(number, 10).rows) == 3
 
 
+def test_a_routines_own_cursor_is_not_the_clients(my, start):
+    """MySQL's libraries would fetch from it. Where they speak to a server no packet behind the columns tells them."""
+    my.rows("create procedure own_cursor() begin declare x int; declare c cursor for select 5; open c; fetch c into x;"
+            " close c; select x; end")
+    proxy = start(max_server_connections=1)
+    try:
+        with Wire(proxy.connect(client_flag=1 << 18)) as c:  # CLIENT_PS_MULTI_RESULTS
+            number = c.prepare("call own_cursor()")[0]
+            for cursor in (0, 1):
+                got = c.execute(number, cursor=cursor)
+                assert [row[2:6] for row in got.rows] == [struct.pack("<i", 5)]
+                assert got.end.status & 8 and isinstance(c.answer(), mywire.OK)
+    finally:
+        my.rows("drop procedure own_cursor")
+
+
 def test_out_parameters_of_a_prepared_call(start):
     """They come as a set of rows whose end says in MySQL that it is the last answer; an OK follows."""
     proxy = start(max_server_connections=1)
