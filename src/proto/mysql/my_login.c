@@ -264,6 +264,13 @@ static enum login_step on_hello(struct my_login *l, const uint8_t *payload, size
                                "Connections using insecure transport are prohibited", out);
     if (h.auth.n > sizeof l->answer)
         return my_login_refuse(l, MY_ER_HANDSHAKE, "08S01", "Bad handshake", out);
+    const struct my_collation *col = my_collation_find(h.charset, MY_OF_BOTH);
+    if (col != NULL && my_collation_is_wide(col)) {
+        char text[96];
+        snprintf(text, sizeof text,
+                 "Variable 'character_set_client' can't be set to the value of '%s'", col->charset);
+        return my_login_refuse(l, MY_ER_WRONG_VALUE_FOR_VAR, "42000", text, out);
+    }
     l->caps = h.caps;
     l->charset = h.charset;
     if (h.auth.n != 0)

@@ -16,16 +16,37 @@ static bool with(struct var_set **set, const char *name, const char *value)
     return vars_take(set, vars_with(*set, name, strlen(name), VAR_PLAIN, value, strlen(value)));
 }
 
-/* What the handshake says of a session: its character sets, and flags that are a setting. */
-static bool first_vars(struct my_client *c, const struct my_client_start *start)
+static bool with_names(struct var_set **set, const char *charset, const char *collation)
 {
-    const struct my_collation *col = my_collation_find(start->charset);
-    if (col == NULL)
-        return true; /* the server would take its own default, too */
-    return with(&c->start, "character_set_client", col->charset) &&
-           with(&c->start, "character_set_connection", col->charset) &&
-           with(&c->start, "character_set_results", col->charset) &&
-           with(&c->start, "collation_connection", col->collation);
+    return with(set, "character_set_client", charset) &&
+           with(set, "character_set_connection", charset) &&
+           with(set, "character_set_results", charset) &&
+           with(set, "collation_connection", collation);
+}
+
+static bool first_names(struct var_set **set, unsigned charset, const struct my_report *report)
+{
+    enum my_collation_of of = report == NULL    ? MY_OF_BOTH
+                              : report->mariadb ? MY_OF_MARIADB
+                                                : MY_OF_MYSQL;
+    const struct my_collation *col = my_collation_find(charset, of);
+    struct var_entry e, name;
+    if (col != NULL)
+        return with_names(set, col->charset, col->collation);
+    /* A number that it doesn't know: it takes its own default. (One of weir's connections came
+     * with a number of weir's.) */
+    if (report == NULL || report->base == NULL ||
+        !var_set_find(report->base, "character_set_server", 20, &e) ||
+        !var_set_find(report->base, "collation_server", 16, &name))
+        return true;
+    return with_names(set, e.value, name.value);
+}
+
+/* The client logged in before any server was known, and its number was read as it might be. */
+bool my_client_names(struct my_client *c)
+{
+    return first_names(&c->start, c->charset, c->report) &&
+           first_names(&c->vars, c->charset, c->report);
 }
 
 /* Interned, as the clients of one application are many. */
@@ -56,6 +77,7 @@ bool my_client_init(struct my_client *c, const struct my_client_start *start)
     c->token = atomic_fetch_add(&tokens, 1) + 1;
     c->turn = c->diagnosis = my_stamp(c, 0);
     c->caps = start->caps;
+    c->charset = (uint16_t)start->charset;
     my_client_limit(c, &start->limits);
     c->deadline_ms = c->start_deadline_ms = start->deadline_ms;
     c->status = MY_ST_AUTOCOMMIT;
@@ -65,7 +87,7 @@ bool my_client_init(struct my_client *c, const struct my_client_start *start)
     if (start->report != NULL)
         c->report = my_report_get(start->report);
     c->found_rows = my_found_at_first(c->report);
-    if (c->start == NULL || !first_vars(c, start))
+    if (c->start == NULL || !first_names(&c->start, start->charset, c->report))
         return false;
     c->vars = vars_get(c->start);
     my_scan_opts_follow(c);

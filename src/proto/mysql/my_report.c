@@ -39,27 +39,27 @@ void my_report_put(struct my_report **rp)
 }
 
 static const struct my_collation collations[] = {
-#define MY_COLLATION(id, charset, collation) {id, charset, collation},
+#define MY_COLLATION(id, charset, collation)         {id, MY_OF_BOTH, charset, collation},
+#define MY_COLLATION_MYSQL(id, charset, collation)   {id, MY_OF_MYSQL, charset, collation},
+#define MY_COLLATION_MARIADB(id, charset, collation) {id, MY_OF_MARIADB, charset, collation},
 #include "proto/mysql/my_collation.def"
 #undef MY_COLLATION
+#undef MY_COLLATION_MYSQL
+#undef MY_COLLATION_MARIADB
 };
 
-static int by_id(const void *key, const void *entry)
-{
-    unsigned id = *(const unsigned *)key, other = ((const struct my_collation *)entry)->id;
-    return (id > other) - (id < other);
-}
-
-const struct my_collation *my_collation_find(unsigned id)
-{
-    return bsearch(&id, collations, sizeof collations / sizeof collations[0], sizeof collations[0],
-                   by_id);
-}
-
-const struct my_collation *my_collation_named(const char *collation)
+/* Once for each login, and where two share a number they are beside each other: no search by
+ * halves. */
+const struct my_collation *my_collation_find(unsigned id, enum my_collation_of of)
 {
     for (size_t i = 0; i < sizeof collations / sizeof collations[0]; i++)
-        if (strcmp(collations[i].collation, collation) == 0)
+        if (collations[i].id == id && (collations[i].of & of) != 0)
             return &collations[i];
     return NULL;
+}
+
+bool my_collation_is_wide(const struct my_collation *col)
+{
+    return strncmp(col->charset, "utf16", 5) == 0 || strcmp(col->charset, "utf32") == 0 ||
+           strcmp(col->charset, "ucs2") == 0;
 }

@@ -28,12 +28,20 @@ void my_report_put(struct my_report **r);
 
 /* ---- collations: the number in a handshake and its names ---- */
 
+enum my_collation_of {
+    MY_OF_MYSQL = 1,
+    MY_OF_MARIADB = 2,
+    MY_OF_BOTH = 3,
+};
+
 struct my_collation {
     uint16_t id;
+    uint8_t of; /* enum my_collation_of: who has it */
     const char *charset, *collation;
 };
-/* NULL: not known. */
-const struct my_collation *my_collation_find(unsigned id);
-const struct my_collation *my_collation_named(const char *collation);
+/* NULL: not known to a server of that kind. */
+const struct my_collation *my_collation_find(unsigned id, enum my_collation_of of);
+/* Of two or four bytes a character: no server reads statements in it. */
+bool my_collation_is_wide(const struct my_collation *col);
 
 #endif

@@ -69,6 +69,7 @@ struct my_client {
     uint16_t error;       /* of the last statement that failed, ... */
     char error_state[6];  /* ... and its SQLSTATE */
     uint16_t status;      /* of the last OK, for answers that need no server */
+    uint16_t charset;     /* number of its collation at login */
     uint16_t prepare_64k; /* how long a text may be prepared, in units of 64 kB */
     uint32_t scan_opts;   /* how its texts are to be read: follows `vars` and `report` */
     uint8_t pool_mode;
@@ -255,6 +256,7 @@ struct my_client_start {
     struct my_report *report; /* or NULL; a reference is taken */
 };
 bool my_client_init(struct my_client *c, const struct my_client_start *start);
+bool my_client_names(struct my_client *c);
 void my_client_limit(void *pc, const struct login_limits *limits);
 
 struct my_server_start {

@@ -524,8 +524,10 @@ void my_client_meet(struct my_client *c, struct my_server *s)
     if (c->met)
         return;
     c->met = true;
-    if (c->report == NULL && s->report != NULL)
+    if (c->report == NULL && s->report != NULL) {
         c->report = my_report_get(s->report);
+        (void)my_client_names(c);
+    }
     my_scan_opts_follow(c);
     if ((c->caps & MY_CAP_IGNORE_SPACE) == 0 || s->base == NULL ||
         !var_set_find(s->base, "sql_mode", 8, &e) || strstr(e.value, "IGNORE_SPACE") != NULL)

@@ -15,6 +15,7 @@ import pymysql
 import pytest
 from pymysql.constants import CLIENT
 
+from harness.front import Front
 from harness.line import Line
 from harness.myproxy import code, one, rows
 from harness.mywire import MyError, Wire
@@ -165,6 +166,52 @@ def test_found_rows_is_a_pool_of_its_own(start):
     assert len(pools) == 1  # in the console they are one
     plain.close()
     found.close()
+
+
+# --- character sets ------------------------------------------------------------------------------
+
+class Charset:
+    """For PyMySQL, which knows numbers by the names of character sets only."""
+    name, encoding, is_default = "utf8mb4", "utf8", True
+
+    def __init__(self, number):
+        self.id = number
+
+
+def names(connect, monkeypatch, number):
+    """What a session begins with that names this collation, or the error."""
+    monkeypatch.setattr(pymysql.connections, "charset_by_name", lambda _: Charset(number))
+    try:
+        with connect(charset="utf8mb4") as c:
+            return rows(c, "select @@character_set_client, @@character_set_results, @@collation_connection")
+    except pymysql.Error as err:
+        return err.args
+
+
+# 255 is what MySQL's own libraries come with, and MariaDB doesn't know; 245 and 213 have two names; 0 is nothing;
+# 250 is MySQL's alone; the last ones are refused.
+@pytest.mark.parametrize("number", [8, 28, 63, 255, 245, 213, 0, 250, 35, 54, 56, 60, 183])
+def test_the_collation_of_the_handshake(my, shared, monkeypatch, number):
+    with shared.connect():  # somebody of another
+        directly = names(my.direct, monkeypatch, number)
+        assert names(shared.connect, monkeypatch, number) == directly
+
+
+@pytest.mark.parametrize("number", [255, 245])
+def test_the_collation_before_any_server_is_known(my, start, monkeypatch, number):
+    front = Front("mysql", my.host, my.port, every=0)
+    front.awake.clear()
+    try:
+        proxy = start(databases={"shop": f"mysql://127.0.0.1:{front.port}/shop"})
+
+        def connect(**more):
+            c = proxy.connect(**more)
+            front.awake.set()
+            return c
+        assert names(connect, monkeypatch, number) == names(my.direct, monkeypatch, number)
+    finally:
+        front.awake.set()
+        front.close()
 
 
 # --- KILL ----------------------------------------------------------------------------------------
