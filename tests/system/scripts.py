@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: ISC
 """Sessions that must not be able to tell a proxy from the database: what test_session.py plays."""
 
+import struct
+
 from harness import wire
 from harness.transcript import B, CP, CS, DP, DS, E, H, P, Q, S, ext
 
@@ -20,6 +22,22 @@ def script(name, *steps, pins=False, **login):
 def shows(*names):
     return "; ".join(f"show {n}" for n in names)
 
+
+# --- answers of any length ------------------------------------------------------------------------------
+
+LONG = "select ('x' || repeat('y', 1200000))::int"
+REPEAT_X = struct.pack("!IHHHI", 1622, 1, 0, 2, 1) + b"x" + struct.pack("!I", 7) + b"1200000" + struct.pack("!H", 0)
+
+script("long notices", "do $$ begin raise notice '%', repeat('x', 1200000); end $$", "select 1",
+       [P("", "do $$ begin raise warning '%', repeat('x', 100000); end $$"), B(), E(), P("", "select 2"), B(), E(), S],
+       "begin", "do $$ begin raise notice '%', repeat('x', 1200000); end $$; select 3", "commit")
+script("long errors", LONG, "select 1", [P("a", "select 2"), S], [P("", LONG), B(), E(), CS("a"), S],
+       [B("", "a"), E(), S, P("", LONG), B(), E(), S, CS("a"), B("", "a"), E(), S, P("a", "select 4"), S],
+       "begin", LONG, "select 5", "rollback", f"prepare q as {LONG}", "execute q", "select 6", LONG.replace("15000", "700"))
+script("long answers of functions", [wire.message("F", REPEAT_X)], "select 1", "begin", [wire.message("F", REPEAT_X)], "commit")
+script("a setting of great length", "select length(set_config('my.long', repeat('x', 1200000), false))",
+       "select length(current_setting('my.long'))", "select 1", "select length(current_setting('my.long'))",
+       "select set_config('my.long', 'short', false)", "show my.long", pins=True)
 
 # --- settings -----------------------------------------------------------------------------------------
 

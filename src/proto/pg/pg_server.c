@@ -2,8 +2,9 @@
  * The server's bytes: each message is matched with what was asked (expect) and passed on,
  * swallowed, or followed by answers that weir makes itself. See pg_session.h.
  *
- * Rows and COPY data are stepped over by their length, whole or in part. Everything else is short
- * and is looked at when it is whole; a server that claims otherwise is not believed.
+ * Rows and COPY data are stepped over by their length, whole or in part. Everything else is short,
+ * but for the few that a user's text can make as long as it likes, and is looked at when it is
+ * whole; of these few the beginning will do. A server that claims otherwise is not believed.
  */
 #include "config.h"
 
@@ -14,8 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Descriptions, errors and notices can be long; nothing else that is looked into is. */
+/* Descriptions can be long; nothing else that is looked into whole is. */
 #define PG_CONTROL_MAX (1024u * 1024u)
+
+/* Of an error, a notice or what a function returned, so much is looked at if it is longer: severity
+ * and code come first, and no error of this length is rewritten. */
+#define PART_BYTES (64u * 1024u)
 
 enum pass { PASS, DROP, BROKEN };
 
@@ -403,6 +408,25 @@ static bool broken(struct pg_server *s, const char *text)
     return false;
 }
 
+/* What of the message has come goes to the client or is dropped, and the rest behind it. */
+static void step_over(struct pg_server *s, bool drop, const uint8_t *p, size_t have, size_t total,
+                      size_t *pos, struct proto_out *out)
+{
+    size_t take = total < have ? total : have;
+    s->skip_drop = drop;
+    if (!drop)
+        proto_lane_add(&out->client, p, take);
+    s->skip = total - take;
+    *pos += take;
+}
+
+/* How much of a message's body has to be there before it is looked at. */
+static size_t body_needed(uint8_t type, size_t n)
+{
+    bool any_length = type == 'E' || type == 'N' || type == 'V';
+    return any_length && n > PART_BYTES ? PART_BYTES : n;
+}
+
 /* The message at *pos; false when it isn't whole (*more) or breaks the protocol. */
 static bool one_message(struct pg_client *c, struct pg_server *s, const uint8_t *in, size_t n,
                         size_t *pos, bool *more, struct proto_out *out)
@@ -420,30 +444,36 @@ static bool one_message(struct pg_client *c, struct pg_server *s, const uint8_t 
     if (is_bulk(p[0]) && (x == NULL || x->act != PG_A_SETTLE)) {
         if (x == NULL)
             return broken(s, "weir: the server sent a row that nobody asked for");
-        s->skip_drop = !shown(s, c);
-        size_t take = total < have ? total : have;
-        if (!s->skip_drop)
-            proto_lane_add(&out->client, p, take);
-        s->skip = total - take;
-        *pos += take;
+        step_over(s, !shown(s, c), p, have, total, pos, out);
         return true;
     }
-    if (total > have) {
-        *more = total <= PG_CONTROL_MAX;
+    if (is_bulk(p[0]) && total > PG_CONTROL_MAX) { /* a setting's value: not one to replay */
+        s->truth_failed |= s->phase == PG_PH_TRUTH;
+        step_over(s, true, p, have, total, pos, out);
+        return true;
+    }
+    size_t needed = body_needed(p[0], total - PG_HEAD_BYTES);
+    if (needed > have - PG_HEAD_BYTES) {
+        *more = needed <= PG_CONTROL_MAX;
         return *more ? false : broken(s, "weir: the server sent a message of impossible length");
     }
     if (is_bulk(p[0])) {
-        pg_settle_row(s, p + PG_HEAD_BYTES, total - PG_HEAD_BYTES);
+        pg_settle_row(s, p + PG_HEAD_BYTES, needed);
         *pos += total;
         return true;
     }
-    enum pass verdict = on_message(c, s, p[0], p + PG_HEAD_BYTES, total - PG_HEAD_BYTES, out);
+    enum pass verdict = on_message(c, s, p[0], p + PG_HEAD_BYTES, needed, out);
     if (verdict == BROKEN)
         return broken(s, "weir: the server sent a message out of order");
-    if (verdict == PASS && c != NULL)
-        proto_lane_add(&out->client, p, total);
-    *pos += total;
+    step_over(s, verdict == DROP || c == NULL, p, have, total, pos, out);
     return true;
+}
+
+/* What weir answers itself follows the server's message when that has gone out whole. */
+static void send_fakes(struct pg_server *s, struct pg_client *c, struct proto_out *out)
+{
+    if (s->len != 0 && pg_expect_head(s)->act == PG_A_FAKE)
+        (void)pg_expect_fakes(s, c, out);
 }
 
 enum proto_verdict pg_server_feed(void *ps, void *pc, const uint8_t *in, size_t n, size_t *used,
@@ -462,6 +492,8 @@ enum proto_verdict pg_server_feed(void *ps, void *pc, const uint8_t *in, size_t 
                 proto_lane_add(&out->client, in + pos, take);
             s->skip -= take;
             pos += take;
+            if (s->skip == 0)
+                send_fakes(s, c, out);
             continue;
         }
         if (proto_out_full(out) || out->close_client) { /* nothing follows its last error */
@@ -473,8 +505,8 @@ enum proto_verdict pg_server_feed(void *ps, void *pc, const uint8_t *in, size_t 
             v = more ? PROTO_MORE : PROTO_BAD;
             break;
         }
-        if (s->len != 0 && pg_expect_head(s)->act == PG_A_FAKE)
-            (void)pg_expect_fakes(s, c, out);
+        if (s->skip == 0)
+            send_fakes(s, c, out);
     }
     if (out->whole && s->skip == 0 && v == PROTO_MORE)
         v = PROTO_WAIT;
