@@ -106,6 +106,8 @@ enum proto_loan {
     LOAN_SETTLE, /* the client's part is over; out->server asks or cleans something first: feed the
                     answer to from_server, give the client no turn, ask again */
     LOAN_CLEAN,  /* may be lent to anybody */
+    LOAN_LINGER, /* likewise, but its client may be about to ask what only this connection knows:
+                    kept for a moment */
     LOAN_KEEP,   /* quiet, but state that can't be moved keeps it with this client (a pin) */
     LOAN_BROKEN, /* to be closed */
 };

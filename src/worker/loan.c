@@ -16,7 +16,6 @@
 
 #include "base/log.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -49,6 +48,7 @@ void loan_attach(struct client *c, struct backend *b)
     b->query_us = b->until_us = 0;
     b->waited_us = b->wait_us = waited;
     b->pinned = false;
+    b->linger_us = 0;
     b->overdue = NULL;
     b->statements = 0;
     b->pin_reason[0] = b->trace_id[0] = '\0';
@@ -164,130 +164,6 @@ enum loan_answer loan_borrow(struct client *c)
             ;                                               /* each turn has closed one */
     } while (answer == LOAN_ANSWER_NO && client_follow(c)); /* it moved in the meantime */
     return answer;
-}
-
-/* Who waited for what: the sentence that the client and the log get. */
-static void describe_wait(struct client *c, const char *what, char *to, size_t room)
-{
-    struct core_counts n;
-    struct core_server *server = core_pool_server(c->route->pool);
-    char busiest[FUNCTION_NAME_BYTES], most[FUNCTION_NAME_BYTES + 32] = "";
-    uint32_t theirs = core_server_busiest(server, busiest, sizeof busiest);
-    if (theirs != 0)
-        snprintf(most, sizeof most, ", %" PRIu32 " of them to \"%s\"", theirs, busiest);
-    core_server_counts(server, c->worker->now_us, &n);
-    snprintf(to, room,
-             "weir: no connection for function \"%s\" %s (%s%s %" PRIu32 "/%" PRIu32
-             " lent%s%s, %" PRIu32 " waiting, oldest loan %.1f s)",
-             c->function->name, what, core_server_name(server),
-             core_server_resuming(server) ? " is resuming," : "", n.lent, n.bound, most,
-             c->wait != NULL && c->wait->waiter.held ? ", to its address as many as it may have"
-                                                     : "",
-             n.waiting, (double)n.oldest_loan_us / 1e6);
-    char code[6], why[200];
-    size_t used = strlen(to);
-    if (core_pool_failure(c->route->pool, code, why, sizeof why))
-        snprintf(to + used, room - used, ", and the server gives no more: %.*s",
-                 (int)strcspn(why, "\n"), why);
-}
-
-/* Answer the waiting message and go on behind it; `reason` is the word it is counted by. false: the
- * client is gone. */
-static bool tell(struct client *c, enum proto_event ev, const char *reason, const char *code,
-                 const char *text)
-{
-    struct worker *w = c->worker;
-    size_t used = 0;
-    route_count(c->route, w, STAT_REFUSALS, 1);
-    function_count(c->function, w, FUNCTION_REFUSAL, reason);
-    if (w->settings->log_errors) {
-        static struct log_limit limit;
-        uint32_t dropped;
-        char who[200];
-        client_name(c, who, sizeof who);
-        if (log_limit_pass(&limit, &dropped)) {
-            struct log_fields f;
-            log_fields_begin(&f);
-            log_field(&f, "event.action", "refusal");
-            log_field(&f, "event.reason", reason);
-            log_field(&f, "faas.name", c->function->name);
-            log_write_with(LOG_LEVEL_WARNING, who, &f, "%s%s", text,
-                           dropped != 0 ? " (and others)" : "");
-        }
-    }
-    client_set_state(c, CLIENT_IDLE);
-    c->cancelled = false;
-    bool kept = c->route->proto->say(c->proto, NULL, ev, text, code, buf_head(&c->in),
-                                     buf_len(&c->in), &used, &c->out);
-    buf_consume(&c->in, used);
-    if (!kept) {
-        client_finish(c);
-        return false;
-    }
-    stream_resume(&c->stream, PAUSE_LEASE);
-    return client_flush(c);
-}
-
-bool loan_refused(struct client *c)
-{
-    char text[512], code[6] = "";
-    switch ((enum core_answer)c->refusal) {
-    case CORE_FULL:
-        describe_wait(c, "because too many clients wait already", text, sizeof text);
-        return tell(c, PROTO_EV_NO_LOAN, "queue_full", NULL, text);
-    case CORE_DISABLED:
-        snprintf(text, sizeof text, "weir: database \"%s\" is disabled", c->route->database);
-        return tell(c, PROTO_EV_NO_LOAN, "disabled", NULL, text);
-    case CORE_LENT:
-    case CORE_QUEUED:
-    case CORE_DOWN:
-        break;
-    }
-    char why[300] = "the server can't be reached";
-    struct core_server *server = core_pool_server(c->route->pool);
-    (void)core_pool_failure(c->route->pool, code, why, sizeof why);
-    if (core_server_resuming(server))
-        snprintf(text, sizeof text,
-                 "weir: no connection for function \"%s\" (%s is resuming and took longer than "
-                 "resume_timeout): %s",
-                 c->function->name, core_server_name(server), why);
-    else
-        snprintf(text, sizeof text, "%s", why);
-    return tell(c, PROTO_EV_DOWN, "server_down", code, text);
-}
-
-/* Its time is over: the settings', or its own. */
-static void tell_late(struct client *c, uint64_t deadline_us, bool own)
-{
-    char text[512], what[64];
-    uint64_t now_us = c->worker->now_us, until = now_us < deadline_us ? now_us : deadline_us;
-    snprintf(what, sizeof what, "within %" PRIu64 " ms", (until - c->since_us) / US_PER_MS);
-    describe_wait(c, what, text, sizeof text);
-    size_t n = strlen(text);
-    if (own)
-        snprintf(text + n, sizeof text - n, ", its deadline");
-    if (tell(c, PROTO_EV_NO_LOAN, own ? "deadline" : "timeout", NULL, text))
-        relay_resume(c);
-}
-
-void loan_expire(struct worker *w)
-{
-    struct core_waiter_list out;
-    TAILQ_INIT(&out);
-    routes_expire(w->world->routes, w->index, w->now_us, &out);
-    struct core_waiter *wt;
-    while ((wt = TAILQ_FIRST(&out)) != NULL) {
-        TAILQ_REMOVE(&out, wt, link);
-        tell_late(client_of_waiter(wt), wt->deadline_us, wt->firm);
-    }
-}
-
-void loan_give_up(struct client *c, const char *text)
-{
-    if (c->state != CLIENT_WAITING || c->coming != NULL || !core_leave(&c->wait->waiter))
-        return;
-    if (tell(c, PROTO_EV_NO_LOAN, "frozen", NULL, text))
-        relay_resume(c);
 }
 
 bool loan_leave_queue(struct client *c)
@@ -411,6 +287,19 @@ static void statement_over(struct backend *b)
     b->query_us = b->until_us = 0;
 }
 
+/* For how long a connection stays with a client that may be about to ask what only it knows. */
+#define LINGER_US 50000u
+
+static bool lingers(struct backend *b)
+{
+    struct worker *w = b->worker;
+    if (b->client == NULL || w->draining)
+        return false;
+    if (b->linger_us == 0)
+        b->linger_us = w->now_us + LINGER_US;
+    return w->now_us < b->linger_us;
+}
+
 void loan_check(struct backend *b)
 {
     struct worker *w = b->worker;
@@ -432,6 +321,8 @@ void loan_check(struct backend *b)
             loan = LOAN_BROKEN;
         if (loan != LOAN_SETTLE && b->state == BACKEND_LENT && b->late == NULL)
             b->deadline_us = 0; /* settled, and still its client's */
+        if (loan != LOAN_LINGER)
+            b->linger_us = 0;
         switch (loan) {
         case LOAN_BUSY:
             return;
@@ -456,11 +347,13 @@ void loan_check(struct backend *b)
         case LOAN_BROKEN:
             loan_lost(b);
             return;
+        case LOAN_LINGER:
         case LOAN_CLEAN:
             statement_over(b);
             if (b->cancel != NULL || buf_len(&b->out) != 0)
                 return;
-            end_loan(b);
+            if (loan == LOAN_CLEAN || !lingers(b))
+                end_loan(b);
             return;
         }
     }
@@ -475,6 +368,13 @@ void loan_abandon(struct client *c, bool keep_session, const char *reason, const
     struct backend *b = c->loan;
     const struct proto_ops *ops = c->route->proto;
     size_t used;
+    if (b->linger_us != 0 && !keep_session) { /* it was over in order */
+        loan_log(b, c, b->overdue, "loan ended");
+        c->loan = NULL;
+        b->client = NULL;
+        end_loan(b);
+        return;
+    }
     if (keep_session)
         (void)ops->say(c->proto, b->proto, PROTO_EV_TAKEN_BACK, why, NULL, NULL, 0, &used, &c->out);
     proto_out_reset(w);
@@ -555,12 +455,6 @@ void loan_lost(struct backend *b)
 /* ---- arriving
  * ----------------------------------------------------------------------------------------- */
 
-void loan_tell_cancelled(struct client *c)
-{
-    if (tell(c, PROTO_EV_CANCELLED, "cancelled", NULL, "canceling statement due to user request"))
-        relay_resume(c);
-}
-
 void loan_deliver(struct backend *b, struct client *c, bool ok)
 {
     struct worker *w = c->worker;
@@ -581,7 +475,7 @@ void loan_deliver(struct backend *b, struct client *c, bool ok)
     if (own_us != 0 && w->now_us >= own_us) { /* it passed while the connection was on its way */
         if (ok)
             give_back(b);
-        tell_late(c, own_us, true);
+        loan_tell_late(c, own_us, true);
         return;
     }
     if (ok)

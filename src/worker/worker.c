@@ -91,6 +91,10 @@ static void check_lent(struct worker *w, struct backend *b)
         loan_lost(b);
         return;
     }
+    if (b->linger_us != 0 && now >= b->linger_us) {
+        loan_check(b);
+        return;
+    }
     if (b->client == NULL || b->late != NULL || r->replication)
         return;
     r->proto->facts(b->client->proto, b->proto, &facts);

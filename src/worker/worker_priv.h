@@ -179,6 +179,7 @@ struct backend {
     uint64_t until_us;    /* its client wants no answer later than this; 0: at any time */
     uint64_t waited_us;   /* for the loan, until the first message was sent in it */
     uint64_t wait_us;     /* likewise, for as long as the loan lasts */
+    uint64_t linger_us;   /* LENT and over, but kept with its client until then; or 0 */
     uint64_t deadline_us; /* CLEANING, CLOSING, or LENT and settling or late: close it then; or 0 */
     int fd;
     const char *late_reason; /* goes with: */
@@ -366,8 +367,6 @@ enum loan_answer {
 };
 /* Borrow for a client whose message needs a server. */
 enum loan_answer loan_borrow(struct client *c);
-/* Answer the message in c->in with the reason; false: the client is gone. */
-bool loan_refused(struct client *c);
 void loan_attach(struct client *c, struct backend *b);
 /* What is being sent may take `ms` from when the client began to wait. */
 void loan_note_deadline(struct backend *b, uint32_t ms);
@@ -379,19 +378,26 @@ void loan_abandon(struct client *c, bool keep_session, const char *reason, const
 /* The server connection broke under whoever had it. */
 void loan_lost(struct backend *b);
 bool loan_leave_queue(struct client *c); /* true when c may be freed at once */
-void loan_expire(struct worker *w);
 /* The settings are others: they hold for who waits already, too. */
 void loan_limits_changed(struct worker *w);
-/* A waiting client is not there any more: out of the queue, with an answer for when it is. */
-void loan_give_up(struct client *c, const char *text);
 /* A connection has come for a client that waits for it (WAITING, `coming`): lend it. `ok` false: it
  * was no good and is closed; the client asks for another. */
 void loan_deliver(struct backend *b, struct client *c, bool ok);
 /* What its session may, as it is configured now. */
 struct login_limits loan_terms(const struct client *c);
+void loan_on_mail(struct worker *w, struct mail *m);
+
+/* ---- loan_wait.c ---- */
+/* Answer the message in c->in with the reason; false: the client is gone. */
+bool loan_refused(struct client *c);
+/* The time of those who wait for too long is over. */
+void loan_expire(struct worker *w);
+/* A waiting client is not there any more: out of the queue, with an answer for when it is. */
+void loan_give_up(struct client *c, const char *text);
 /* The waiting message is answered: the client had it cancelled. */
 void loan_tell_cancelled(struct client *c);
-void loan_on_mail(struct worker *w, struct mail *m);
+/* Its time is over: the settings', or its own. */
+void loan_tell_late(struct client *c, uint64_t deadline_us, bool own);
 
 /* ---- cancel.c ---- */
 /* CancelRequest or KILL for a client of this worker. */

@@ -483,6 +483,24 @@ def test_what_others_drew_from_sequences_is_nobodys_answer(start):
         maker.simple("drop function put()")
 
 
+def test_an_insert_of_pdo_keeps_its_connection_for_a_moment(start):
+    """PHP's lastInsertId() is SELECT LASTVAL(), in a transaction of its own."""
+    proxy = start(max_server_connections=1)
+    insert = "insert into scratch (who) values ('x')"
+    for _ in range(20):  # this machine may take longer than the moment
+        with proxy.client() as pdo, proxy.client() as other:
+            pdo.ask(P("pdo_stmt_00000001", insert), S)
+            pdo.ask(B("", "pdo_stmt_00000001"), E(), S)
+            other.send(wire.query(insert + " returning id"))
+            held = not other.readable(0.01)
+            last = pdo.simple("SELECT LASTVAL()")
+            drawn = int(wire.rows(other.until())[0][0])
+            assert proxy.show("PINS") == []
+            if held and wire.error_code(last) is None:
+                break
+    assert held and wire.rows(last) == [[str(drawn - 1)]]
+
+
 def test_notifications_reach_an_idle_listener_and_nobody_else(start):
     proxy = start(max_server_connections=3)
     listener, sender, bystander = proxy.clients(3)

@@ -472,8 +472,9 @@ struct relay {
     struct buf cin, sin[RELAY_SERVERS], seen;
     struct proto_out out;
     size_t piece;
-    int next; /* the server that is lent next */
-    int lent; /* -1: none */
+    int next;      /* the server that is lent next */
+    int lent;      /* -1: none */
+    bool lingered; /* the last loan was one to be kept for a moment */
     int loans;
     bool closed, broken, refuse;
     uint8_t arena[32768];
@@ -587,7 +588,8 @@ static inline void relay_state(struct relay *r)
     relay_take(r, i);
     if (loan == LOAN_BROKEN)
         r->broken = true;
-    if (loan == LOAN_CLEAN) {
+    r->lingered = loan == LOAN_LINGER;
+    if (loan == LOAN_CLEAN || loan == LOAN_LINGER) {
         r->lent = -1;
         relay_feed_client(r);
     }

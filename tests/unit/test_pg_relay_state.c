@@ -232,6 +232,38 @@ static void sequences(struct relay *r)
     assert_int_equal(r->lent, -1);
 }
 
+/* What one client asks, another one that logs in alike may ask as well. */
+static void sequences_by_kind(struct relay *r)
+{
+    static int kind = 5000; /* a new one each time */
+    char mem[16];
+    struct relay like;
+    snprintf(mem, sizeof mem, "%d", ++kind);
+    startup(r, "work_mem", mem);
+    say(r, "QINSERT INTO t VALUES (1)");
+    assert_true(r->lent == -1 && !r->lingered);
+    say(r, "Ppdo_stmt_1:INSERT INTO t VALUES (1)|S");
+    assert_true(r->lent == -1 && !r->lingered);
+    say(r, "B:pdo_stmt_1|E|S");
+    assert_true(r->lent == -1 && r->lingered);
+    say(r, "QBEGIN|QINSERT INTO t VALUES (1)|QCOMMIT");
+    assert_true(r->lent == -1 && r->lingered);
+    say(r, "Qselect 1");
+    assert_true(r->lent == -1 && !r->lingered);
+    say(r, "QINSERT INTO t VALUES (1) RETURNING a");
+    assert_true(r->lent == -1 && !r->lingered);
+
+    relay_init(&like, r->piece);
+    startup(&like, "work_mem", mem);
+    say(&like, "QINSERT INTO t VALUES (1)");
+    assert_true(like.lent == -1 && !like.lingered);
+    say(r, "Qselect lastval()");
+    assert_true(r->lent == -1 && !r->lingered);
+    say(&like, "QINSERT INTO t VALUES (1)");
+    assert_true(like.lent == -1 && like.lingered);
+    relay_fini(&like);
+}
+
 /* ---- idle, and asked whether it is there
  */
 
@@ -632,6 +664,7 @@ CONVERSATION(role_is_another)
 CONVERSATION(reports)
 CONVERSATION(pinned)
 CONVERSATION(sequences)
+CONVERSATION(sequences_by_kind)
 CONVERSATION(gone_in_transaction)
 CONVERSATION(gone_failed)
 CONVERSATION(gone_in_copy)
@@ -679,6 +712,7 @@ int main(void)
         cmocka_unit_test(test_reports),
         cmocka_unit_test(test_pinned),
         cmocka_unit_test(test_sequences),
+        cmocka_unit_test(test_sequences_by_kind),
         cmocka_unit_test(test_gone_in_transaction),
         cmocka_unit_test(test_gone_failed),
         cmocka_unit_test(test_gone_in_copy),

@@ -254,6 +254,7 @@ static enum proto_verdict parse_named(struct pg_client *c, struct pg_server *s, 
         return PROTO_WAIT;
     if (pg_names_find(c->names, name, name_len) != NULL)
         return parse_in_use(c, s, name, body, n, out);
+    c->pdo |= strncmp(name, "pdo_stmt_", 9) == 0;
     struct pg_stmt *stmt = pg_stmt_intern(body, n, c->how, pg_scan_flags);
     if (stmt == NULL)
         return out_of_memory(out);

@@ -18,6 +18,7 @@ enum what {
     WHAT_SET_CONFIG, /* so does this, but its third argument decides */
     WHAT_INSERT,     /* not a function from here on */
     WHAT_INTO,
+    WHAT_CLAUSE, /* no function either */
 };
 
 static const struct word {
@@ -33,6 +34,7 @@ static const struct word {
     W("into", WHAT_INTO, 0),
     W("insert", WHAT_INSERT, PG_SCAN_SEQ_IMPLICIT),
     W("merge", WHAT_INSERT, PG_SCAN_SEQ_IMPLICIT),
+    W("returning", WHAT_CLAUSE, PG_SCAN_RETURNING),
     W("nextval", WHAT_CALL, PG_SCAN_SEQUENCE),
     W("setval", WHAT_CALL, PG_SCAN_SEQUENCE),
     W("currval", WHAT_CALL, PG_SCAN_SEQ_READ),
@@ -70,6 +72,7 @@ static const uint32_t interest[256] = {
     ['p'] = L(7) | L(9) | L(10) | L(11) | L(12) | L(13) | L(14) | L(15) | L(16) | L(17) | L(18) |
             L(20) | L(22) | L(23) | L(25) | L(27),
     ['q'] = L(12) | L(18) | L(26),
+    ['r'] = L(9),
     ['s'] = L(6) | L(7) | L(10),
     ['t'] = L(7),
 };
@@ -265,6 +268,10 @@ static void word(struct scanner *s)
     case WHAT_INTO:
         if (!quoted)
             into(s);
+        break;
+    case WHAT_CLAUSE:
+        if (!quoted)
+            flag(s, w->flags);
         break;
     }
 }

@@ -120,7 +120,8 @@ enum pg_scan_kind {
     X(SEQUENCE, "sequence used") /* nextval(), setval() */                                         \
     X(SEQ_READ, "sequence read") /* currval(), lastval() */                                        \
     X(SEQ_IMPLICIT, "insert")    /* INSERT, MERGE, COPY: a column's default may call nextval() */  \
-    X(SEED, "random seed")       /* setseed(), SET SEED */                                         \
+    X(RETURNING, "returning")                                                                      \
+    X(SEED, "random seed")         /* setseed(), SET SEED */                                       \
     X(DBLINK, "dblink connection") /* dblink_connect() */                                          \
     X(DROP, "drop")                /* could have removed a temporary object */                     \
     X(COPY, "copy")                                                                                \
@@ -164,6 +165,7 @@ enum pg_scan_flag_bit {
 #define PG_SCAN_SEQUENCE          (UINT64_C(1) << PG_SCAN_BIT_SEQUENCE)
 #define PG_SCAN_SEQ_READ          (UINT64_C(1) << PG_SCAN_BIT_SEQ_READ)
 #define PG_SCAN_SEQ_IMPLICIT      (UINT64_C(1) << PG_SCAN_BIT_SEQ_IMPLICIT)
+#define PG_SCAN_RETURNING         (UINT64_C(1) << PG_SCAN_BIT_RETURNING)
 #define PG_SCAN_SEED              (UINT64_C(1) << PG_SCAN_BIT_SEED)
 #define PG_SCAN_DBLINK            (UINT64_C(1) << PG_SCAN_BIT_DBLINK)
 #define PG_SCAN_DROP              (UINT64_C(1) << PG_SCAN_BIT_DROP)

@@ -6,20 +6,63 @@
  * as long as nobody else may have drawn there; any other connection is strange to it, and forgets
  * (DISCARD SEQUENCES) before a question of this client reaches it. Who is seen to call nextval()
  * keeps the connection.
+ *
+ * An INSERT may call nextval() out of sight, and to keep the connection after each of everybody's
+ * would end the sharing. So that depends on what is known of the client:
+ *   it has asked for currval() or lastval()   it will again: its inserts keep the connection
+ *   it is PHP's PDO, whose lastInsertId() is  the connection stays with it for a moment
+ * (LOAN_LINGER) SELECT LASTVAL(); or one of its kind has  where the text has no RETURNING, which
+ * makes a question asked                                     needless else the question comes too
+ * late when others had it since
  */
 #include "config.h"
 
 #include "proto/pg/pg_scan.h"
 #include "proto/pg/pg_session.h"
 
+#include "base/fnv.h"
+
+#include <stdatomic.h>
 #include <string.h>
 
 #define DRAWS (PG_SCAN_SEQUENCE | PG_SCAN_SEQ_IMPLICIT | PG_SCAN_MAY_ANY)
 
+/* Kinds of clients of which one has asked: those that log in alike, as one user. Two kinds may
+ * share a bit: a moment is lost then, nothing else. */
+#define KINDS 4096u
+static _Atomic uint64_t asked[KINDS / 64];
+
+static uint32_t kind_of(const struct pg_client *c, const struct pg_server *s)
+{
+    struct var_entry e;
+    uint32_t mark = FNV_START;
+    if (s->login != NULL && var_set_find(s->login, "session_authorization", 21, &e))
+        mark = fnv_add(mark, e.value, e.value_len);
+    for (uint32_t i = 0; i < var_set_count(c->startup); i++) {
+        e = var_set_at(c->startup, i);
+        mark = fnv_add(fnv_add(mark, e.name, e.name_len), e.value, e.value_len);
+    }
+    return mark % KINDS;
+}
+
+static void kind_asks(uint32_t kind)
+{
+    uint64_t bit = UINT64_C(1) << kind % 64;
+    if ((atomic_load_explicit(&asked[kind / 64], memory_order_relaxed) & bit) == 0)
+        atomic_fetch_or_explicit(&asked[kind / 64], bit, memory_order_relaxed);
+}
+
+static bool may_ask(const struct pg_client *c, const struct pg_server *s)
+{
+    uint32_t kind = kind_of(c, s);
+    uint64_t bits = atomic_load_explicit(&asked[kind / 64], memory_order_relaxed);
+    return c->pdo || (bits >> kind % 64 & 1) != 0;
+}
+
 void pg_sequence_begin(struct pg_client *c, struct pg_server *s)
 {
     s->strange = !s->in_session && (c->last_server != s || c->last_drawn != s->drawn);
-    s->calls = false;
+    s->calls = s->lingers = false;
 }
 
 static void own(struct pg_client *c, struct pg_server *s)
@@ -51,11 +94,6 @@ bool pg_sequence_forget(struct pg_client *c, struct pg_server *s, uint64_t flags
     return true;
 }
 
-/* An INSERT may call nextval() out of sight. Who has once asked for currval() or lastval() is
- * expected to ask again, so from then on its inserts keep the connection. The very first question
- * comes too late, unless it is asked in the transaction of its insert or on the same connection,
- * with nothing of others in between that may have drawn a number: to be right there every INSERT of
- * everybody would have to pin. */
 uint64_t pg_sequence_note(struct pg_client *c, struct pg_server *s, uint64_t flags, const char *sql,
                           size_t n)
 {
@@ -63,10 +101,18 @@ uint64_t pg_sequence_note(struct pg_client *c, struct pg_server *s, uint64_t fla
         drew(c, s); /* whatever becomes of it: a number is not given back */
     else if (!s->calls)
         s->calls = memchr(sql, '(', n) != NULL;
-    if ((flags & PG_SCAN_SEQ_READ) != 0)
+    if ((flags & PG_SCAN_SEQ_READ) != 0) {
         c->sequence_reader = true;
-    if (c->sequence_reader && (flags & PG_SCAN_SEQ_IMPLICIT) != 0)
-        flags |= PG_SCAN_SEQUENCE;
+        s->lingers = false;
+        if ((flags & PG_SCAN_SEQUENCE) == 0 && (s->pins & PG_PIN_SEQUENCE) == 0)
+            kind_asks(kind_of(c, s));
+    }
+    if ((flags & PG_SCAN_SEQ_IMPLICIT) == 0)
+        return flags;
+    if (c->sequence_reader)
+        return flags | PG_SCAN_SEQUENCE;
+    if ((flags & PG_SCAN_RETURNING) == 0 && may_ask(c, s))
+        s->lingers = true;
     return flags;
 }
 

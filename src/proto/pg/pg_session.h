@@ -67,6 +67,7 @@ struct pg_client {
     bool lost_open;     /* lost between its messages and their Sync: that ends with an error, too */
     bool lost_implicit; /* and over with that Sync: it was no transaction block */
     bool sequence_reader; /* has asked for currval() or lastval() */
+    bool pdo;             /* it is PHP's PDO, by the names that it gives its statements */
     bool replication;     /* gets a connection of its own, bytes pass untouched */
 };
 
@@ -215,6 +216,7 @@ struct pg_server {
     bool resets;     /* something that RESETs, by a client with startup settings, is under way */
     bool misreport;  /* it made the server report its own value of one of these */
     bool strange;    /* what currval() and lastval() know here is not this client's */
+    bool lingers;    /* its client may be about to ask for them: see pg_sequence.c */
     bool calls;      /* since the loan began a text had a parenthesis: it may call a function */
     bool kept_ready; /* so the ReadyForQuery is kept back until the startup values are in force */
     char pin_statement[128];

@@ -457,7 +457,7 @@ static enum proto_loan end_quiet(struct pg_client *c, struct pg_server *s, uint6
             s->reset_done = true;
             return pg_settle_start(c, s, PG_PH_RESET, out);
         }
-        return LOAN_CLEAN;
+        return s->lingers && !s->reset_done ? LOAN_LINGER : LOAN_CLEAN;
     }
     if (s->pin_since_us == 0)
         s->pin_since_us = now_us;
