@@ -41,7 +41,8 @@ enum core_next core_opened(struct core_pool *pool, struct core_conn *c, uint64_t
 
 enum core_failure {
     CORE_FAIL_LIMIT,   /* the server says it is full (53300, 1040): log in less at once */
-    CORE_FAIL_REFUSED, /* login refused for good until something changes: password, database */
+    CORE_FAIL_REFUSED, /* login refused for good until something changes: the password */
+    CORE_FAIL_MISSING, /* so far: its database isn't there, or not for this user */
     CORE_FAIL_REACH,   /* no connection, timeout, still starting */
     CORE_FAIL_POOL,    /* not this pool and not now: a role that no host has */
     CORE_FAIL_FIRST,   /* the first, or */

@@ -110,7 +110,8 @@ struct core_pool {
     uint64_t opening_sum_us; /* sum of the starting times of the logins under way */
     uint32_t opening_stale;  /* of those, begun before the last RECONNECT */
     uint32_t refused;        /* failures of its own since the last login that succeeded */
-    bool passing;            /* the last one was POOL, not REFUSED */
+    bool passing;            /* the last one was POOL, not REFUSED or MISSING */
+    bool missing;            /* the last one was MISSING */
     uint64_t fail_since_us;  /* the first one */
     uint64_t retry_us;       /* no login before that */
     bool probe_wanted;       /* somebody was turned away since the last attempt */

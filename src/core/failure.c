@@ -8,9 +8,12 @@
  *            (at most CORE_GRACE_MAX_US) the server is *down*: waiters are told the server's own
  *            error, and newcomers at once. A server that is being woken after idle_to_zero has
  *            resume_us for that, from when the first client asked.
- *   REFUSED  Wrong password, no such database: waiting does not help. This pool's waiters are told
- *            at once, and newcomers, until login_retry_us is over or the pool has new settings;
- *            other pools notice nothing.
+ *   REFUSED  A wrong password: waiting does not help. This pool's waiters are told at once, and
+ *            newcomers, until login_retry_us is over or the pool has new settings; other pools
+ *            notice nothing.
+ *   MISSING  No such database, or not for this user: likewise, but it is some client's next step to
+ *            create it. So newcomers are told for 1 ms only, twice as long with each failure up to
+ *            MISSING_MAX_US; whoever comes afterwards waits for what the next login says.
  *   POOL     The server is there, but has nothing for this pool now: no host has the role that it
  *            asks for, its password can't be fetched. Pauses as with REACH, waiters wait as long as
  *            with that, and other pools notice nothing.
@@ -36,10 +39,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PAUSE_FIRST_US 100000u
-#define FAILS_PROBE    2u /* so many failures in a row: one login at a time */
-#define FAILS_DOWN     3u
-#define WINDOW_START   2u
+#define PAUSE_FIRST_US   100000u
+#define MISSING_FIRST_US 1000u
+#define MISSING_MAX_US   1000000u
+#define FAILS_PROBE      2u /* so many failures in a row: one login at a time */
+#define FAILS_DOWN       3u
+#define WINDOW_START     2u
 
 static uint64_t failure_grace_us(const struct core_server *s)
 {
@@ -92,7 +97,7 @@ bool core_failure_bars(const struct core_pool *p, uint64_t now_us)
     if (!failure_concerns(p, now_us))
         return false;
     if (p->refused > 0)
-        return now_us < p->retry_us || p->n[CONN_OPENING] + p->waiting > 0;
+        return now_us < p->retry_us || (!p->missing && p->n[CONN_OPENING] + p->waiting > 0);
     return now_us < s->next_open_us || s->n[CONN_OPENING] + s->waiting > 0;
 }
 
@@ -193,7 +198,7 @@ static uint64_t failure_pause_us(struct core_server *s, uint32_t fails)
     return core_jitter(s, core_min(pause, s->lim.login_retry_us));
 }
 
-static void failure_of_pool(struct core_pool *p, bool passing, uint64_t now_us)
+static void failure_of_pool(struct core_pool *p, enum core_failure why, uint64_t now_us)
 {
     struct core_server *s = p->server;
 
@@ -201,14 +206,19 @@ static void failure_of_pool(struct core_pool *p, bool passing, uint64_t now_us)
         TAILQ_INSERT_TAIL(&s->refused, p, refused_link);
         p->fail_since_us = now_us;
     }
-    p->passing = passing;
-    if (passing) {
+    p->passing = why == CORE_FAIL_POOL;
+    p->missing = why == CORE_FAIL_MISSING;
+    if (p->passing) {
         p->retry_us = now_us + failure_pause_us(s, p->refused);
         return;
     }
+    uint64_t retry_us = s->lim.login_retry_us;
+    if (p->missing)
+        retry_us =
+            core_min(retry_us, core_min((uint64_t)MISSING_FIRST_US << core_min(p->refused - 1, 20),
+                                        MISSING_MAX_US));
     /* Not sooner than the setting says: some servers lock an account after a few failures. */
-    p->retry_us =
-        now_us + s->lim.login_retry_us + s->lim.login_retry_us / 4 * (core_random(s) % 1024) / 1024;
+    p->retry_us = now_us + retry_us + retry_us / 4 * (core_random(s) % 1024) / 1024;
     /* The server answered, so it is there: what stood against it is over. */
     s->fails = 0;
     s->next_open_us = 0;
@@ -264,11 +274,12 @@ void core_open_failed(struct core_pool *p, enum core_failure why, const char *co
     case CORE_FAIL_FIRST:
     case CORE_FAIL_SECOND:
         if (!failure_of_group(p->group[why == CORE_FAIL_SECOND], now_us))
-            failure_of_pool(p, true, now_us);
+            failure_of_pool(p, CORE_FAIL_POOL, now_us);
         break;
     case CORE_FAIL_REFUSED:
+    case CORE_FAIL_MISSING:
     case CORE_FAIL_POOL:
-        failure_of_pool(p, why == CORE_FAIL_POOL, now_us);
+        failure_of_pool(p, why, now_us);
         break;
     case CORE_FAIL_REACH:
         failure_of_server(s, now_us);

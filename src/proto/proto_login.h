@@ -189,6 +189,7 @@ enum dial_step { DIAL_READ, DIAL_WRITE, DIAL_DONE, DIAL_FAILED };
 enum dial_failure {
     DIAL_FAIL_LIMIT,
     DIAL_FAIL_REFUSED,
+    DIAL_FAIL_MISSING, /* the database */
     DIAL_FAIL_REACH,
     DIAL_FAIL_POOL,
     DIAL_FAIL_DATABASE, /* its limit */

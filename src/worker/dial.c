@@ -54,9 +54,10 @@ static void dial_free(struct dial *d)
 static void dial_failed(struct dial *d, enum dial_failure why, const char *code, const char *text)
 {
     static const enum core_failure map[] = {
-        [DIAL_FAIL_LIMIT] = CORE_FAIL_LIMIT,    [DIAL_FAIL_REFUSED] = CORE_FAIL_REFUSED,
-        [DIAL_FAIL_REACH] = CORE_FAIL_REACH,    [DIAL_FAIL_POOL] = CORE_FAIL_POOL,
-        [DIAL_FAIL_DATABASE] = CORE_FAIL_FIRST, [DIAL_FAIL_USER] = CORE_FAIL_SECOND,
+        [DIAL_FAIL_LIMIT] = CORE_FAIL_LIMIT,     [DIAL_FAIL_REFUSED] = CORE_FAIL_REFUSED,
+        [DIAL_FAIL_REACH] = CORE_FAIL_REACH,     [DIAL_FAIL_POOL] = CORE_FAIL_POOL,
+        [DIAL_FAIL_DATABASE] = CORE_FAIL_FIRST,  [DIAL_FAIL_USER] = CORE_FAIL_SECOND,
+        [DIAL_FAIL_MISSING] = CORE_FAIL_MISSING,
     };
     struct control *c = d->control;
     struct route *r = d->route;
@@ -72,7 +73,7 @@ static void dial_failed(struct dial *d, enum dial_failure why, const char *code,
     /* A server that refuses has answered. */
     if (why != DIAL_FAIL_POOL) /* it may not even have been asked */
         atomic_store(&r->server->reachable, why != DIAL_FAIL_REACH);
-    if (why == DIAL_FAIL_REFUSED) {
+    if (why == DIAL_FAIL_REFUSED || why == DIAL_FAIL_MISSING) {
         struct settings *set = world_settings(c->world);
         routes_relax(c->world->routes, set, r);
         settings_put(&set);

@@ -296,6 +296,24 @@ def test_star_reaches_the_database_for_one_that_does_not_exist(start, pg):
 
 
 @weir_only
+def test_star_finds_a_database_as_soon_as_it_is_there(start, pg):
+    proxy = start(databases={"*": {"host": pg.host, "port": pg.port}}, server_login_retry=60)
+
+    def asked():
+        with proxy.client(database="late") as c:
+            return wire.error_code(c.simple("select 1"))
+    try:
+        assert [asked(), asked()] == ["3D000", "3D000"]
+        with pg.superuser("postgres") as s:
+            s.rows("create database late")
+        wait_until(lambda: asked() is None, 10, "the new database")
+    finally:
+        proxy.stop()
+        with pg.superuser("postgres") as s:
+            s.rows("drop database if exists late")
+
+
+@weir_only
 def test_max_client_conn_is_53300(start):
     proxy = start(max_client_conn=2)
     a, b = proxy.client(), proxy.client()

@@ -149,6 +149,39 @@ static void test_new_settings_lift_a_refusal(void **state)
     close_conn(0);
 }
 
+/* Its database may be created at any time: who comes a little later waits for what a login says
+ * then. */
+static void test_a_missing_database_is_looked_for_again(void **state)
+{
+    struct core_waiter *next;
+    uint64_t at_us = 20;
+
+    (void)state;
+    for (int i = 1; i <= 12; i++) {
+        assert_int_equal(borrow(0, p, at_us), CORE_QUEUED);
+        assert_ptr_equal(plan(at_us, CORE_ACT_OPEN).pool, p);
+        if (i > 1) { /* one login at a time now, and who comes meanwhile waits for that */
+            assert_int_equal(borrow(1, p, at_us), CORE_QUEUED);
+            plan(at_us, CORE_ACT_NONE);
+        }
+        core_open_failed(p, CORE_FAIL_MISSING, "3D000", "no such database", at_us);
+        plan(at_us, CORE_ACT_FAIL);
+        assert_null(core_waiter_take(&w[0]));
+        if (i > 1)
+            assert_null(core_waiter_take(&w[1]));
+        assert_int_equal(borrow(0, p, at_us + MS / 2), CORE_DOWN);
+        lend_new(3, other, at_us + MS / 2); /* nobody else notices */
+        close_conn(3);
+        at_us += i <= 10 ? (MS << (i - 1)) * 5 / 4 : 1250 * MS;
+    }
+    assert_int_equal(borrow(0, p, at_us), CORE_QUEUED);
+    assert_ptr_equal(plan(at_us, CORE_ACT_OPEN).pool, p);
+    assert_int_equal(core_opened(p, &conn[0], at_us, &next), CORE_NEXT_LEND);
+    assert_ptr_equal(next, &w[0]);
+    assert_ptr_equal(core_waiter_take(&w[0]), &conn[0]);
+    close_conn(0);
+}
+
 /* The server gives a group less than ours would: what it has is its limit, until it is tried again.
  */
 static void test_a_limit_of_a_group_is_learned(void **state)
@@ -281,6 +314,7 @@ int main(void)
                                        CASE(test_who_waits_is_told),
                                        CASE(test_retired_while_it_logs_in),
                                        CASE(test_new_settings_lift_a_refusal),
+                                       CASE(test_a_missing_database_is_looked_for_again),
                                        CASE(test_group_shares),
                                        CASE(test_a_limit_of_a_group_is_learned),
                                        CASE(test_group_gives_what_idles),

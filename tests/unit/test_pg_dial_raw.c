@@ -153,7 +153,7 @@ static void answers_md5(void **state)
 
 static void tells_errors_apart(void **state)
 {
-    expect_failure(*state, B(REFUSAL), "3D000", DIAL_FAIL_REFUSED);
+    expect_failure(*state, B(REFUSAL), "3D000", DIAL_FAIL_MISSING);
     expect_failure(*state, B("E\0\0\0\23SFATAL\0C53300\0\0"), "53300", DIAL_FAIL_LIMIT);
     expect_failure(*state, B("E\0\0\0\23SFATAL\0C57P03\0\0"), "57P03", DIAL_FAIL_REACH);
     expect_failure(*state, B("R\0\0\0\10\0\0\0\3"), "28P01", DIAL_FAIL_REFUSED);

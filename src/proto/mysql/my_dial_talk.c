@@ -106,6 +106,9 @@ static enum dial_failure kind_of(unsigned code)
     case 3169: /* killed */
     case MY_ER_CLIENT_INTERACTION:
         return DIAL_FAIL_REACH;
+    case MY_ER_DB_ACCESS_DENIED:
+    case MY_ER_BAD_DB:
+        return DIAL_FAIL_MISSING;
     default: /* What a client asked for, a name too long, say, must not count against the server. */
         return code >= MY_PROXY_ERRORS ? DIAL_FAIL_REACH : DIAL_FAIL_REFUSED;
     }

@@ -237,6 +237,9 @@ enum dial_failure pg_dial_class(const char *code, const char *routine)
     bool of_database = strncmp(routine, "CheckMyDatabase", 15) == 0;
     if (strcmp(code, "53300") == 0)
         return of_user ? DIAL_FAIL_USER : of_database ? DIAL_FAIL_DATABASE : DIAL_FAIL_LIMIT;
+    /* No such database, no right to it, or it takes nobody. */
+    if (strcmp(code, "3D000") == 0 || strcmp(code, "42501") == 0 || strcmp(code, "55000") == 0)
+        return DIAL_FAIL_MISSING;
     /* Class by class: what a later try may not meet again. */
     static const char *const passing[] = {"08", "53", "57", "58", "XX", "40"};
     for (size_t i = 0; i < sizeof passing / sizeof passing[0]; i++)

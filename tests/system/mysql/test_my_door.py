@@ -81,6 +81,26 @@ def test_no_schema_named(my, start):
         assert one(c, "select database()") == "other"
 
 
+def test_a_schema_is_found_as_soon_as_it_is_there(my, start):
+    proxy = start(databases={"*": f"mysql://{my.host}:{my.port}"}, server_login_retry=60)
+
+    def asked():
+        try:
+            with proxy.connect(schema="late") as c:
+                return one(c, "select database()")
+        except pymysql.MySQLError as e:
+            return e.args[0]
+    try:
+        assert [asked(), asked()] == [1044, 1044]  # may not know whether there is one
+        my.rows("grant all on late.* to app")
+        wait_until(lambda: asked() == 1049, 10, "the right to it")
+        my.rows("create database late")
+        wait_until(lambda: asked() == "late", 10, "the new schema")
+    finally:
+        my.rows("drop database if exists late")
+        my.rows("revoke all on late.* from app")
+
+
 def test_without_a_schema_among_others_that_have_one(my, start):
     """There is no way back to none on a connection: each client finds what a connection of its own would have."""
     proxy = start(databases={"*": f"mysql://{my.host}:{my.port}"}, max_server_connections=2, workers=1)
