@@ -292,7 +292,7 @@ static void statement_over(struct backend *b)
 
 static bool lingers(struct backend *b)
 {
-    struct worker *w = b->worker;
+    const struct worker *w = b->worker;
     if (b->client == NULL || w->draining)
         return false;
     if (b->linger_us == 0)
@@ -362,13 +362,25 @@ void loan_check(struct backend *b)
 /* ---- abandoned, taken back, lost
  * ------------------------------------------------------------------------ */
 
+/* Nothing was begun since its loan was over. */
+static bool only_lingers(struct backend *b)
+{
+    struct worker *w = b->worker;
+    if (b->linger_us == 0)
+        return false;
+    proto_out_reset(w);
+    enum proto_loan loan =
+        b->route->proto->state(b->proto, b->client->proto, true, w->now_us, &w->out);
+    return relay_send_backend(b, &w->out.server) && loan == LOAN_LINGER;
+}
+
 void loan_abandon(struct client *c, bool keep_session, const char *reason, const char *why)
 {
     struct worker *w = c->worker;
     struct backend *b = c->loan;
     const struct proto_ops *ops = c->route->proto;
     size_t used;
-    if (b->linger_us != 0 && !keep_session) { /* it was over in order */
+    if (!keep_session && only_lingers(b)) {
         loan_log(b, c, b->overdue, "loan ended");
         c->loan = NULL;
         b->client = NULL;

@@ -499,6 +499,12 @@ def test_an_insert_of_pdo_keeps_its_connection_for_a_moment(start):
             if held and wire.error_code(last) is None:
                 break
     assert held and wire.rows(last) == [[str(drawn - 1)]]
+    for farewell in (wire.message("X"), wire.parse("", "select 1") + wire.message("X"), wire.query("begin") + wire.message("X")):
+        with proxy.client() as pdo, proxy.client() as other:
+            pdo.ask(P("pdo_stmt_00000001", insert), S)
+            pdo.ask(B("", "pdo_stmt_00000001"), E(), S)
+            pdo.send(farewell)
+            assert other.value("select 1") == "1"
 
 
 def test_notifications_reach_an_idle_listener_and_nobody_else(start):
