@@ -105,6 +105,10 @@ script("set_config in extended protocol", ext("select set_config($1, $2, false)"
        "begin", ext("select set_config('work_mem', $1, false)", "11MB"), "rollback", "show work_mem")
 script("set_config in a block of PL/pgSQL", "do $$ begin perform set_config('work_mem', '6MB', false); end $$",
        "show work_mem", "do $$ begin execute 'set lock_' || 'timeout = 777'; end $$", "show lock_timeout")
+script("settings by their view", "update pg_settings set setting = '6MB' where name = 'work_mem'", "show work_mem",
+       ext("update pg_settings set setting = $1 where name = $2", "7MB", "work_mem"), "show work_mem", "begin",
+       "update pg_catalog.pg_settings set setting = '8MB' where name = 'work_mem'", "rollback", "show work_mem",
+       "with n as (select 'lock_timeout' as n) update pg_settings set setting = '3s' from n where name = n", "show lock_timeout")
 script("function with its own setting", "create function f() returns text language sql set search_path = beta"
        " as 'select name from place'", "set search_path = alpha, public", "select f()", "show search_path",
        "drop function f()")

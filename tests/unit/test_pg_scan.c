@@ -393,6 +393,13 @@ static const struct row functions[] = {
     {"select query_to_xmlschema('select 1', true, true, '')", 1, PG_KIND_SELECT, MAY},
     {"select query_to_xml_and_xmlschema('select 1', true, true, '')", 1, PG_KIND_SELECT, MAY},
     {"select * from ts_stat('select 1')", 1, PG_KIND_SELECT, MAY},
+    {"select ts_rewrite('a', 'select 1')", 1, PG_KIND_SELECT, MAY},
+    {"select name from pg_settings", 1, PG_KIND_SELECT, 0},
+    {"update pg_settings set setting = '5MB'", 1, PG_KIND_UPDATE, PG_SCAN_SET_OPAQUE},
+    {"update pg_catalog.\"pg_settings\" set setting = $1", 1, PG_KIND_UPDATE, PG_SCAN_SET_OPAQUE},
+    {"with a as (select 1) update pg_settings set setting = 1; select 1", 2, PG_KIND_SELECT,
+     PG_SCAN_SET_OPAQUE},
+    {"explain analyze update pg_settings set setting = 1", 1, PG_KIND_EXPLAIN, PG_SCAN_SET_OPAQUE},
     /* the third argument */
     {"select set_config('a.b', 'c', false)", 1, PG_KIND_SELECT, OPAQUE},
     {"select set_config('a.b', $1, true)", 1, PG_KIND_SELECT, PG_SCAN_SET_LOCAL},

@@ -18,7 +18,8 @@ enum what {
     WHAT_SET_CONFIG, /* so does this, but its third argument decides */
     WHAT_INSERT,     /* not a function from here on */
     WHAT_INTO,
-    WHAT_CLAUSE, /* no function either */
+    WHAT_CLAUSE,   /* no function either */
+    WHAT_SETTINGS, /* the view: an UPDATE of it sets */
 };
 
 static const struct word {
@@ -55,6 +56,8 @@ static const struct word {
     W("query_to_xmlschema", WHAT_CALL, PG_SCAN_MAY_ANY | PG_SCAN_SET_OPAQUE),
     W("query_to_xml_and_xmlschema", WHAT_CALL, PG_SCAN_MAY_ANY | PG_SCAN_SET_OPAQUE),
     W("ts_stat", WHAT_CALL, PG_SCAN_MAY_ANY | PG_SCAN_SET_OPAQUE),
+    W("ts_rewrite", WHAT_CALL, PG_SCAN_MAY_ANY | PG_SCAN_SET_OPAQUE),
+    W("pg_settings", WHAT_SETTINGS, PG_SCAN_SET_OPAQUE),
 #undef W
 };
 
@@ -74,7 +77,7 @@ static const uint32_t interest[256] = {
     ['q'] = L(12) | L(18) | L(26),
     ['r'] = L(9),
     ['s'] = L(6) | L(7) | L(10),
-    ['t'] = L(7),
+    ['t'] = L(7) | L(10),
 };
 
 static bool interesting(const uint8_t *text, size_t len)
@@ -271,6 +274,10 @@ static void word(struct scanner *s)
         break;
     case WHAT_CLAUSE:
         if (!quoted)
+            flag(s, w->flags);
+        break;
+    case WHAT_SETTINGS:
+        if (s->kind != PG_KIND_SELECT || s->with)
             flag(s, w->flags);
         break;
     }

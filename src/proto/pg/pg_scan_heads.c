@@ -520,6 +520,7 @@ void pg_scan_statement(struct scanner *s)
     s->is = EXACT_OTHER;
     s->depth = 0;
     s->careful = false;
+    s->with = IS(s, "with");
     if (s->t == PG_TOK_WORD) {
         for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
             const struct head *h = &heads[i];

@@ -32,6 +32,7 @@ struct scanner {
     enum exact is;          /* what this statement would be if nothing followed */
     bool careful;           /* every token counts: token() may not skim */
     bool in_set_config;
+    bool with;      /* this statement begins with WITH: it may be an UPDATE */
     uint32_t depth; /* parentheses, in this statement */
     uint32_t exact; /* of the last eight statements */
     struct pg_scan *out;
