@@ -73,14 +73,22 @@ static void listening_close(struct listening *l)
     free(l->path);
 }
 
+void listen_set_close(struct listen_set *s)
+{
+    if (s->count != 0)
+        log_info("listener", "no longer listening");
+    for (unsigned i = 0; i < s->count; i++)
+        listening_close(&s->socks[i]);
+    s->count = 0;
+}
+
 void listen_set_destroy(struct listen_set **sp)
 {
     struct listen_set *s = *sp;
     *sp = NULL;
     if (!s)
         return;
-    for (unsigned i = 0; i < s->count; i++)
-        listening_close(&s->socks[i]);
+    listen_set_close(s);
     free(s);
 }
 

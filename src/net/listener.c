@@ -9,7 +9,7 @@
  *
  *     OPEN  --EMFILE and its like, or a descriptor above the ceiling-->  HELD
  *     HELD  --timer-->  OPEN
- *     either, paused by the owner: not watching
+ *     either, paused or stopped by the owner: not watching
  *
  * A descriptor above the ceiling can't be put back into the kernel's queue. It is kept aside, one
  * per listener, and handed on when a lower number is free.
@@ -26,6 +26,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -199,4 +200,13 @@ void listener_pause(struct listener *l, bool paused)
         return;
     l->paused = paused;
     listener_watch(l);
+}
+
+void listener_stop(struct listener *l)
+{
+    for (unsigned i = 0; i < l->count; i++) {
+        l->acceptors[i].expect = UINT_MAX;
+        on_acceptable(event_get_fd(&l->acceptors[i].ev), EV_READ, &l->acceptors[i]);
+    }
+    listener_pause(l, true);
 }

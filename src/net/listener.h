@@ -35,7 +35,11 @@ struct listen_spec {
 };
 
 struct listen_set *listen_set_create(void);
-void listen_set_destroy(struct listen_set **s); /* closes, removes the Unix socket files it made */
+void listen_set_destroy(struct listen_set **s);
+/* Close all, and remove the Unix socket files made here: who connects from now on is refused, or
+ * served by another process that has the port. What systemd handed over stays open with systemd.
+ * Every listener has been stopped. */
+void listen_set_close(struct listen_set *s);
 /* Open, or take what systemd handed over (LISTEN_FDS) with the same port, or Unix file name, in its
  * place. A stale Unix socket file is replaced only when nobody answers on it. May block on a name
  * in `addr`: at start only, before the first listener_create(). */
@@ -72,6 +76,7 @@ typedef void accept_cb(int fd, unsigned door, const struct sockaddr_storage *pee
 struct listener *listener_create(struct listen_set *s, struct loop *l, unsigned batch,
                                  accept_cb *cb, void *arg);
 void listener_destroy(struct listener **l);
-void listener_pause(struct listener *l, bool paused); /* draining, or too many clients */
+void listener_pause(struct listener *l, bool paused); /* too many clients */
+void listener_stop(struct listener *l); /* for good; who is in the kernel's queue is accepted yet */
 
 #endif

@@ -250,11 +250,20 @@ static void on_judged(struct worker *w, struct job *j)
     job_free(&j);
 }
 
+/* An open door that nobody answers would keep clients waiting who could go elsewhere: to another
+ * weir on the same port (so_reuseport), or to the next of their hosts. */
+static void close_door(struct worker *w)
+{
+    listener_stop(w->listener);
+    if (atomic_fetch_sub(&w->world->doors, 1) == 1)
+        listen_set_close(w->world->listen);
+}
+
 static void drain_start(struct worker *w)
 {
     struct client *c, *tmp;
     w->draining = true;
-    listener_pause(w->listener, true);
+    close_door(w);
     TAILQ_FOREACH_SAFE(c, &w->states[CLIENT_IDLE], link, tmp)
     {
         if (!c->is_console)
@@ -300,7 +309,7 @@ static void on_mail(struct mail *m, void *arg)
         break;
     case MAIL_CLOSE_DOOR:
         free(m);
-        listener_pause(w->listener, true);
+        close_door(w);
         break;
     case MAIL_VIEW:
         view_on_mail(w, m);

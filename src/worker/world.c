@@ -393,6 +393,7 @@ void world_drain(struct world *w, bool patient)
 {
     if (atomic_exchange(&w->draining, true))
         return;
+    atomic_store(&w->doors, w->n_workers);
     for (uint32_t i = 0; i < w->n_workers; i++) {
         struct mail *m = calloc(1, sizeof *m);
         if (m == NULL)

@@ -31,6 +31,7 @@ struct world {
     _Atomic uint64_t backend_ids;
     _Atomic uint32_t consoles; /* of these, the console's */
     _Atomic bool draining;
+    _Atomic uint32_t doors; /* workers that still accept; the last one closes the sockets */
     _Atomic bool reachable; /* at least one database was */
     uint64_t started_wall_us;
     const struct console_ops *_Atomic console[PROTOCOLS]; /* by door; set after the workers began */
