@@ -28,6 +28,22 @@ static unsigned bound_of(const struct conf *conf, const struct conf_database *db
     return n;
 }
 
+/* What of it this user and database can have. */
+static unsigned bound_of_own(const struct conf *conf, const struct conf_database *db,
+                             const struct server_facts *f, unsigned bound)
+{
+    const struct conf_server *s = conf_server_find(conf, db->server);
+    struct conf_bound b =
+        s != NULL ? conf_server_bound(conf, s) : (struct conf_bound){.kind = CONF_BOUND_AUTO};
+    unsigned own = f->own;
+    if (own == 0)
+        return bound;
+    if (b.kind == CONF_BOUND_PERCENT)
+        own = (unsigned)((uint64_t)own * b.n / 100);
+    own = own != 0 ? own : 1;
+    return own < bound ? own : bound;
+}
+
 /* As whom the database is asked; false: why not is in `e`. */
 static bool ask(const struct conf *conf, const struct conf_database *db, const char **user,
                 const struct userlist *users, struct server_facts *f, struct err *e)
@@ -80,7 +96,9 @@ static bool check_database(const struct conf *conf, const struct conf_database *
     uint32_t taken = f.used + f.reserved;
     uint32_t left = f.max_connections > taken ? f.max_connections - taken : 0;
     fprintf(to, "%-16s %-28s %-16.16s %-8s %6u %6u %6u\n", db->name, db->server, f.version,
-            f.replica ? "replica" : "primary", f.max_connections, left, bound);
+            f.replica ? "replica" : "primary",
+            f.own != 0 && f.own < f.max_connections ? f.own : f.max_connections, left,
+            bound_of_own(conf, db, &f, bound));
     unsigned guaranteed = conf_guarantees(conf);
     if (guaranteed > bound)
         conf_report_add(report, CONF_WARNING, NULL, 0,

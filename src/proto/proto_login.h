@@ -173,8 +173,22 @@ enum keys_kind {
 struct server_facts {
     char version[64];
     bool replica;
-    uint32_t max_connections; /* as it holds for this user and database */
+    uint32_t max_connections; /* of all together */
+    uint32_t own;             /* this user and database may have fewer; 0: no */
     uint32_t reserved, used;
+};
+
+/* What one user, or one database, may have at the server. */
+struct server_quota {
+    bool of_user;
+    uint32_t n;
+    char name[64];
+};
+
+struct server_limits {
+    uint32_t max_connections, reserved;
+    struct server_quota *quotas; /* as far as the server tells; to be freed */
+    size_t n_quotas;
 };
 
 /* How a server connection is to be used. */
@@ -226,8 +240,8 @@ struct server_ops {
     /* Questions of the control plane, each on a connection of its own to the server that the
      * parameters (as for dial(), but hosts may be names) lead to. They block, with connect_timeout,
      * and belong on a thread that may. */
-    /* How many connections the server gives, and how many of them are reserved. */
-    bool (*ask_limits)(const struct dsn_param *params, size_t n, uint32_t *max, uint32_t *reserved,
+    /* How many connections the server gives. */
+    bool (*ask_limits)(const struct dsn_param *params, size_t n, struct server_limits *out,
                        struct err *e);
     /* auth_query for `user`: the secret, malloc'ed, to be wiped; NULL with true: no such user. */
     bool (*ask_secret)(const struct dsn_param *params, size_t n, const char *query,

@@ -181,12 +181,9 @@ static void probe_done(struct control *c, struct job *j)
         return;
     }
     struct settings *set = world_settings(c->world);
-    s->max_connections = j->max_connections;
-    s->reserved = j->reserved;
-    atomic_store(&s->probed, true);
-    bound_server_apply(s, set, c->world->n_workers);
+    routes_learn_limits(c->world->routes, set, s, &j->limits);
     log_info(s->name, "the server gives %u connections, %u of them reserved: bound %u",
-             j->max_connections, j->reserved, bound_server_limit(s));
+             s->max_connections, s->reserved, bound_server_limit(s));
     settings_put(&set);
     job_free(&j);
     control_plan(c, s);

@@ -72,6 +72,7 @@ void job_free(struct job **jp)
     buf_release(&j->in);
     buf_release(&j->out);
     stream_export_close(&j->stream);
+    free(j->limits.quotas);
     free(j->user);
     free(j->query);
     wipe(&j->secret);
@@ -337,7 +338,7 @@ static void job_run(struct job *j)
         j->ok = atomic_load(&j->moot) || j->ops->cancel_run(j->cancel, &j->err);
         break;
     case JOB_PROBE:
-        j->ok = j->ops->ask_limits(ps->p, ps->n, &j->max_connections, &j->reserved, &j->err);
+        j->ok = j->ops->ask_limits(ps->p, ps->n, &j->limits, &j->err);
         break;
     case JOB_AUTH_QUERY:
         j->ok = j->ops->ask_secret(ps->p, ps->n, j->query, j->user, &j->secret, &j->err);

@@ -37,7 +37,7 @@ struct job {
     int ack_fd;        /* the requester's socket, closed with the job; -1 */
     /* PROBE */
     struct bound_server *server;
-    uint32_t max_connections, reserved;
+    struct server_limits limits;
     /* AUTH_QUERY */
     uint32_t slot, key; /* the client that waits */
     char *user, *query;

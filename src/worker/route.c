@@ -5,6 +5,7 @@
 
 #include "worker/route.h"
 
+#include "worker/quota.h"
 #include "worker/world.h"
 
 #include "base/log.h"
@@ -187,8 +188,8 @@ static void route_configure(struct route *r, const struct settings *set,
     r->tx_timeout_us = p.transaction_timeout_us;
     r->idle_tx_timeout_us = p.idle_transaction_timeout_us;
     r->idle_us = p.client_idle_timeout_us;
-    core_group_limit(r->of_database, limit_of(p.max_db_connections));
-    core_group_limit(r->of_user, limit_of(p.max_user_connections));
+    core_group_limit(r->of_database, quota_of_database(r, db, limit_of(p.max_db_connections)));
+    core_group_limit(r->of_user, quota_of_user(r, limit_of(p.max_user_connections)));
     *lim = (struct core_pool_limits){
         .max_conns = limit_of(p.pool_size),
         .min_conns = limit_of(p.min_pool_size),
@@ -510,6 +511,24 @@ void routes_relax(struct routes *rs, struct settings *set, struct route *r)
     route_configure(r, set, db, &lim);
     pthread_mutex_unlock(&rs->lock);
     core_pool_limit(r->pool, &lim);
+}
+
+void routes_learn_limits(struct routes *rs, struct settings *set, struct bound_server *s,
+                         struct server_limits *limits)
+{
+    pthread_mutex_lock(&rs->lock);
+    s->max_connections = limits->max_connections;
+    s->reserved = limits->reserved;
+    quota_learn(s, limits);
+    atomic_store(&s->probed, true);
+    bound_server_apply(s, set, rs->world->n_workers);
+    for (struct route *r = rs->first; r != NULL; r = r->next) {
+        const struct conf_database *db = conf_database_find(set->conf, r->database);
+        struct core_pool_limits lim;
+        if (db != NULL && r->server == s)
+            route_configure(r, set, db, &lim);
+    }
+    pthread_mutex_unlock(&rs->lock);
 }
 
 /* What clients have proven holds at the new server as well: they will not prove it again. */

@@ -122,6 +122,8 @@ struct bound_server {
     _Atomic bool probed; /* the limit below is known */
     _Atomic bool probing;
     uint32_t max_connections, reserved; /* the server's own; 0 until probed */
+    struct server_quota *quotas;        /* quota.c's; under the table's lock */
+    size_t n_quotas;
     struct mail nudge;
     _Atomic bool nudged;
     uint64_t plan_at_us; /* control plane: next core_plan() */
@@ -130,6 +132,9 @@ struct bound_server {
     struct bound_server *next;
 };
 struct bound_server *routes_first_server(struct routes *rs);
+/* What the server was found to give; its quotas are taken. */
+void routes_learn_limits(struct routes *rs, struct settings *set, struct bound_server *s,
+                         struct server_limits *limits);
 /* What `bound` comes to, given what is known of the server. */
 uint32_t bound_server_limit(const struct bound_server *s);
 void bound_server_apply(struct bound_server *s, const struct settings *set, uint32_t workers);

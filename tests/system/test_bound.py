@@ -11,6 +11,7 @@ import time
 import pytest
 
 from harness import wire
+from harness.proxy import USERS_PLAIN as pg_users
 from harness.proxy import Crowd, Sampler, crowd, wait_until
 from harness.wire import Closed, PgError
 
@@ -173,6 +174,28 @@ def test_role_connection_limit_is_respected(start, pg):
     proxy = start(max_server_connections="auto")
     done = crowd(10, busy(proxy, 1.5, ("limited",)))
     assert min(done) > 0
+
+
+@weir_only
+def test_limits_of_roles_and_databases_are_theirs_alone(start, pg):
+    """The first to be asked has a small limit itself: that is its own, others get what the server has for all."""
+    with pg.superuser("postgres") as s:
+        s.rows("alter database third connection limit 3")
+        here = {"host": pg.host, "port": pg.port}
+        proxy = start(max_server_connections="auto", userlist={n: pg_users[n] for n in ("limited", "app", "admin")},
+                      databases={"small": dict(here, dbname="third"), "shop": dict(here, dbname="shop")})
+        try:
+            wait_until(lambda: limit_shown(proxy) == 94, 10, "the server's limit")
+            for user, database, count in (("limited", "shop", 2), ("app", "small", 3), ("app", "shop", 8)):
+                clients = proxy.clients(8, user=user, database=database)
+                for c in clients:
+                    c.send(wire.query("begin"))
+                wait_until(lambda: sum(c.readable() for c in clients) == count, 20, f"{count} of {user} in {database}")
+                for c in clients:
+                    c.close()
+            assert "too many connections" not in proxy.log()
+        finally:
+            s.rows("alter database third connection limit -1")
 
 
 @weir_only

@@ -104,28 +104,33 @@ static uint32_t number(struct my_reader *row)
     return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
 }
 
-static bool limits_of(struct my_dial *d, int timeout, uint32_t *max, uint32_t *reserved,
-                      struct err *e)
+/* Nothing is reserved: the server keeps one for administrators beside the number that it names. */
+static bool limits_of(struct my_dial *d, int timeout, uint32_t *max, uint32_t *own, struct err *e)
 {
     struct my_reader row;
     if (!ask(d, "SELECT @@global.max_connections, @@session.max_user_connections", timeout, e) ||
         !my_dial_row(d, 0, &row))
         return false;
-    uint32_t all = number(&row), own = number(&row);
-    /* The server keeps one more for administrators, beside the number that it names. */
-    *reserved = 0;
-    *max = own != 0 && own < all ? own : all;
-    return !row.bad && all != 0;
+    *max = number(&row);
+    *own = number(&row);
+    return !row.bad && *max != 0;
 }
 
-bool my_ask_limits(const struct dsn_param *params, size_t n, uint32_t *max, uint32_t *reserved,
+bool my_ask_limits(const struct dsn_param *params, size_t n, struct server_limits *out,
                    struct err *e)
 {
+    uint32_t own = 0;
+    *out = (struct server_limits){.quotas = NULL};
     struct my_dial *d = open_with(params, n, e);
     if (d == NULL)
         return false;
-    bool ok = limits_of(d, timeout_ms(params, n), max, reserved, e);
+    bool ok = limits_of(d, timeout_ms(params, n), &out->max_connections, &own, e);
     part(&d);
+    if (ok && own != 0 && (out->quotas = calloc(1, sizeof *out->quotas)) != NULL) {
+        out->n_quotas = 1;
+        *out->quotas = (struct server_quota){.of_user = true, .n = own};
+        snprintf(out->quotas->name, sizeof out->quotas->name, "%s", find(params, n, "user"));
+    }
     return ok;
 }
 
@@ -136,7 +141,7 @@ bool my_ask_facts(const struct dsn_param *params, size_t n, struct server_facts 
     struct my_dial *d = open_with(params, n, e);
     if (d == NULL)
         return false;
-    bool ok = limits_of(d, timeout, &out->max_connections, &out->reserved, e) &&
+    bool ok = limits_of(d, timeout, &out->max_connections, &out->own, e) &&
               ask(d, "SELECT version(), @@global.read_only", timeout, e) && my_dial_row(d, 0, &row);
     if (ok) {
         struct my_view v = my_read_lenenc_bytes(&row);

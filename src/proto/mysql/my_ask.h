@@ -8,8 +8,8 @@
 
 #include "proto/proto_login.h"
 
-/* max_connections as this user may use it, and how many of them are kept for administrators. */
-bool my_ask_limits(const struct dsn_param *params, size_t n, uint32_t *max, uint32_t *reserved,
+/* Of quotas only the asking user's own is to be had. */
+bool my_ask_limits(const struct dsn_param *params, size_t n, struct server_limits *out,
                    struct err *e);
 /* auth_query; in `query` a ? or $1 stands for the user. The secret is malloc'ed, to be wiped; NULL
  * with true: no such user. */

@@ -21,6 +21,14 @@
 #define TIMEOUT_US (5 * US_PER_S)
 #define PARAMS_MAX 96
 
+#define MAX_AND_RESERVED                                                                           \
+    "current_setting('max_connections')::int, "                                                    \
+    "current_setting('superuser_reserved_connections')::int"                                       \
+    " + coalesce(current_setting('reserved_connections', true), '0')::int"
+#define QUOTA_END  '\n'
+#define QUOTA_ENDS "\n"
+#define QUOTAS_MAX "100" /* what is beyond is learned from the server's refusals */
+
 /* One question and its answer, through libpq or without it. */
 struct ask {
     PGconn *conn;
@@ -189,15 +197,12 @@ static uint32_t number(const char *text)
 
 bool pg_ask_facts(const struct dsn_param *params, size_t n, struct server_facts *out, struct err *e)
 {
-    /* What a role or database may have is the smallest of the three limits; -1 stands for none. */
+    /* -1 stands for no limit. */
     static const char sql[] =
-        "SELECT least(current_setting('max_connections')::int,"
+        "SELECT " MAX_AND_RESERVED ", coalesce(least("
         " (SELECT nullif(rolconnlimit, -1) FROM pg_catalog.pg_roles WHERE rolname = current_user),"
         " (SELECT nullif(datconnlimit, -1) FROM pg_catalog.pg_database WHERE datname ="
-        " current_database())),"
-        " current_setting('superuser_reserved_connections')::int"
-        " + coalesce(current_setting('reserved_connections', true), '0')::int,"
-        " pg_catalog.pg_is_in_recovery()::int,"
+        " current_database())), 0), pg_catalog.pg_is_in_recovery()::int,"
         " (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE datid IS NOT NULL) - 1,"
         " current_setting('server_version')";
     struct ask a = {.rows = 0};
@@ -207,24 +212,62 @@ bool pg_ask_facts(const struct dsn_param *params, size_t n, struct server_facts 
     if (ok) {
         out->max_connections = number(a.columns[0]);
         out->reserved = number(a.columns[1]);
-        out->replica = number(a.columns[2]) != 0;
-        out->used = number(a.columns[3]);
+        out->own = number(a.columns[2]);
+        out->replica = number(a.columns[3]) != 0;
+        out->used = number(a.columns[4]);
         (void)snprintf(out->version, sizeof out->version, "%s",
-                       a.columns[4] != NULL ? a.columns[4] : "");
+                       a.columns[5] != NULL ? a.columns[5] : "");
     }
     ask_free(&a);
     return ok;
 }
 
-bool pg_ask_limits(const struct dsn_param *params, size_t n, uint32_t *max_connections,
-                   uint32_t *reserved, struct err *e)
+/* "u12 app", "d7 shop", each with the separator behind it. */
+static bool read_quotas(const char *text, struct server_limits *out)
 {
-    struct server_facts f;
-    if (!pg_ask_facts(params, n, &f, e))
+    size_t max = 0;
+    for (const char *p = text; *p != '\0'; p++)
+        max += *p == QUOTA_END;
+    out->quotas = calloc(max + 1, sizeof *out->quotas);
+    if (out->quotas == NULL)
         return false;
-    *max_connections = f.max_connections;
-    *reserved = f.reserved;
+    for (const char *p = text; *p != '\0' && out->n_quotas < max; p++) {
+        struct server_quota *q = &out->quotas[out->n_quotas++];
+        char *name;
+        q->of_user = *p == 'u';
+        q->n = number(p + 1);
+        (void)strtoul(p + 1, &name, 10);
+        size_t len = strcspn(++name, QUOTA_ENDS);
+        (void)snprintf(q->name, sizeof q->name, "%.*s", (int)len, name);
+        p = name + len;
+    }
     return true;
+}
+
+bool pg_ask_limits(const struct dsn_param *params, size_t n, struct server_limits *out,
+                   struct err *e)
+{
+    /* Superusers are bound by neither limit; of a limit of 0 the server's refusal says more. */
+    static const char sql[] =
+        "SELECT " MAX_AND_RESERVED ", (SELECT string_agg(k || n || ' ' || name || chr(10), '') FROM"
+        " (SELECT 'u', rolconnlimit, rolname FROM pg_catalog.pg_roles"
+        " WHERE rolconnlimit > 0 AND rolcanlogin AND NOT rolsuper"
+        " UNION ALL SELECT 'd', datconnlimit, datname FROM pg_catalog.pg_database"
+        " WHERE datconnlimit > 0 AND datallowconn LIMIT " QUOTAS_MAX ") q (k, n, name)"
+        " WHERE strpos(name, chr(10)) = 0)";
+    struct ask a = {.rows = 0};
+    *out = (struct server_limits){.quotas = NULL};
+    bool ok = ask(&a, params, n, sql, NULL, e);
+    if (ok && a.rows != 1)
+        ok = libpq_failed("the server doesn't tell its limits", e);
+    if (ok && a.columns[2] != NULL && !read_quotas(a.columns[2], out))
+        ok = libpq_failed("out of memory", e);
+    if (ok) {
+        out->max_connections = number(a.columns[0]);
+        out->reserved = number(a.columns[1]);
+    }
+    ask_free(&a);
+    return ok;
 }
 
 bool pg_ask_secret(const struct dsn_param *params, size_t n, const char *query, const char *user,

@@ -8,9 +8,8 @@
 
 #include "proto/proto_login.h"
 
-/* max_connections as it holds for this role and database, and how many of them are reserved. */
-bool pg_ask_limits(const struct dsn_param *params, size_t n, uint32_t *max_connections,
-                   uint32_t *reserved, struct err *e) __attribute__((warn_unused_result));
+bool pg_ask_limits(const struct dsn_param *params, size_t n, struct server_limits *out,
+                   struct err *e) __attribute__((warn_unused_result));
 /* auth_query with the user as $1. */
 bool pg_ask_secret(const struct dsn_param *params, size_t n, const char *query, const char *user,
                    char **secret, struct err *e) __attribute__((warn_unused_result));
