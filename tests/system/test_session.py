@@ -215,6 +215,18 @@ def test_a_literal_says_what_it_says_under_the_settings_of_its_client(start):
             assert c.rows("execute again") == [want]
 
 
+def test_an_idle_session_timeout_ends_no_shared_connection(start):
+    """It is its client's, and comes back to it; what idles in between is the pool's."""
+    proxy = start(max_server_connections=1)
+    with proxy.client() as hurried, proxy.client() as other:
+        hurried.rows("set idle_session_timeout = '100ms'")
+        pid = other.backend_pid()
+        assert hurried.value("show idle_session_timeout") == "100ms"
+        time.sleep(0.6)
+        assert (other.backend_pid(), other.value("show idle_session_timeout")) == (pid, "0")
+        assert hurried.value("show idle_session_timeout") == "100ms"
+
+
 def test_settings_of_a_fleet_do_not_mix(start):
     """Sixty sessions with a setting of their own on three connections, each checking it in each transaction."""
     proxy = start(max_server_connections=3)

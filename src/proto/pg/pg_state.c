@@ -419,6 +419,16 @@ enum proto_loan pg_begin(void *ps, void *pc, struct proto_out *out)
 /* ---- the end of a loan
  * ----------------------------------------------------------------------------- */
 
+/* What a client may have set must not end a connection that idles, or is about to be lent to
+ * others: it does not stay. */
+static bool may_end_idle(const struct pg_server *s)
+{
+    static const char name[] = "idle_session_timeout";
+    struct var_entry e;
+    return var_set_count(s->applied) != 0 && var_set_find(s->applied, name, sizeof name - 1, &e) &&
+           e.value[0] != '0';
+}
+
 static enum proto_loan end_abandoned(struct pg_server *s, struct proto_out *out)
 {
     bool wanted = s->reset_query != NULL && s->reset_query[0] != '\0' && !s->reset_done &&
@@ -432,7 +442,7 @@ static enum proto_loan end_abandoned(struct pg_server *s, struct proto_out *out)
             return LOAN_BROKEN; /* DISCARD ALL does nothing to either */
         return pg_settle_start(NULL, s, PG_PH_RESET, out);
     }
-    if ((s->dirt & PG_D_SETTINGS) != 0 || s->scrub)
+    if ((s->dirt & PG_D_SETTINGS) != 0 || s->scrub || may_end_idle(s))
         return pg_settle_start(NULL, s, PG_PH_RESET, out);
     if (wanted) {
         s->reset_done = true;
@@ -450,7 +460,7 @@ static enum proto_loan end_quiet(struct pg_client *c, struct pg_server *s, uint6
         return pg_settle_start(c, s, PG_PH_TRUTH, out);
     if (s->pins == 0) {
         s->pin_statement[0] = '\0';
-        if (s->scrub)
+        if (s->scrub || may_end_idle(s))
             return pg_settle_start(c, s, PG_PH_RESET, out);
         if (s->reset_always && !s->reset_done && s->reset_query != NULL &&
             s->reset_query[0] != '\0') {
