@@ -128,6 +128,30 @@ static void log_report(const struct conf_report *r)
     }
 }
 
+/* For whoever asked: what was wrong, or (ok) what was warned of, one a line, as far as there is
+ * room.
+ */
+static void tell_report(const struct conf_report *r, bool ok, char *text, size_t room)
+{
+    const struct conf_problem *p;
+    size_t used = 0, left = ok ? r->warnings : r->errors;
+    char line[1024];
+    text[0] = '\0';
+    STAILQ_FOREACH(p, &r->problems, link)
+    {
+        if (p->severity != (ok ? CONF_WARNING : CONF_ERROR))
+            continue;
+        (void)conf_problem_format(p, line, sizeof line);
+        if (used + strlen(line) + 64 > room)
+            break;
+        used += (size_t)snprintf(text + used, room - used, "%s%s", used != 0 ? "\n" : "", line);
+        left--;
+    }
+    if (left != 0)
+        (void)snprintf(text + used, room - used, "%s%zu more in the log", used != 0 ? "\n" : "",
+                       left);
+}
+
 /* ---- signals
  * ------------------------------------------------------------------------------------- */
 
@@ -141,15 +165,7 @@ static bool process_reload(void *arg, char *text, size_t room)
     bool ok = conf != NULL && world_reload(p->world, conf, &report);
     log_report(&report);
     log_info(NULL, ok ? "configuration reloaded" : "configuration refused, the running one stays");
-    text[0] = '\0';
-    const struct conf_problem *first;
-    STAILQ_FOREACH(first, &report.problems, link)
-    {
-        if (first->severity == CONF_ERROR || ok) {
-            (void)conf_problem_format(first, text, room);
-            break;
-        }
-    }
+    tell_report(&report, ok, text, room);
     conf_report_fini(&report);
     (void)sd_notify(0, "READY=1");
     return ok;

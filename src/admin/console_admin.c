@@ -246,7 +246,7 @@ static void killed(bool found, void *arg)
 static void order(void *ctx, struct admin_order *o)
 {
     struct admin_world *a = ctx;
-    char text[512] = "";
+    char text[4096] = "";
     switch ((int)o->verb) { /* the shows never get here */
     case ADMIN_PAUSE:
         database_order(a, o, WORLD_PAUSE);

@@ -346,6 +346,11 @@ def test_reload_and_set(start):
     assert not wire.errors(proxy.admin("SET query_wait_timeout = 7"))
     value = next(r["value"] for r in proxy.show("CONFIG") if r["key"] == "query_wait_timeout")
     assert value.startswith("7")
+    with open(proxy.ini_path, "a") as f:
+        f.write("[weir]\nnope = 1\nquery_timeout = soon\n")
+    (refusal,) = wire.errors(proxy.admin("RELOAD"))
+    assert re.search(r":\d+: error: .*nope.*\n.*:\d+: error: query_timeout: ", refusal["M"]), refusal
+    proxy.write()
     # the file says 20 still, and a reload goes back to it
     proxy.admin("RELOAD")
     value = next(r["value"] for r in proxy.show("CONFIG") if r["key"] == "query_wait_timeout")
