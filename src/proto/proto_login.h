@@ -48,7 +48,7 @@ struct login_asked {
     int replication;                /* 0: no, 1: physical, 2: logical */
     uint32_t cancel_id, cancel_key; /* LOGIN_CANCEL */
     uint32_t pool_flags;    /* fixed when a server connection logs in: clients that differ in them
-                               never share one (MySQL: CLIENT_FOUND_ROWS); 0 where there is none */
+                               never share one (MySQL: capabilities); 0 where there is none */
     uint32_t console_flags; /* what the console's answers depend on; who writes them knows */
 };
 

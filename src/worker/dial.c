@@ -156,8 +156,8 @@ static void collect_route(struct params *ps, const struct route *r, const struct
     const struct dial_as as = {
         .user = r->user, .database = r->database, .password = r->password, .keys = &r->keys};
     params_collect(ps, set->conf, db, &as);
-    if (r->pool_flags != 0) /* the one that there is */
-        params_put(ps, "client_found_rows", "1");
+    if (r->pool_flags != 0)
+        params_put(ps, "pool_flags", r->pool_flags_hex);
     if (r->replication == 0) /* a walsender may not be able to */
         params_put(ps, "connect_query", db->connect_query);
     if (r->replication != 0)

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -405,6 +406,7 @@ static struct route *route_create(struct routes *rs, struct settings *set,
     r->key = strdup(key);
     r->replication = ask->replication;
     r->pool_flags = ask->pool_flags;
+    snprintf(r->pool_flags_hex, sizeof r->pool_flags_hex, "%" PRIx32, ask->pool_flags);
     r->server = server_get(rs, set, db->server);
     if (r->database == NULL || r->user == NULL || r->key == NULL || r->server == NULL)
         return NULL;
@@ -416,8 +418,10 @@ static struct route *route_create(struct routes *rs, struct settings *set,
     choose_password(r, set, db);
     route_configure(r, set, db, &lim);
     char name[200];
-    snprintf(name, sizeof name, "%s/%s%s%s", ask->database, ask->user,
-             ask->replication ? " (replication)" : "", ask->pool_flags != 0 ? " (found rows)" : "");
+    bool flags = ask->pool_flags != 0;
+    snprintf(name, sizeof name, "%s/%s%s%s%s", ask->database, ask->user,
+             ask->replication ? " (replication)" : "", flags ? ", flags " : "",
+             flags ? r->pool_flags_hex : "");
     r->pool = core_pool_create(r->server->core, name, &lim, r);
     return r->pool != NULL ? r : NULL;
 }

@@ -24,8 +24,9 @@ struct route {
     char *database; /* as clients ask for it */
     char *user;     /* on the server */
     char *key;
-    int replication;                 /* as login_asked.replication */
-    uint32_t pool_flags;             /* as login_asked.pool_flags */
+    int replication;     /* as login_asked.replication */
+    uint32_t pool_flags; /* as login_asked.pool_flags */
+    char pool_flags_hex[9];
     struct route *_Atomic successor; /* its entry is at another server now: in its place, or NULL */
     bool relaxed;                    /* control plane */
     bool guessed;                    /* made to try the server, for no client yet */

@@ -68,7 +68,7 @@ static void start(struct my_dial *d, struct my_origin *o, uint8_t flags)
         all[n++] = (struct dsn_param){"connect_query", "SET @a := 1"};
     if ((flags & F_NAMES) != 0) {
         all[n++] = (struct dsn_param){"dbname", "shop"};
-        all[n++] = (struct dsn_param){"client_found_rows", "1"};
+        all[n++] = (struct dsn_param){"pool_flags", "20002"};
     }
     *o = (struct my_origin){.params = all, .n_params = n};
     *d = (struct my_dial){.fd = -1,

@@ -256,7 +256,7 @@ static void asks_for_what_the_server_has(void **state)
 {
     struct fixture *f = *state;
     set(f, "dbname", "shop");
-    set(f, "client_found_rows", "1");
+    set(f, "pool_flags", "2");
     greeting(&f->script, ALL_CAPS, "caching_sha2_password");
     hear(f, DIAL_READ);
     assert_int_equal(caps_heard(f), ALL_CAPS);
@@ -267,6 +267,10 @@ static void asks_for_what_the_server_has(void **state)
     assert_int_equal(caps_heard(f) & ~MY_CAP_FOUND_ROWS,
                      MY_CAP_PROTOCOL_41 | MY_CAP_SECURE_CONNECTION);
     assert_false(was_heard(f, "shop") || was_heard(f, "program_name"));
+    set(f, "pool_flags", "20000");
+    greeting(&f->script, ALL_CAPS, "caching_sha2_password");
+    hear(f, DIAL_READ);
+    assert_int_equal(caps_heard(f), ALL_CAPS & ~(MY_CAP_FOUND_ROWS | MY_CAPS_SINGLE));
 }
 
 /* MariaDB has four bytes more where MySQL has zeroes, and says so by not being CLIENT_MYSQL. */

@@ -51,6 +51,14 @@
      MY_CAP_MULTI_RESULTS | MY_CAP_PS_MULTI_RESULTS | MY_CAP_PLUGIN_AUTH | MY_CAP_CONNECT_ATTRS |  \
      MY_CAP_PLUGIN_LENENC | MY_CAP_SESSION_TRACK)
 
+/* What a server connection has for good, so that clients which differ in it share none: whether
+ * rows found are counted, and (set where there is no such thing) whether a statement may have
+ * several results. Without that a CALL has an error (1312), and one that executes it no result of
+ * the parameters: a client that doesn't know several results would take the second for the next
+ * answer. */
+#define MY_CAPS_OF_POOL (MY_CAP_FOUND_ROWS | MY_CAP_MULTI_RESULTS)
+#define MY_CAPS_SINGLE  (MY_CAP_MULTI_RESULTS | MY_CAP_PS_MULTI_RESULTS)
+
 /* What weir asks of servers, as far as they have it. */
 #define MY_CAPS_WANTED                                                                             \
     (MY_CAP_LONG_PASSWORD | MY_CAP_LONG_FLAG | MY_CAP_LOCAL_FILES | MY_CAP_PROTOCOL_41 |           \

@@ -11,7 +11,8 @@
  *   host, hostaddr, port    lists; a host that begins with "/" is a Unix socket
  *   user, password, dbname, sslmode, sslrootcert, sslcert, sslkey as libpq means them
  *   native_sha1, sha2_sha256  hexadecimal: SHA1(password), SHA256(password), where it isn't known
- *   client_found_rows, connect_query
+ *   pool_flags              hexadecimal: MY_CAPS_OF_POOL, as login_asked has them
+ *   connect_query
  * Never blocks. One login, one thread. Follows MySQL's "Connection Phase". What the server says is
  * bounded in number and length, and believed only as far as its form goes.
  */

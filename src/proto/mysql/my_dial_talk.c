@@ -242,8 +242,10 @@ static enum dial_step on_greeting(struct my_dial *d, const uint8_t *p, size_t n)
     d->caps = MY_CAPS_WANTED & d->server_caps;
     if (my_dial_param(d->origin, "dbname")[0] != '\0')
         d->caps |= MY_CAP_CONNECT_WITH_DB & d->server_caps;
-    if (my_dial_param(d->origin, "client_found_rows")[0] == '1')
-        d->caps |= MY_CAP_FOUND_ROWS;
+    unsigned long flags = strtoul(my_dial_param(d->origin, "pool_flags"), NULL, 16);
+    d->caps |= (uint32_t)flags & MY_CAP_FOUND_ROWS;
+    if ((flags & MY_CAP_MULTI_RESULTS) != 0)
+        d->caps &= ~MY_CAPS_SINGLE;
     if (d->mode == DIAL_SSL_DISABLE || d->local)
         return my_dial_answer(d);
     if ((d->server_caps & MY_CAP_SSL) == 0) {

@@ -223,7 +223,7 @@ static bool keep_names(struct my_login *l, const struct my_hello *h)
     l->asked.application_name = keep(&at, app);
     l->asked.database = keep(&at, h->database);
     l->plugin = keep(&at, h->plugin);
-    l->asked.pool_flags = h->caps & MY_CAP_FOUND_ROWS;
+    l->asked.pool_flags = (h->caps ^ MY_CAP_MULTI_RESULTS) & MY_CAPS_OF_POOL;
     l->asked.console_flags = h->caps;
     return true;
 }

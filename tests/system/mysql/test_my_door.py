@@ -15,6 +15,7 @@ import pymysql
 import pytest
 from pymysql.constants import CLIENT
 
+from harness import mywire
 from harness.front import Front
 from harness.line import Line
 from harness.myproxy import code, one, rows
@@ -186,6 +187,34 @@ def test_found_rows_is_a_pool_of_its_own(start):
     assert len(pools) == 1  # in the console they are one
     plain.close()
     found.close()
+
+
+class OneResult(pymysql.Connection):
+    """PyMySQL asks for several results whenever the server may have them."""
+    SEVERAL = CLIENT.MULTI_RESULTS | CLIENT.PS_MULTI_RESULTS | CLIENT.MULTI_STATEMENTS
+    client_flag = property(lambda self: self.flags & ~self.SEVERAL, lambda self, flags: setattr(self, "flags", flags))
+
+
+def test_clients_that_know_one_result_only(start, my):
+    """The server refuses them a CALL that returns rows: the second answer would be taken for the next one's."""
+    proxy = start(max_server_connections=1)
+
+    def old(where, **to):
+        conn = where(autocommit=True, defer_connect=True, **to)
+        conn.__class__, conn.flags = OneResult, conn.client_flag
+        conn.connect()
+        return Wire(conn)
+    for _ in range(2):
+        for where in (my.direct, proxy.connect):
+            with old(where) as conn:
+                assert conn.error(mywire.QUERY, b"call two_results(1)") == 1312
+                assert conn.error(mywire.QUERY, b"select 1; select 2") == 1064
+                number, _, _ = conn.prepare("call out_param(?, ?)")
+                assert isinstance(conn.execute(number, (1, 2)), mywire.OK)
+                assert conn.value("select 7") == "7"
+        with proxy.connect(autocommit=True) as conn, conn.cursor() as c:
+            c.execute("call two_results(1)")
+            assert c.fetchall() == ((1,),)
 
 
 # --- character sets ------------------------------------------------------------------------------
