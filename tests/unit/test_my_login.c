@@ -268,6 +268,15 @@ static void test_kept_back(void **state)
     struct outcome o = run(&s, &p);
     assert_string_equal(p.story, "sha2 switch native ok");
     assert_int_equal(o.key.n, 20);
+    p = (struct peer){.user = "app",
+                      .password = "secret",
+                      .database = "",
+                      .plugin = "", /* it leaves the choice to the server */
+                      .caps = PEER_CAPS,
+                      .keeps_back = true};
+    o = run(&s, &p);
+    assert_string_equal(p.story, "sha2 switch sha2 fast ok");
+    assert_int_equal(o.key.n, 32);
 }
 
 /* ---- the wrong one --------------------------------------------------------------------------- */

@@ -246,8 +246,9 @@ static enum login_step judge_hello(struct my_login *l, struct buf *out)
                    ? on_password(l, l->answer, l->answer_n, out)
                    : switch_to(l, auth, out);
     /* A client whose own plugin is not the greeting's may have kept its answer back; so may one
-     * that changes its user. */
-    if (serves(l, auth) && ((auth == l->announced && !l->again) || l->answer_n != 0))
+     * that changes its user, or names no plugin where it could. */
+    bool unnamed = (l->caps & MY_CAP_PLUGIN_AUTH) != 0 && l->plugin[0] == '\0';
+    if (serves(l, auth) && ((auth == l->announced && !l->again && !unnamed) || l->answer_n != 0))
         return judge(l, auth, out);
     if ((l->caps & MY_CAP_PLUGIN_AUTH) == 0)
         return deny(l, "the client knows no plugin that serves for the stored secret", out);
