@@ -533,7 +533,7 @@ static enum proto_verdict on_execute(struct my_client *c, struct my_server *s,
         return PROTO_LOAN;
     if ((stmt->text->flags & MY_DO_SHOW_WARNINGS) != 0 && s->diagnosed != c->diagnosis &&
         my_put_warnings(c, stmt->text, out)) {
-        c->row_count = -1; /* a text leaves it alone */
+        c->row_count = -1;
         c->turn = my_stamp(c, c->turn);
         return PROTO_MORE;
     }

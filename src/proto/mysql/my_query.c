@@ -148,6 +148,8 @@ static bool answer_here(struct my_client *c, struct my_server *s, const struct m
         return false;
     if ((scan->flags & MY_DO_SHOW_WARNINGS) != 0 && c->warnings != NULL &&
         (s == NULL || s->diagnosed != c->diagnosis) && put_warnings(c, scan, false, out)) {
+        c->row_count = -1; /* as after every list of rows; no connection knows of this one */
+        c->turn = my_stamp(c, c->turn);
         out->queries++;
         return true;
     }
@@ -294,7 +296,9 @@ enum proto_verdict my_on_query(struct my_client *c, struct my_server *s, const s
     my_pass_rest(c, m, false);
     if (!my_leaves_counts(c, s))
         s->owner = c->turn = my_stamp(c, c->turn);
-    else if (s->owner != c->turn) /* the last statement's are not there */
+    else if (s->owner != c->turn) { /* here are none of the last statement, nor where it was this */
         s->owner = 0;
+        c->turn = my_stamp(c, c->turn);
+    }
     return PROTO_MORE;
 }

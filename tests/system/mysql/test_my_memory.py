@@ -64,6 +64,23 @@ def test_counts_are_the_last_statements(two):
     assert one(client, "select row_count()") == 3
 
 
+@pytest.mark.parametrize("text", ["show warnings", "show warnings limit 1", "show errors"])
+@pytest.mark.parametrize("warned", [True, False])
+def test_a_list_of_warnings_has_no_row_count(two, text, warned):
+    """Whether weir answers it from memory or another connection does."""
+    client, elsewhere = two
+    for n in (0, 1):
+        if warned:
+            rows(client, "insert ignore into scratch (who) values (repeat('x', 100)), ('y')")
+        else:
+            rows(client, "insert into scratch (who) values ('x'), ('y')")
+        if n == 0:
+            elsewhere(lambda: rows(client, text))
+        else:
+            rows(client, text)
+        assert one(client, "select row_count()") == -1
+
+
 def test_found_rows_are_the_last_statements(two):
     client, elsewhere = two
     assert len(rows(client, "select id from items limit 9")) == 9
