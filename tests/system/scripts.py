@@ -162,6 +162,9 @@ script("values that need care", "set application_name = 'it''s'", "show applicat
        r"set application_name = E'tab\tback\\slash'", "show application_name", "set search_path = ''", "show search_path",
        "select count(*) from public.items where id < 3", "set app.x = '$1 $$'", "show app.x", "select 1", "show app.x",
        'set "app"."y" = on', "show app.y", "set app.z to 1.5", "show app.z", "set app.list = a, b", "show app.x")
+script("many custom settings in one string", "; ".join(f"set my.v{i} = '{i}'" for i in range(30)), "select 1", "show my.v0; show my.v13",
+       "select set_config('my.v1', 'a', false), set_config('my.v2', 'b', false), set_config('my.v3', 'c', false),"
+       " set_config('my.v4', 'd', false), set_config('my.v5', 'e', false)", "show my.v29; show my.v1; show my.v5")
 script("settings with units and booleans", "set statement_timeout = 61000", "show statement_timeout",
        "set statement_timeout = '2min'", "show statement_timeout", "set geqo = off", "show geqo", "set geqo = 'ye'",
        "show geqo", "set geqo to true", "show geqo", "set statement_timeout = 0")

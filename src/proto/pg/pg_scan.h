@@ -24,7 +24,7 @@
 
 #define PG_SCAN_MAX        (64u * 1024) /* texts up to here are worth collecting for a scan */
 #define PG_SCAN_NAMES_MAX  64           /* statement names remembered */
-#define PG_SCAN_CUSTOM_MAX 4            /* custom settings remembered */
+#define PG_SCAN_CUSTOM_MAX 64           /* custom settings remembered */
 #define PG_SETTING_MAX     128          /* longest setting name that is followed, with its NUL */
 
 /* How the text has to be read. */
@@ -205,9 +205,10 @@ struct pg_scan {
      * the server doesn't list them in pg_settings, it only answers for a name. A name for
      * pg_scan_custom(); overlong ones, and those in a parameter, are PG_SCAN_SET_UNNAMED. */
     uint32_t n_custom; /* all of them; only the first PG_SCAN_CUSTOM_MAX are in custom[] */
+    uint32_t n_names;  /* likewise, PG_SCAN_NAMES_MAX */
+    /* What is behind n_names and n_custom is not initialized. */
+    struct pg_scan_name names[PG_SCAN_NAMES_MAX];
     struct pg_span custom[PG_SCAN_CUSTOM_MAX];
-    uint32_t n_names; /* all of them; only the first PG_SCAN_NAMES_MAX are in names[] */
-    struct pg_scan_name names[PG_SCAN_NAMES_MAX]; /* what is behind n_names is not initialized */
 };
 
 /* Scan the text. `opts` is a set of enum pg_scan_opt. */
