@@ -201,6 +201,19 @@ static bool feed_file(struct my_client *c, struct my_server *s, const uint8_t *i
     return true;
 }
 
+static void forget_lost(struct my_client *c)
+{
+    free(c->lost_text);
+    c->lost_text = NULL;
+    c->lost = MY_LOST_NO;
+}
+
+/* It ends the session that was: nothing of that can be taken for done. */
+static bool starts_anew(uint8_t com)
+{
+    return com == MY_COM_RESET_CONNECTION || com == MY_COM_CHANGE_USER;
+}
+
 /* What it should have known before it sent this. */
 static enum proto_verdict tell_lost(struct my_client *c, const struct my_in *m,
                                     struct proto_out *out)
@@ -209,9 +222,7 @@ static enum proto_verdict tell_lost(struct my_client *c, const struct my_in *m,
     bool taken = c->lost == MY_LOST_TAKEN;
     my_put_error(out, 1, taken ? MY_ER_LOCK_DEADLOCK : my_error_for(c, MY_CR_SERVER_LOST),
                  taken ? "40001" : "08S01", "%s", text);
-    free(c->lost_text);
-    c->lost_text = NULL;
-    c->lost = MY_LOST_NO;
+    forget_lost(c);
     my_pass_rest(c, m, true);
     return PROTO_MORE;
 }
@@ -264,6 +275,8 @@ static enum proto_verdict one_packet(struct my_client *c, struct my_server *s,
         my_put_error(out, 1, MY_ER_UNKNOWN_COM, "08S01", "Unknown command");
         return PROTO_MORE;
     }
+    if (c->lost != MY_LOST_NO && starts_anew(m->p[MY_HEAD_BYTES]))
+        forget_lost(c);
     if (c->lost != MY_LOST_NO && has_answer(m->p[MY_HEAD_BYTES]))
         return tell_lost(c, m, out);
     note_said(c, m, out);

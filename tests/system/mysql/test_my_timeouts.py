@@ -55,9 +55,9 @@ def test_query_wait_timeout(start):
         assert one(waiter, "select 2") == 2
 
 
-@pytest.mark.parametrize("kind", ["text", "prepared"])
+@pytest.mark.parametrize("kind", ["text", "prepared", "reset"])
 def test_idle_transaction_timeout_takes_the_loan_back(start, kind):
-    """1213/40001 at the next command, whatever it is; nothing of the transaction stays, and the session goes on."""
+    """1213/40001 at the next command, whatever it is but a reset; nothing of the transaction stays, and the session goes on."""
     proxy = start(max_server_connections=1, idle_transaction_timeout=1)
     with wire(proxy) as a:
         number = a.prepare("select ?")[0]
@@ -66,6 +66,10 @@ def test_idle_transaction_timeout_takes_the_loan_back(start, kind):
         with proxy.connect() as b:
             assert one(b, "select count(*) from scratch") == 0
         assert not a.readable(0), "nothing unasked is sent"
+        if kind == "reset":
+            assert not a.ask(mywire.RESET_CONNECTION).status & 1
+            assert a.value("select count(*) from scratch") == "0"
+            return
         with pytest.raises(MyError) as e:
             a.execute(number, ("x",)) if kind == "prepared" else a.query("commit")
         assert (e.value.code, e.value.state) == (1213, "40001")
