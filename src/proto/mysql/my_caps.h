@@ -18,6 +18,7 @@
 #define MY_CAP_FOUND_ROWS        (1u << 1)
 #define MY_CAP_LONG_FLAG         (1u << 2)
 #define MY_CAP_CONNECT_WITH_DB   (1u << 3)
+#define MY_CAP_COMPRESS          (1u << 5)
 #define MY_CAP_LOCAL_FILES       (1u << 7)
 #define MY_CAP_IGNORE_SPACE      (1u << 8)
 #define MY_CAP_PROTOCOL_41       (1u << 9)

@@ -57,6 +57,7 @@ enum my_hello_fault {
     MY_HELLO_OK,
     MY_HELLO_BAD, /* malformed */
     MY_HELLO_OLD, /* speaks the protocol from before 4.1 */
+    MY_HELLO_COMPRESSED,
 };
 
 /* The payload of the answer to a greeting that offered these capabilities. */

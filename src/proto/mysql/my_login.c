@@ -253,6 +253,10 @@ static enum login_step on_hello(struct my_login *l, const uint8_t *payload, size
                                "Client does not support authentication protocol requested by "
                                "server; consider upgrading MySQL client",
                                out);
+    case MY_HELLO_COMPRESSED:
+        return my_login_refuse(l, MY_ER_HANDSHAKE, "08S01",
+                               "weir: compression is not offered; switch it off in the client",
+                               out);
     }
     if (h.tls) {
         if (l->tls)

@@ -165,6 +165,25 @@ def test_load_data_local_where_the_client_can_send_no_files(shared):
         assert c.value("select 6") == "6"
 
 
+# --- compression, which is not offered -----------------------------------------------------------
+
+COMPRESSED = """
+mysqli_report(MYSQLI_REPORT_OFF); $c = mysqli_init();
+$ok = $c->real_connect(getenv('DBHOST'), 'app', 'secret', 'shop', (int) getenv('DBPORT'), null, MYSQLI_CLIENT_COMPRESS);
+echo $ok ? $c->query('select 1')->fetch_row()[0] : 'no ' . mysqli_connect_errno() . ' ' . mysqli_connect_error();
+"""
+
+
+def test_compression(shared):
+    """Who looks at the offer goes on without it; who compresses all the same is told, and doesn't wait for ever."""
+    env = dict(os.environ, DBHOST=shared.host, DBPORT=str(shared.mysql_port))
+    said = subprocess.run([need("php"), "-r", COMPRESSED], capture_output=True, text=True, timeout=60, env=env).stdout
+    assert said.startswith("no 1043 ") and "compression" in said
+    args = ["-h", shared.host, "-P", str(shared.mysql_port), "-uapp", "-psecret", "--compress", "-N", "-e", "select 6"]
+    done = subprocess.run([need("mariadb"), *args, "shop"], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "6\n", done.stderr
+
+
 # --- 16 MB and more ------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("where", ["outside", "in a transaction"])
