@@ -114,10 +114,7 @@ enum my_hello_fault my_hello_parse(const uint8_t *payload, size_t n, uint32_t of
         out->tls = (out->caps & MY_CAP_SSL) != 0;
         return out->tls ? MY_HELLO_OK : MY_HELLO_BAD;
     }
-    /* Some clients (PHP's mysqlnd) don't look at what was offered, and all that follows their login
-     * is compressed, as servers that don't offer it either take it. */
-    if ((caps.first & MY_CAP_COMPRESS) != 0)
-        return MY_HELLO_COMPRESSED;
+    out->compress = (caps.first & MY_CAP_COMPRESS) != 0;
     out->user = my_read_nul(&r);
     if ((out->caps & MY_CAP_PLUGIN_LENENC) != 0)
         out->auth = my_read_lenenc_bytes(&r);

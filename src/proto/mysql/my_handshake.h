@@ -49,7 +49,8 @@ uint32_t my_caps_of_wire(struct my_wire_caps wire);
 struct my_hello {
     uint32_t caps; /* as sent, less what was not offered */
     uint16_t charset;
-    bool tls; /* an SSLRequest: nothing else is in it */
+    bool tls;      /* an SSLRequest: nothing else is in it */
+    bool compress; /* it asks for compression, which is never offered */
     struct my_view user, auth, database, plugin, attributes;
 };
 
@@ -57,7 +58,6 @@ enum my_hello_fault {
     MY_HELLO_OK,
     MY_HELLO_BAD, /* malformed */
     MY_HELLO_OLD, /* speaks the protocol from before 4.1 */
-    MY_HELLO_COMPRESSED,
 };
 
 /* The payload of the answer to a greeting that offered these capabilities. */

@@ -154,7 +154,7 @@ static bool is_host_name(struct my_view v)
 
 struct said {
     struct my_view function, faas, program, host, deadline;
-    bool connector_c;
+    bool connector_c, mysqlnd;
 };
 
 static bool name_is(struct my_view v, const char *name)
@@ -179,9 +179,10 @@ static struct said read_attributes(struct my_view rest)
             s.faas = value;
         else if (name_is(name, "program_name"))
             s.program = value;
-        else if (name_is(name, "_client_name"))
+        else if (name_is(name, "_client_name")) {
             s.connector_c = name_is(value, "libmariadb");
-        else if (name_is(name, "_server_host") && is_host_name(value))
+            s.mysqlnd = name_is(value, "mysqlnd");
+        } else if (name_is(name, "_server_host") && is_host_name(value))
             s.host = value;
     }
     return s;
@@ -206,6 +207,7 @@ static bool keep_names(struct my_login *l, const struct my_hello *h)
         !comment_read_ms((const char *)s.deadline.p, s.deadline.n, &l->deadline_ms))
         l->bad_deadline = true;
     l->connector_c = l->connector_c || s.connector_c;
+    l->compresses = h->compress && s.mysqlnd;
     struct my_view app = s.program.n != 0 ? s.program : s.host;
     const uint8_t *plus = h->user.n != 0 ? memrchr(h->user.p, '+', h->user.n) : NULL;
     if (plus != NULL && plus != h->user.p && plus + 1 != h->user.p + h->user.n) {
@@ -253,10 +255,6 @@ static enum login_step on_hello(struct my_login *l, const uint8_t *payload, size
                                "Client does not support authentication protocol requested by "
                                "server; consider upgrading MySQL client",
                                out);
-    case MY_HELLO_COMPRESSED:
-        return my_login_refuse(l, MY_ER_HANDSHAKE, "08S01",
-                               "weir: compression is not offered; switch it off in the client",
-                               out);
     }
     if (h.tls) {
         if (l->tls)
@@ -282,6 +280,10 @@ static enum login_step on_hello(struct my_login *l, const uint8_t *payload, size
     l->answer_n = h.auth.n;
     if (!keep_names(l, &h))
         return my_login_refuse(l, MY_ER_OUT_OF_RESOURCES, "HY000", "weir: out of memory", out);
+    if (l->compresses)
+        return my_login_refuse(l, MY_ER_HANDSHAKE, "08S01",
+                               "weir: compression is not offered; switch it off in the client",
+                               out);
     if (l->bad_deadline)
         return my_login_refuse(l, MY_ER_WRONG_VALUE_FOR_VAR, "42000",
                                "weir: weir.deadline is not a time in milliseconds", out);

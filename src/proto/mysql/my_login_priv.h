@@ -40,7 +40,7 @@ struct my_login {
     uint8_t kind;      /* enum my_secret_kind; real or pretended */
     uint8_t seq;       /* of the next packet, whoever sends it */
     bool again;        /* COM_CHANGE_USER: what the client answered is to an old salt */
-    bool greeted, local, tls, has_cn, bad_deadline, connector_c;
+    bool greeted, local, tls, has_cn, bad_deadline, connector_c, compresses;
     uint32_t deadline_ms; /* weir.deadline */
     char refuse_code[6];
     uint8_t salt[MY_SALT_BYTES];

@@ -9,6 +9,7 @@ import subprocess
 
 import pymysql
 import pytest
+from pymysql.constants import CLIENT
 
 from harness import mywire
 from harness.mysql import MySQL
@@ -179,6 +180,8 @@ def test_compression(shared):
     env = dict(os.environ, DBHOST=shared.host, DBPORT=str(shared.mysql_port))
     said = subprocess.run([need("php"), "-r", COMPRESSED], capture_output=True, text=True, timeout=60, env=env).stdout
     assert said.startswith("no 1043 ") and "compression" in said
+    with shared.connect(client_flag=CLIENT.COMPRESS) as c:  # it sets the bit and never compresses
+        assert one(c, "select 5") == 5
     args = ["-h", shared.host, "-P", str(shared.mysql_port), "-uapp", "-psecret", "--compress", "-N", "-e", "select 6"]
     done = subprocess.run([need("mariadb"), *args, "shop"], capture_output=True, text=True, timeout=60)
     assert done.stdout == "6\n", done.stderr
