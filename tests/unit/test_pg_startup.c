@@ -284,6 +284,7 @@ static void test_option_errors(void **state)
     expect_option_error("-", INVALID "-");
     expect_option_error("-x", INVALID "-x");
     expect_option_error("-fz", INVALID "-fz");
+    expect_option_error("-f z", INVALID "z");
     expect_option_error("-- a", INVALID "a");
     expect_option_error("\\", INVALID);
 #undef INVALID

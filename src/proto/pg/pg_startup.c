@@ -423,8 +423,10 @@ static bool one_word(struct option_reader *r, char *word)
                 return false;
             continue;
         }
-        char *argument = c[1] != '\0' ? c + 1 : next_word(r);
-        return argument == NULL ? bad_argument(r, word) : one_switch(r, *c, argument, word);
+        if (c[1] != '\0')
+            return one_switch(r, *c, c + 1, word);
+        char *argument = next_word(r); /* what PostgreSQL names when it doesn't like it */
+        return argument == NULL ? bad_argument(r, word) : one_switch(r, *c, argument, argument);
     }
     return true;
 }
