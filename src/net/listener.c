@@ -12,7 +12,10 @@
  *     either, paused or stopped by the owner: not watching
  *
  * A descriptor above the ceiling can't be put back into the kernel's queue. It is kept aside, one
- * per listener, and handed on when a lower number is free.
+ * per listener and way in, and handed on when a lower number is free.
+ *
+ * Unix sockets have a ceiling that is a little higher and are held by themselves: however many come
+ * over the network, the operator gets in on the machine.
  */
 #include "config.h"
 
@@ -29,13 +32,18 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define HOLD_US (100 * US_PER_MS)
 
+enum way { WAY_NETWORK, WAY_LOCAL, WAYS };
+static const int above_ceiling[WAYS] = {[WAY_LOCAL] = LISTEN_LOCAL_EXTRA};
+
 struct acceptor {
     struct event ev;
     struct listener *owner;
+    enum way way;
     unsigned door;
     unsigned expect; /* to accept in a turn: twice as many as the last one had, so that a single
                         client costs no call that finds nobody */
@@ -54,52 +62,61 @@ struct listener {
     accept_cb *cb;
     void *arg;
     unsigned batch;
-    bool paused; /* by the owner */
-    bool held;   /* out of descriptors; the timer is set */
+    bool paused;     /* by the owner */
+    bool held[WAYS]; /* out of descriptors; the timer is set */
     struct timer hold;
-    struct aside aside;
+    struct aside aside[WAYS];
     unsigned count;
     struct acceptor acceptors[];
 };
 
 static void listener_watch(struct listener *l)
 {
-    bool watch = !l->paused && !l->held;
     for (unsigned i = 0; i < l->count; i++)
-        if (watch)
+        if (!l->paused && !l->held[l->acceptors[i].way])
             event_add(&l->acceptors[i].ev, NULL);
         else
             event_del(&l->acceptors[i].ev);
 }
 
-static void listener_hold(struct listener *l, const char *why)
+static void listener_hold(struct listener *l, enum way way, const char *why)
 {
     static struct log_limit limit;
     uint32_t dropped = 0;
     if (log_limit_pass(&limit, &dropped))
         log_warn("listener", "cannot accept clients: %s; they wait in the queue, next try in %u ms",
                  why, (unsigned)(HOLD_US / US_PER_MS));
-    l->held = true;
+    l->held[way] = true;
     listener_watch(l);
     timer_set_us(&l->hold, HOLD_US);
+}
+
+/* false: there is no room for the one that was put aside. */
+static bool hand_on(struct listener *l, enum way way)
+{
+    struct aside *a = &l->aside[way];
+    if (a->fd < 0)
+        return true;
+    int fd = fcntl(a->fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0 || listen_set_above(l->set, fd - above_ceiling[way])) {
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    close(a->fd);
+    a->fd = -1;
+    l->cb(fd, a->door, &a->peer, a->len, l->arg);
+    return true;
 }
 
 static void on_hold_over(void *arg)
 {
     struct listener *l = arg;
-    if (l->aside.fd >= 0) {
-        int fd = fcntl(l->aside.fd, F_DUPFD_CLOEXEC, 0);
-        if (fd < 0 || listen_set_above(l->set, fd)) {
-            if (fd >= 0)
-                close(fd);
+    for (enum way way = 0; way < WAYS; way++) {
+        l->held[way] = l->held[way] && !hand_on(l, way);
+        if (l->held[way])
             timer_set_us(&l->hold, HOLD_US);
-            return;
-        }
-        close(l->aside.fd);
-        l->aside.fd = -1;
-        l->cb(fd, l->aside.door, &l->aside.peer, l->aside.len, l->arg);
     }
-    l->held = false;
     listener_watch(l);
 }
 
@@ -131,7 +148,7 @@ static void on_acceptable(evutil_socket_t lfd, short what, void *arg)
     struct acceptor *a = arg;
     struct listener *l = a->owner;
     unsigned n = 0;
-    while (n < a->expect && !l->paused && !l->held) {
+    while (n < a->expect && !l->paused && !l->held[a->way]) {
         struct sockaddr_storage peer;
         socklen_t len = sizeof peer;
         int fd = accept4(lfd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -139,10 +156,10 @@ static void on_acceptable(evutil_socket_t lfd, short what, void *arg)
             if (errno == EAGAIN)
                 break;
             if (!accept_error_is_peers(errno))
-                listener_hold(l, strerrordesc_np(errno));
-        } else if (listen_set_above(l->set, fd)) {
-            l->aside = (struct aside){.fd = fd, .door = a->door, .peer = peer, .len = len};
-            listener_hold(l, "the descriptors for clients are used up");
+                listener_hold(l, a->way, strerrordesc_np(errno));
+        } else if (listen_set_above(l->set, fd - above_ceiling[a->way])) {
+            l->aside[a->way] = (struct aside){.fd = fd, .door = a->door, .peer = peer, .len = len};
+            listener_hold(l, a->way, "the descriptors for clients are used up");
         } else {
             l->cb(fd, a->door, &peer, len, l->arg);
         }
@@ -152,6 +169,14 @@ static void on_acceptable(evutil_socket_t lfd, short what, void *arg)
     a->expect = n < a->expect ? (n > 1 ? n : 1) : a->expect * 2;
     if (a->expect > l->batch)
         a->expect = l->batch;
+}
+
+static enum way way_of(int fd)
+{
+    struct sockaddr_storage at = {.ss_family = AF_UNSPEC};
+    socklen_t len = sizeof at;
+    (void)getsockname(fd, (struct sockaddr *)&at, &len);
+    return at.ss_family == AF_UNIX ? WAY_LOCAL : WAY_NETWORK;
 }
 
 struct listener *listener_create(struct listen_set *s, struct loop *l, unsigned batch,
@@ -167,13 +192,15 @@ struct listener *listener_create(struct listen_set *s, struct loop *l, unsigned 
     me->arg = arg;
     me->batch = batch ? batch : 1;
     me->count = count;
-    me->aside.fd = -1;
+    for (enum way way = 0; way < WAYS; way++)
+        me->aside[way].fd = -1;
     timer_init(&me->hold, l, on_hold_over, me);
     for (unsigned i = 0; i < count; i++) {
         struct acceptor *a = &me->acceptors[i];
         a->expect = 1;
         a->owner = me;
         int fd = listen_set_at(s, i, &a->door);
+        a->way = way_of(fd);
         event_assign(&a->ev, loop_base(l), fd, EV_READ | EV_PERSIST, on_acceptable, a);
     }
     listener_watch(me);
@@ -189,8 +216,9 @@ void listener_destroy(struct listener **lp)
     l->paused = true;
     listener_watch(l);
     timer_clear(&l->hold);
-    if (l->aside.fd >= 0)
-        close(l->aside.fd);
+    for (enum way way = 0; way < WAYS; way++)
+        if (l->aside[way].fd >= 0)
+            close(l->aside[way].fd);
     free(l);
 }
 

@@ -65,7 +65,9 @@ void tcp_options_apply(int fd, const struct tcp_options *o);
 
 /* The same for all client sockets: set on the listening ones, inherited at accept for free. */
 void listen_set_tcp_options(struct listen_set *s, const struct tcp_options *o);
-/* Clients' descriptors stay below this number (0: no ceiling). Any thread. */
+/* Clients' descriptors stay below this number (0: no ceiling), but for LISTEN_LOCAL_EXTRA more that
+ * those of Unix sockets may have. Any thread. */
+enum { LISTEN_LOCAL_EXTRA = 8 };
 void listen_set_ceiling(struct listen_set *s, int below_fd);
 
 /* A new connection: non-blocking, close-on-exec, TCP_NODELAY set. The receiver owns fd. It may

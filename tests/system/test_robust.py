@@ -15,7 +15,7 @@ import pytest
 
 from harness import wire
 from harness.liar import LOGIN, Liar, READY, one_row
-from harness.proxy import Crowd, Sampler, crowd, wait_until
+from harness.proxy import ADMIN, Crowd, Sampler, crowd, wait_until
 from harness.wire import Closed, Conn, PgError, cstr, message
 
 pytestmark = pytest.mark.weir_only
@@ -303,6 +303,8 @@ def test_a_storm_of_logged_in_clients_leaves_descriptors_for_the_servers(start, 
             if refused > 3:
                 break
     assert len(clients) > 100
+    with Conn(proxy.dir, proxy.port).login(*ADMIN, "weir") as console:  # over the network nobody else gets in
+        assert len(console.dicts("show clients")) > 100
     done = crowd(50, lambda i: clients[i].value("select pg_sleep(0.02)"))
     assert len(done) == 50
     assert pg.count() >= 2

@@ -383,6 +383,32 @@ static void clients_stay_below_the_ceiling(void **state)
         close(c[i]);
 }
 
+/* Whatever comes over the network, some more get in on the machine. */
+static void the_unix_socket_has_a_few_more(void **state)
+{
+    struct rig *r = *state;
+    struct listen_spec tcp = spec_of(r), local = unix_spec_of(r);
+    int c[3 + LISTEN_LOCAL_EXTRA + 2];
+    add_or_fail(r, &tcp);
+    add_or_fail(r, &local);
+    start(r);
+    for (int i = 0; i < 3; i++)
+        c[i] = knock_tcp(r->port);
+    for (int i = 3; i < 3 + LISTEN_LOCAL_EXTRA + 2; i++)
+        c[i] = knock_unix(r);
+    listen_set_ceiling(r->set, lowest_free_fd());
+    /* What was put aside on the way has a number as well. */
+    TURN_UNTIL(r->loop, r->count >= LISTEN_LOCAL_EXTRA - 1);
+    turn_for_ms(r->loop, 250);
+    assert_in_range(r->count, LISTEN_LOCAL_EXTRA - 1, LISTEN_LOCAL_EXTRA);
+    for (unsigned i = 0; i < r->count; i++)
+        assert_int_equal(r->families[i], AF_UNIX);
+    listen_set_ceiling(r->set, 0);
+    TURN_UNTIL(r->loop, r->count == 3 + LISTEN_LOCAL_EXTRA + 2);
+    for (int i = 0; i < 3 + LISTEN_LOCAL_EXTRA + 2; i++)
+        close(c[i]);
+}
+
 /* ---- systemd --------------------------------------------------------------------------------- */
 
 /* In a child of its own: the descriptors have to be 3 and 4, and the environment is the process's.
@@ -460,6 +486,7 @@ int main(void)
         T(unix_paths_that_can_not_be),
         T(without_descriptors_clients_wait),
         T(clients_stay_below_the_ceiling),
+        T(the_unix_socket_has_a_few_more),
         T(takes_what_systemd_hands_over),
     };
     return cmocka_run_group_tests_name("net/listener", tests, NULL, NULL);

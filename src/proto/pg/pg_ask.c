@@ -25,9 +25,9 @@
     "current_setting('max_connections')::int, "                                                    \
     "current_setting('superuser_reserved_connections')::int"                                       \
     " + coalesce(current_setting('reserved_connections', true), '0')::int"
-#define QUOTA_END  '\n'
-#define QUOTA_ENDS "\n"
-#define QUOTAS_MAX "100" /* what is beyond is learned from the server's refusals */
+#define QUOTAS_MAX                                                                                 \
+    100 /* so in the question, too; others are learned from the server's refusals                  \
+         */
 
 /* One question and its answer, through libpq or without it. */
 struct ask {
@@ -222,24 +222,22 @@ bool pg_ask_facts(const struct dsn_param *params, size_t n, struct server_facts 
     return ok;
 }
 
-/* "u12 app", "d7 shop", each with the separator behind it. */
+/* "u12 app", "d7 shop", a line each. Of a line of any other form nothing is taken. */
 static bool read_quotas(const char *text, struct server_limits *out)
 {
-    size_t max = 0;
-    for (const char *p = text; *p != '\0'; p++)
-        max += *p == QUOTA_END;
-    out->quotas = calloc(max + 1, sizeof *out->quotas);
+    out->quotas = calloc(QUOTAS_MAX, sizeof *out->quotas);
     if (out->quotas == NULL)
         return false;
-    for (const char *p = text; *p != '\0' && out->n_quotas < max; p++) {
-        struct server_quota *q = &out->quotas[out->n_quotas++];
-        char *name;
-        q->of_user = *p == 'u';
-        q->n = number(p + 1);
-        (void)strtoul(p + 1, &name, 10);
-        size_t len = strcspn(++name, QUOTA_ENDS);
-        (void)snprintf(q->name, sizeof q->name, "%.*s", (int)len, name);
-        p = name + len;
+    for (const char *line = text; *line != '\0' && out->n_quotas < QUOTAS_MAX;) {
+        size_t n = strcspn(line, "\n");
+        const char *space = memchr(line, ' ', n);
+        if (space != NULL && (*line == 'u' || *line == 'd')) {
+            struct server_quota *q = &out->quotas[out->n_quotas++];
+            q->of_user = *line == 'u';
+            q->n = number(line + 1);
+            (void)snprintf(q->name, sizeof q->name, "%.*s", (int)(line + n - space - 1), space + 1);
+        }
+        line += n + (line[n] == '\n');
     }
     return true;
 }
@@ -253,7 +251,7 @@ bool pg_ask_limits(const struct dsn_param *params, size_t n, struct server_limit
         " (SELECT 'u', rolconnlimit, rolname FROM pg_catalog.pg_roles"
         " WHERE rolconnlimit > 0 AND rolcanlogin AND NOT rolsuper"
         " UNION ALL SELECT 'd', datconnlimit, datname FROM pg_catalog.pg_database"
-        " WHERE datconnlimit > 0 AND datallowconn LIMIT " QUOTAS_MAX ") q (k, n, name)"
+        " WHERE datconnlimit > 0 AND datallowconn LIMIT 100) q (k, n, name)"
         " WHERE strpos(name, chr(10)) = 0)";
     struct ask a = {.rows = 0};
     *out = (struct server_limits){.quotas = NULL};
