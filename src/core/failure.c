@@ -147,6 +147,8 @@ struct core_pool *core_failure_probe(struct core_server *s, uint64_t now_us)
     {
         if (!p->probe_wanted || p->n[CONN_OPENING] > 0)
             continue;
+        if (p->missing && p->waiting == 0) /* whoever comes next asks for himself */
+            continue;
         if (now_us >= p->retry_us && found == NULL)
             found = p;
         else

@@ -56,7 +56,7 @@ def test_who_asks_for_a_role_that_no_host_has_holds_up_nobody_else(start, pg, st
     waits = Crowd(2, lambda i: proxy.client(database="writes", timeout=60).value("select 1")).start()
     waits_too = Crowd(1, lambda i: refused(proxy, "trusts")).start()
     wait_until(lambda: "session is read-only" in proxy.log() and "ca.crt" in proxy.log(), 30, "refusals")
-    for _ in range(6):
+    for _ in range(3):
         time.sleep(0.2)
         proxy.admin("reconnect shop")
         with proxy.client() as c:

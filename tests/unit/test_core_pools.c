@@ -173,6 +173,7 @@ static void test_a_missing_database_is_looked_for_again(void **state)
         lend_new(3, other, at_us + MS / 2); /* nobody else notices */
         close_conn(3);
         at_us += i <= 10 ? (MS << (i - 1)) * 5 / 4 : 1250 * MS;
+        plan(at_us, CORE_ACT_NONE); /* for who was turned away nobody goes there */
     }
     assert_int_equal(borrow(0, p, at_us), CORE_QUEUED);
     assert_ptr_equal(plan(at_us, CORE_ACT_OPEN).pool, p);
