@@ -532,6 +532,67 @@ def test_notifications_reach_an_idle_listener_and_nobody_else(start):
         c.terminate()
 
 
+UNSEEN = {"create temp table unseen (a int)": ("temporary object", "select count(*) from unseen"),
+          "perform pg_advisory_lock(77)": ("advisory lock", "select count(*) from pg_locks where locktype = 'advisory'"),
+          "listen unseen": ("LISTEN", "select pg_listening_channels()"), "set role reader": (None, "select current_user"),
+          "perform set_config('work_mem', '7MB', false)": (None, "show work_mem")}
+
+
+@pytest.mark.parametrize("how", ["text", "prepared", "sql"])
+def test_what_a_function_does_unseen(start, how):
+    """It is its client's, as if the text had said it, and nobody else meets it; later calls are watched as well."""
+    proxy = start(max_server_connections=1)
+    with proxy.client() as c:
+        for i, body in enumerate(UNSEEN):
+            c.simple(f"create function unseen_{how}{i}() returns int language plpgsql as $$begin {body}; return 1; end$$")
+        c.simple(f"create function unseen_{how}_none(i int) returns int language sql as 'select i'")
+    with proxy.client() as one, proxy.client() as other:
+        for _ in range(2):
+            for i, (reason, probe) in enumerate(UNSEEN.values()):
+                before = other.simple(probe)
+                call = f"select unseen_{how}{i}()"
+                if how == "sql":
+                    one.simple(f"prepare unseen as {call}")
+                    call = "execute unseen"
+                done = one.ask(P("", call), B(), E(), S) if how == "prepared" else one.simple(call)
+                assert wire.rows(done) == [["1"]]
+                if reason is not None:
+                    wait_until(lambda: [p["reason"] for p in proxy.show("PINS")] == [reason], 10, reason)
+                after = one.value(probe)
+                assert wire.rows(before) != [[after]], "it has what the function has done"
+                if reason is None:
+                    assert wire.rows(other.simple(probe)) == wire.rows(before)
+                one.simple("discard all")
+                assert wire.rows(other.simple(probe)) == wire.rows(before) and other.status == "I"
+        pid = one.backend_pid()
+        assert [one.value(f"select unseen_{how}_none({i})") for i in range(3)] == ["0", "1", "2"]
+        assert other.backend_pid() == pid
+    with proxy.client() as c:
+        for i in [*range(len(UNSEEN)), "_none"]:
+            c.simple(f"drop function unseen_{how}{i}")
+
+
+def test_a_function_that_changes_nothing_is_asked_about_once(start, pg):
+    proxy = start(max_server_connections=1)
+
+    def last():
+        with pg.superuser() as s:
+            return s.value("select query from pg_stat_activity where usename = 'app'")
+
+    def asked():
+        return wait_until(lambda: "pg_settings" in last(), 10, "the question")
+    with proxy.client() as c:
+        c.simple("create function idle(i int) returns int language sql as 'select i'")
+        assert c.value("select idle(0)") == "0" and asked()
+        for i in (1, 2):
+            assert c.value(f"select idle({i})") == str(i)
+            time.sleep(0.1)  # for the question that must not come
+            assert last() == f"select idle({i})"
+        c.simple("create or replace function idle(i int) returns int language sql as 'select i + 1'")
+        assert c.value("select idle(0)") == "1" and asked()
+        c.simple("drop function idle")
+
+
 PIN_CAUSES = {
     "create temp table p (i int)": "drop table p",
     "select pg_advisory_lock(9)": "select pg_advisory_unlock(9)",

@@ -232,6 +232,29 @@ static void sequences(struct relay *r)
     assert_int_equal(r->lent, -1);
 }
 
+/* A function that nobody knows is asked about, until it has left all as it was. */
+static void hidden_functions(struct relay *r)
+{
+    static int number; /* a name of its own each time */
+    char makes[64], quiet[64];
+    snprintf(makes, sizeof makes, "Qselect makes_%d()", ++number);
+    snprintf(quiet, sizeof quiet, "Qselect s.\"Quiet_%d\" (1)", number);
+    for (int turn = 0; turn < 2; turn++) {
+        r->models[0].truth = "p temp";
+        say(r, makes);
+        assert_int_equal(r->lent, 0);
+        r->models[0].truth = "";
+        say(r, "QDROP TABLE t");
+        assert_int_equal(r->lent, -1);
+    }
+    say(r, quiet);
+    r->models[0].truth = "p temp";
+    say(r, quiet);
+    say(r, "Qselect count(*), now()");
+    say(r, "QINSERT INTO t (a) VALUES (1)");
+    assert_int_equal(r->lent, -1);
+}
+
 /* What one client asks, another one that logs in alike may ask as well. */
 static void sequences_by_kind(struct relay *r)
 {
@@ -665,6 +688,7 @@ CONVERSATION(reports)
 CONVERSATION(pinned)
 CONVERSATION(sequences)
 CONVERSATION(sequences_by_kind)
+CONVERSATION(hidden_functions)
 CONVERSATION(gone_in_transaction)
 CONVERSATION(gone_failed)
 CONVERSATION(gone_in_copy)
@@ -713,6 +737,7 @@ int main(void)
         cmocka_unit_test(test_pinned),
         cmocka_unit_test(test_sequences),
         cmocka_unit_test(test_sequences_by_kind),
+        cmocka_unit_test(test_hidden_functions),
         cmocka_unit_test(test_gone_in_transaction),
         cmocka_unit_test(test_gone_failed),
         cmocka_unit_test(test_gone_in_copy),

@@ -600,6 +600,37 @@ static void statement_names(void **state)
     assert_int_equal(got.names[3].flag, PG_SCAN_PREPARE);
 }
 
+static void calls(void **state)
+{
+    static const struct {
+        const char *text, *names[PG_SCAN_CALLS_MAX];
+    } rows[] = {
+        {"select f(1), s.G (2), \"h\"\n(3)", {"f", "g", "h"}},
+        {"insert into t (a) values (f(1))", {"values", "f"}},
+        {"update t set a = (1 + (f(a)))", {"f"}},
+        {"with x (a) as (select f(1)) table x", {"x", "as", "f"}},
+        {"select 'f(1)', $$g(2)$$, (1) -- h(3)\n", {NULL}},
+        {"create function f(int) returns int", {NULL}},
+        {"select f", {NULL}},
+        {"(", {NULL}},
+        {"select (f)(\"\"(", {"select"}},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct pg_scan found = scan(rows[i].text, SCS);
+        uint32_t n = 0;
+        for (; n < PG_SCAN_CALLS_MAX && rows[i].names[n] != NULL; n++)
+            if (found.calls[n] != pg_scan_call_mark(rows[i].names[n], strlen(rows[i].names[n])))
+                fail_msg("{%s}: not %s", rows[i].text, rows[i].names[n]);
+        if (found.n_calls != n)
+            fail_msg("{%s}: %u calls", rows[i].text, found.n_calls);
+    }
+    char many[200] = "select ";
+    for (int i = 0; i <= PG_SCAN_CALLS_MAX; i++)
+        strcat(many, "f(1) + ");
+    assert_int_equal(scan(many, SCS).n_calls, PG_SCAN_CALLS_MAX + 1);
+}
+
 static void custom_settings(void **state)
 {
     static const struct {
@@ -795,10 +826,11 @@ int main(void)
         cmocka_unit_test(lexical_rules),       cmocka_unit_test(backslashes),
         cmocka_unit_test(statements),          cmocka_unit_test(simple_settings),
         cmocka_unit_test(long_names),          cmocka_unit_test(statement_names),
-        cmocka_unit_test(identifiers_are_cut), cmocka_unit_test(custom_settings),
-        cmocka_unit_test(first_statement),     cmocka_unit_test(whole_texts),
-        cmocka_unit_test(cut_texts),           cmocka_unit_test(unsafe_encodings),
-        cmocka_unit_test(any_beginning),       cmocka_unit_test(long_texts),
+        cmocka_unit_test(identifiers_are_cut), cmocka_unit_test(calls),
+        cmocka_unit_test(custom_settings),     cmocka_unit_test(first_statement),
+        cmocka_unit_test(whole_texts),         cmocka_unit_test(cut_texts),
+        cmocka_unit_test(unsafe_encodings),    cmocka_unit_test(any_beginning),
+        cmocka_unit_test(long_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -94,6 +94,7 @@ static enum proto_verdict on_query(struct pg_client *c, struct pg_server *s, con
     if (!pg_sequence_forget(c, s, scan.flags, out))
         return PROTO_BAD;
     pg_note(c, s, scan.flags, sql, n);
+    pg_hidden_note(c, s, &scan, sql, n);
     if ((scan.flags & (PG_SCAN_DISCARD_ALL | PG_SCAN_DEALLOCATE_ALL)) != 0 || s->resets)
         s->alone = true;
     return pg_push_query(c, s, m, out);

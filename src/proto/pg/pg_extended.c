@@ -499,6 +499,7 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
             pg_note_parameters(s, m->p + values, m->have - values))
             flags = (flags & ~PG_SCAN_SET_UNNAMED) | PG_SCAN_SET_OPAQUE;
         pg_note(c, s, flags, (const char *)stmt->body, strlen((const char *)stmt->body));
+        pg_hidden_note_stmt(c, s, stmt);
         s->drops_all |= (stmt->flags & DROPS_ALL) != 0;
     }
     if (name_len == 0)

@@ -10,6 +10,8 @@
 
 #include "proto/pg/pg_scan_priv.h"
 
+#include "base/fnv.h"
+
 /* ---- words that matter anywhere in a statement ------------------------------------------------
  */
 
@@ -114,6 +116,54 @@ static inline const uint8_t *skim_quoted(const struct scanner *s, const uint8_t 
     return *p == '"' && close + 1 < end && close[1] == '"' ? p : close + 1;
 }
 
+uint32_t pg_scan_call_mark(const char *name, size_t n)
+{
+    uint32_t mark = FNV_START;
+    for (size_t i = 0; i < n; i++) {
+        uint8_t c = pg_lex_lower((uint8_t)name[i]);
+        mark = fnv_add(mark, &c, 1);
+    }
+    return mark;
+}
+
+/* The word that ends at `end`, with blanks behind it; false: there is none. */
+static bool word_before(const struct scanner *s, const uint8_t *end, struct pg_span *out)
+{
+    const uint8_t *base = s->lx.base, *p;
+    while (end > base && (pg_lex_class[end[-1]] & LEX_KIND) == LEX_SPACE)
+        end--;
+    if (end > base && end[-1] == '"') {
+        p = --end;
+        while (p > base && p[-1] != '"')
+            p--;
+    } else {
+        p = end;
+        while (p > base && (pg_lex_class[p[-1]] & LEX_IN_WORD) != 0)
+            p--;
+    }
+    *out = span_to(s, p, end);
+    return p != end;
+}
+
+/* A parenthesis opens. What a statement defines isn't called, and the columns of an INSERT are no
+ * arguments. */
+static void note_call(struct scanner *s, const uint8_t *open)
+{
+    struct pg_span name, before;
+    struct pg_scan *out = s->out;
+    bool calls = s->kind == PG_KIND_SELECT || s->kind == PG_KIND_INSERT ||
+                 s->kind == PG_KIND_UPDATE || s->kind == PG_KIND_DELETE ||
+                 s->kind == PG_KIND_MERGE || s->kind == PG_KIND_COPY || s->kind == PG_KIND_EXPLAIN;
+    if (!calls || !word_before(s, open, &name))
+        return;
+    const char *text = (const char *)s->lx.base;
+    if (word_before(s, s->lx.base + name.off, &before) && before.len == 4 &&
+        strncasecmp(text + before.off, "into", 4) == 0)
+        return;
+    if (out->n_calls++ < PG_SCAN_CALLS_MAX)
+        out->calls[out->n_calls - 1] = pg_scan_call_mark(text + name.off, name.len);
+}
+
 /* Pass over what can't matter in a statement's body: words, numbers, operators, strings. The hot
  * loop: it leaves to the lexer whatever takes more than a look. */
 static void skim(struct scanner *s)
@@ -133,6 +183,7 @@ static void skim(struct scanner *s)
         } else if (kind == LEX_DIGIT) {
             p = pg_lex_number(p, end);
         } else if (kind == LEX_OPEN) {
+            note_call(s, p);
             s->depth++;
             p++;
         } else if (kind == LEX_CLOSE) {
@@ -302,9 +353,10 @@ void pg_scan_token(struct scanner *s)
         flag(s, PG_SCAN_MAY_ANY | PG_SCAN_SET_OPAQUE);
         break;
     case PG_TOK_CHAR:
-        if (*s->lx.tok == '(')
+        if (*s->lx.tok == '(') {
+            note_call(s, s->lx.tok);
             s->depth++;
-        else if (*s->lx.tok == ')' && s->depth > 0)
+        } else if (*s->lx.tok == ')' && s->depth > 0)
             s->depth--;
         break;
     case PG_TOK_STRING:

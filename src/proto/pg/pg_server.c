@@ -225,6 +225,7 @@ static enum pass on_error(struct pg_client *c, struct pg_server *s, const uint8_
     if (x == NULL)
         return BROKEN;
     s->copy = 0;
+    s->hidden_undone = true;
     if (c != NULL && x->mark != 0 && pg_heal_is_stale(body, n))
         pg_names_changed(c->names, x->mark);
     if (x->first && pg_heal_takes(s, c, body, n))
@@ -353,8 +354,10 @@ static enum pass on_message(struct pg_client *c, struct pg_server *s, uint8_t ty
         return s->heal.state != PG_HEAL_OFF && pg_heal_hides(s, x) ? DROP : verdict;
     case 'A':
         /* While weir asks whether the session listens now, it may already be told something. */
-        return c != NULL && ((s->pins & PG_PIN_LISTEN) != 0 || (s->dirt & PG_D_PINS) != 0) ? PASS
-                                                                                           : DROP;
+        return c != NULL && ((s->pins & PG_PIN_LISTEN) != 0 || (s->dirt & PG_D_PINS) != 0 ||
+                             s->n_hidden != 0)
+                   ? PASS
+                   : DROP;
     case 'V':
         return x != NULL && x->kind == PG_X_FUNCTION ? verdict : BROKEN;
     case '1':

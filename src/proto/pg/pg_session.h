@@ -198,9 +198,12 @@ struct pg_server {
     uint32_t roles_seen;     /* changes to roles, when its settings were last compared */
     uint32_t truth_pins;
     uint64_t pin_since_us;
-    char status;   /* of the last ReadyForQuery */
-    char copy;     /* 'G' in, 'H' out, 'W' both, 0 */
-    uint8_t phase; /* enum pg_phase */
+    uint32_t hidden[PG_SCAN_CALLS_MAX]; /* marks of names called in this loan, of which ... */
+    uint8_t n_hidden;                   /* ... nothing is known: see pg_hidden.c */
+    bool hidden_undone;                 /* something in this loan failed or was rolled back */
+    char status;                        /* of the last ReadyForQuery */
+    char copy;                          /* 'G' in, 'H' out, 'W' both, 0 */
+    uint8_t phase;                      /* enum pg_phase */
     bool skip_drop;
     bool skipping;   /* an error: the server ignores what comes until Sync */
     bool hold;       /* the client gets no turn until weir's own batch is answered */
@@ -305,6 +308,8 @@ enum proto_verdict pg_refuse_statement(struct pg_server *s, struct proto_out *ou
 /* Note what a statement with these scan flags may do to the session. */
 void pg_note(struct pg_client *c, struct pg_server *s, uint64_t scan_flags, const char *sql,
              size_t n);
+/* Should it pin: this is the statement for SHOW PINS. */
+void pg_note_pin(const struct pg_client *c, struct pg_server *s, const char *sql, size_t n);
 /* The values of a Bind, from its parameter formats on, whose statement calls set_config($1, ...):
  * what could name a custom setting is asked for. false: it can't be told. */
 bool pg_note_parameters(struct pg_server *s, const uint8_t *p, size_t n);
@@ -323,6 +328,18 @@ enum proto_loan pg_begin(void *ps, void *pc, struct proto_out *out);
 enum proto_loan pg_state(void *ps, void *pc, bool may_end, uint64_t now_us, struct proto_out *out);
 bool pg_abandon(void *ps, void *pc, struct proto_out *out);
 bool pg_check(void *ps, const char *query, struct proto_out *out);
+
+/* ---- what functions do unseen (pg_hidden.c) ---- */
+
+/* A loan begins. */
+void pg_hidden_begin(struct pg_server *s);
+/* A text, or a prepared statement, is executed. */
+void pg_hidden_note(const struct pg_client *c, struct pg_server *s, const struct pg_scan *scan,
+                    const char *sql, size_t n);
+void pg_hidden_note_stmt(const struct pg_client *c, struct pg_server *s, struct pg_stmt *stmt);
+/* The server has said what is there (s->truth); s->applied is what was believed. */
+void pg_hidden_answered(struct pg_server *s, bool pins_are_new);
+void pg_hidden_on_tag(struct pg_server *s, const char *tag);
 
 /* ---- currval() and lastval() (pg_sequence.c) ---- */
 

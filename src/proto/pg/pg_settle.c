@@ -132,7 +132,8 @@ enum proto_loan pg_settle_start(struct pg_client *c, struct pg_server *s, enum p
         sql = discard_sql;
         /* After a session, and where it is asked for each time: the user's own words. What weir
          * must be sure of (a pin, an unknown setting) is not left to them. */
-        s->reset_own = s->pins == 0 && s->dirt == 0 && !s->scrub && s->reset_query != NULL;
+        s->reset_own =
+            s->pins == 0 && s->dirt == 0 && s->n_hidden == 0 && !s->scrub && s->reset_query != NULL;
         if (s->reset_own)
             sql = s->reset_query;
         break;
@@ -253,6 +254,13 @@ static void adopt_truth(struct pg_client *c, struct pg_server *s)
 static void after_truth(struct pg_client *c, struct pg_server *s)
 {
     uint32_t asked = s->truth_pins;
+    if (s->truth_failed && s->dirt == 0) { /* out of care only: as before, then */
+        s->n_hidden = 0;
+        return;
+    }
+    if (s->n_hidden != 0 && !s->truth_failed)
+        pg_hidden_answered(s, (asked & ~s->pins) != 0);
+    s->n_hidden = 0;
     if (s->truth_failed) {
         asked = PG_PIN_SETTINGS;
     } else {
@@ -291,6 +299,7 @@ static void after_reset(struct pg_server *s)
     if ((scan.flags & (PG_SCAN_DISCARD_ALL | PG_SCAN_DEALLOCATE_ALL)) != 0)
         pg_cache_clear(&s->cache);
     s->reset_own = false;
+    s->n_hidden = 0;
     s->scrub = false;
     s->pins = 0;
     s->dirt = 0;

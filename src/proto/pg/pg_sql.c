@@ -306,10 +306,12 @@ static void note(struct pg_client *c, struct pg_server *s, struct pg_sql *q,
     uint64_t flags = scan->flags;
     if (!left)
         flags &= ~PG_SCAN_PREPARE;
-    if (scan->statements != 1 || scan->kind != PG_KIND_PREPARE || left) /* else it isn't now */
+    if (scan->statements != 1 || scan->kind != PG_KIND_PREPARE || left) { /* else it isn't now */
         pg_note(c, s, flags, q->text, q->text_len);
+        pg_hidden_note(c, s, scan, q->text, q->text_len);
+    }
     for (uint32_t i = 0; i < q->n; i++) {
-        const struct pg_stmt *stmt = q->items[i].stmt;
+        struct pg_stmt *stmt = q->items[i].stmt;
         if (q->items[i].flag != PG_SCAN_EXECUTE || stmt == NULL)
             continue;
         flags = stmt->flags & ~(PG_STMT_OWN | PG_STMT_SAID);
@@ -317,6 +319,7 @@ static void note(struct pg_client *c, struct pg_server *s, struct pg_sql *q,
         if ((flags & (PG_SCAN_SET_SIMPLE | PG_SCAN_RESET_ONE | PG_SCAN_RESET_ALL)) != 0)
             flags |= PG_SCAN_SET_OPAQUE;
         pg_note(c, s, flags, (const char *)stmt->body, strlen((const char *)stmt->body));
+        pg_hidden_note_stmt(c, s, stmt);
     }
 }
 

@@ -41,7 +41,7 @@
 
 /* ---- noting ---------------------------------------------------------------------------------- */
 
-static void note_pin(const struct pg_client *c, struct pg_server *s, const char *sql, size_t n)
+void pg_note_pin(const struct pg_client *c, struct pg_server *s, const char *sql, size_t n)
 {
     if (s->pins == 0 && s->pin_statement[0] == '\0')
         pg_text_digest(s->pin_statement, sizeof s->pin_statement, sql, n, c->how);
@@ -171,12 +171,12 @@ void pg_note(struct pg_client *c, struct pg_server *s, uint64_t flags, const cha
         return;
     if ((flags & MAY_PIN) != 0) {
         s->dirt |= PG_D_PINS;
-        note_pin(c, s, sql, n);
+        pg_note_pin(c, s, sql, n);
     }
     if ((flags & MAY_UNPIN) != 0 && (s->pins & PG_PIN_ASKED) != 0)
         s->dirt |= PG_D_PINS;
     if ((flags & BY_CALL) != 0) {
-        note_pin(c, s, sql, n);
+        pg_note_pin(c, s, sql, n);
         if (s->pins == 0)
             s->pin_since_us = clock_now_us();
         s->pins |= (flags & PG_SCAN_SEQUENCE) != 0 ? PG_PIN_SEQUENCE : 0;
@@ -211,6 +211,7 @@ void pg_on_tag(struct pg_client *c, struct pg_server *s, const char *tag, size_t
             pg_stmt_put(&s->unnamed);
     }
     pg_sequence_on_tag(c, s, tag);
+    pg_hidden_on_tag(s, tag);
     pg_stmt_on_tag(tag);
     if (n == 4 && memcmp(tag, "LOAD", 4) == 0) {
         if (s->pins == 0)
@@ -408,6 +409,7 @@ enum proto_loan pg_begin(void *ps, void *pc, struct proto_out *out)
     s->in_session = c->pool_mode == PG_MODE_SESSION;
     s->reset_done = false;
     pg_sequence_begin(c, s);
+    pg_hidden_begin(s);
     if (s->raw)
         return LOAN_BUSY;
     pg_rights_doubt(&s->applied, &s->roles_seen);
@@ -442,7 +444,7 @@ static enum proto_loan end_abandoned(struct pg_server *s, struct proto_out *out)
             return LOAN_BROKEN; /* DISCARD ALL does nothing to either */
         return pg_settle_start(NULL, s, PG_PH_RESET, out);
     }
-    if ((s->dirt & PG_D_SETTINGS) != 0 || s->scrub || may_end_idle(s))
+    if ((s->dirt & PG_D_SETTINGS) != 0 || s->scrub || may_end_idle(s) || s->n_hidden != 0)
         return pg_settle_start(NULL, s, PG_PH_RESET, out);
     if (wanted) {
         s->reset_done = true;
@@ -456,7 +458,7 @@ static enum proto_loan end_quiet(struct pg_client *c, struct pg_server *s, uint6
 {
     if (c->pool_mode == PG_MODE_SESSION) /* all is kept; only the settings' bookkeeping is ours */
         return LOAN_KEEP;
-    if ((s->dirt & (PG_D_SETTINGS | PG_D_PINS)) != 0)
+    if ((s->dirt & (PG_D_SETTINGS | PG_D_PINS)) != 0 || s->n_hidden != 0)
         return pg_settle_start(c, s, PG_PH_TRUTH, out);
     if (s->pins == 0) {
         s->pin_statement[0] = '\0';

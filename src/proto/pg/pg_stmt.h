@@ -31,6 +31,7 @@ struct pg_stmt {
     uint64_t flags;    /* what scanning the text found (pg_scan) */
     uint8_t digest[16];
     char name[PG_STMT_NAME_BYTES]; /* on every server connection */
+    _Atomic uint32_t heard;        /* pg_hidden.c: all that it calls was harmless then; 0: never */
     _Atomic uint32_t changed;      /* when its columns did, by the clock of such events */
 };
 

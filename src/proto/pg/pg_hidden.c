@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: ISC
+ * What functions of the user's own do to the session, unseen. See pg_session.h.
+ *
+ * `SELECT f()` shows nothing of a temporary table that f() makes, a role that it sets, a lock that
+ * it takes. So when a loan is over in which a function was called of which nothing is known yet,
+ * the server is asked what is there (PG_PH_TRUTH), as after a text that shows it. If it is as
+ * before the function counts as harmless from then on, on every connection: the question costs a
+ * round trip once for each name, not for each call. Whoever changes something is asked about each
+ * time.
+ *
+ * A function that does so only now and then is found harmless the first time; custom settings the
+ * server doesn't list. Functions called by triggers, views and other functions have no name in the
+ * text. See docs/known-gaps.md.
+ */
+#include "config.h"
+
+#include "proto/pg/pg_scan.h"
+#include "proto/pg/pg_session.h"
+#include "proto/pg/pg_text.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+/* What stands in front of a parenthesis so often that nobody need ask: words of the language, and
+ * PostgreSQL's own functions. */
+static const char *const well_known[] = {
+#define W(name) #name,
+#include "proto/pg/pg_hidden.def"
+#undef W
+};
+
+/* Marks of harmless names: two bits for each. Everybody's. */
+#define BITS 65536u
+static _Atomic uint64_t harmless[BITS / 64];
+static _Atomic uint32_t generation = 1; /* of what is known; a statement notes it */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static bool is_set(uint32_t bit)
+{
+    uint64_t word = atomic_load_explicit(&harmless[bit / 64], memory_order_relaxed);
+    return (word >> bit % 64 & 1) != 0;
+}
+
+static bool is_harmless(uint32_t mark)
+{
+    return is_set(mark % BITS) && is_set(mark / BITS);
+}
+
+static void learn(uint32_t mark)
+{
+    const uint32_t bits[] = {mark % BITS, mark / BITS};
+    for (size_t i = 0; i < 2; i++)
+        atomic_fetch_or_explicit(&harmless[bits[i] / 64], UINT64_C(1) << bits[i] % 64,
+                                 memory_order_relaxed);
+}
+
+static void learn_well_known(void)
+{
+    for (size_t i = 0; i < sizeof well_known / sizeof well_known[0]; i++)
+        learn(pg_scan_call_mark(well_known[i], strlen(well_known[i])));
+}
+
+void pg_hidden_begin(struct pg_server *s)
+{
+    (void)pthread_once(&once, learn_well_known);
+    s->n_hidden = 0;
+    s->hidden_undone = false;
+}
+
+/* Is all that it calls known? What is not is remembered, as far as there is room. */
+static bool note(const struct pg_client *c, struct pg_server *s, const struct pg_scan *scan,
+                 const char *sql, size_t len)
+{
+    uint32_t unknown = 0, n = scan->n_calls < PG_SCAN_CALLS_MAX ? scan->n_calls : PG_SCAN_CALLS_MAX;
+    for (uint32_t i = 0; i < n; i++) {
+        if (is_harmless(scan->calls[i]))
+            continue;
+        unknown++;
+        if (s->n_hidden < PG_SCAN_CALLS_MAX)
+            s->hidden[s->n_hidden++] = scan->calls[i];
+    }
+    if (unknown != 0)
+        pg_note_pin(c, s, sql, len);
+    return unknown == 0;
+}
+
+void pg_hidden_note(const struct pg_client *c, struct pg_server *s, const struct pg_scan *scan,
+                    const char *sql, size_t n)
+{
+    if (scan->n_calls != 0 && !s->in_session)
+        (void)note(c, s, scan, sql, n);
+}
+
+void pg_hidden_note_stmt(const struct pg_client *c, struct pg_server *s, struct pg_stmt *stmt)
+{
+    uint32_t now = atomic_load_explicit(&generation, memory_order_relaxed);
+    if (s->in_session || atomic_load_explicit(&stmt->heard, memory_order_relaxed) == now)
+        return;
+    struct pg_scan scan;
+    const char *sql = (const char *)stmt->body;
+    size_t n = strlen(sql);
+    pg_text_scan(sql, n, stmt->how, 0, &scan);
+    if (note(c, s, &scan, sql, n))
+        atomic_store_explicit(&stmt->heard, now, memory_order_relaxed);
+}
+
+/* Names alone: what a value looks like differs between who sets it and the server. */
+static bool same_names(const struct var_set *a, const struct var_set *b)
+{
+    struct var_entry had;
+    for (uint32_t i = 0; i < var_set_count(b); i++) {
+        struct var_entry e = var_set_at(b, i);
+        if (!var_set_find(a, e.name, e.name_len, &had))
+            return false;
+    }
+    return var_set_count(a) == var_set_count(b);
+}
+
+void pg_hidden_answered(struct pg_server *s, bool pins_are_new)
+{
+    if (!s->hidden_undone && !pins_are_new && same_names(s->applied, s->truth))
+        for (uint32_t i = 0; i < s->n_hidden; i++)
+            learn(s->hidden[i]);
+    s->n_hidden = 0;
+    s->hidden_undone = false;
+}
+
+void pg_hidden_on_tag(struct pg_server *s, const char *tag)
+{
+    static const char *const tags[] = {"CREATE FUNCTION", "ALTER FUNCTION", "CREATE EXTENSION",
+                                       "ALTER EXTENSION"};
+    if (tag[0] == 'R' && strcmp(tag, "ROLLBACK") == 0)
+        s->hidden_undone = true;
+    if (tag[0] != 'C' && tag[0] != 'A')
+        return;
+    for (size_t i = 0; i < sizeof tags / sizeof tags[0]; i++) {
+        if (strcmp(tag, tags[i]) != 0)
+            continue;
+        for (size_t word = 0; word < BITS / 64; word++)
+            atomic_store_explicit(&harmless[word], 0, memory_order_relaxed);
+        learn_well_known();
+        atomic_fetch_add_explicit(&generation, 1, memory_order_relaxed);
+    }
+}
