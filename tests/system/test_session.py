@@ -577,11 +577,12 @@ def test_a_function_that_changes_nothing_is_asked_about_once(start, pg):
 
     def last():
         with pg.superuser() as s:
-            return s.value("select query from pg_stat_activity where usename = 'app'")
+            return s.value(f"select query from pg_stat_activity where pid = {pid}")
 
     def asked():
         return wait_until(lambda: "pg_settings" in last(), 10, "the question")
     with proxy.client() as c:
+        pid = c.backend_pid()
         c.simple("create function idle(i int) returns int language sql as 'select i'")
         assert c.value("select idle(0)") == "0" and asked()
         for i in (1, 2):
