@@ -13,12 +13,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static unsigned bound_of(const struct conf *conf, const struct conf_database *db,
-                         const struct server_facts *f)
+static struct conf_bound configured(const struct conf *conf, const struct conf_database *db)
 {
     const struct conf_server *s = conf_server_find(conf, db->server);
-    struct conf_bound bound =
-        s != NULL ? conf_server_bound(conf, s) : (struct conf_bound){.kind = CONF_BOUND_AUTO};
+    return s != NULL ? conf_server_bound(conf, s) : (struct conf_bound){.kind = CONF_BOUND_AUTO};
+}
+
+static unsigned bound_of(struct conf_bound bound, const struct server_facts *f)
+{
     uint32_t usable = f->max_connections > f->reserved ? f->max_connections - f->reserved : 1;
     uint32_t n = usable > 3 ? usable - 3 : 1;
     if (bound.kind == CONF_BOUND_COUNT)
@@ -29,18 +31,9 @@ static unsigned bound_of(const struct conf *conf, const struct conf_database *db
 }
 
 /* What of it this user and database can have. */
-static unsigned bound_of_own(const struct conf *conf, const struct conf_database *db,
-                             const struct server_facts *f, unsigned bound)
+static unsigned bound_of_own(struct conf_bound b, const struct server_facts *f, unsigned bound)
 {
-    const struct conf_server *s = conf_server_find(conf, db->server);
-    struct conf_bound b =
-        s != NULL ? conf_server_bound(conf, s) : (struct conf_bound){.kind = CONF_BOUND_AUTO};
-    unsigned own = f->own;
-    if (own == 0)
-        return bound;
-    if (b.kind == CONF_BOUND_PERCENT)
-        own = (unsigned)((uint64_t)own * b.n / 100);
-    own = own != 0 ? own : 1;
+    unsigned own = f->own != 0 ? conf_bound_of_quota(b, f->own) : bound;
     return own < bound ? own : bound;
 }
 
@@ -92,13 +85,14 @@ static bool check_database(const struct conf *conf, const struct conf_database *
                         db->name, db->server, user, e.text);
         return false;
     }
-    unsigned bound = bound_of(conf, db, &f);
+    struct conf_bound said = configured(conf, db);
+    unsigned bound = bound_of(said, &f);
     uint32_t taken = f.used + f.reserved;
     uint32_t left = f.max_connections > taken ? f.max_connections - taken : 0;
     fprintf(to, "%-16s %-28s %-16.16s %-8s %6u %6u %6u\n", db->name, db->server, f.version,
             f.replica ? "replica" : "primary",
             f.own != 0 && f.own < f.max_connections ? f.own : f.max_connections, left,
-            bound_of_own(conf, db, &f, bound));
+            bound_of_own(said, &f, bound));
     unsigned guaranteed = conf_guarantees(conf);
     if (guaranteed > bound)
         conf_report_add(report, CONF_WARNING, NULL, 0,

@@ -128,9 +128,7 @@ static void log_report(const struct conf_report *r)
     }
 }
 
-/* For whoever asked: what was wrong, or (ok) what was warned of, one a line, as far as there is
- * room.
- */
+/* For whoever asked: what was wrong, or (ok) what was warned of, one a line, while there's room. */
 static void tell_report(const struct conf_report *r, bool ok, char *text, size_t room)
 {
     const struct conf_problem *p;

@@ -37,6 +37,13 @@ struct conf_bound {
     uint32_t n; /* connections, or percent of what the server allows */
 };
 
+/* Of what the server lets one user or database have, so many under this bound; never 0. */
+static inline uint32_t conf_bound_of_quota(struct conf_bound b, uint32_t quota)
+{
+    uint32_t n = b.kind == CONF_BOUND_PERCENT ? (uint32_t)((uint64_t)quota * b.n / 100) : quota;
+    return n != 0 ? n : 1;
+}
+
 struct conf_param {
     const char *key;
     const char *value;

@@ -23,16 +23,13 @@ void quota_learn(struct bound_server *s, struct server_limits *limits)
 
 static uint32_t least(const struct bound_server *s, bool of_user, const char *name, uint32_t limit)
 {
+    if (s->bound.kind == CONF_BOUND_COUNT)
+        return limit; /* a reload has named a number */
     for (size_t i = 0; i < s->n_quotas; i++) {
         const struct server_quota *q = &s->quotas[i];
         if (q->of_user != of_user || strcmp(q->name, name) != 0)
             continue;
-        uint32_t n = q->n;
-        if (s->bound.kind == CONF_BOUND_COUNT)
-            continue; /* a reload has named a number */
-        if (s->bound.kind == CONF_BOUND_PERCENT)
-            n = (uint32_t)((uint64_t)n * s->bound.n / 100);
-        n = n != 0 ? n : 1;
+        uint32_t n = conf_bound_of_quota(s->bound, q->n);
         if (limit == 0 || n < limit)
             limit = n;
     }

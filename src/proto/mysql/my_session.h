@@ -256,6 +256,7 @@ struct my_client_start {
     struct my_report *report; /* or NULL; a reference is taken */
 };
 bool my_client_init(struct my_client *c, const struct my_client_start *start);
+/* Its character sets, now that `report` says whose numbers they are. false: out of memory. */
 bool my_client_names(struct my_client *c);
 void my_client_limit(void *pc, const struct login_limits *limits);
 

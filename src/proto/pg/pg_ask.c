@@ -25,9 +25,8 @@
     "current_setting('max_connections')::int, "                                                    \
     "current_setting('superuser_reserved_connections')::int"                                       \
     " + coalesce(current_setting('reserved_connections', true), '0')::int"
-#define QUOTAS_MAX                                                                                 \
-    100 /* so in the question, too; others are learned from the server's refusals                  \
-         */
+/* So in the question, too; others are learned from the server's refusals. */
+#define QUOTAS_MAX 100
 
 /* One question and its answer, through libpq or without it. */
 struct ask {

@@ -122,7 +122,6 @@ void pg_hidden_answered(struct pg_server *s, bool pins_are_new)
     if (!s->hidden_undone && !pins_are_new && same_names(s->applied, s->truth))
         for (uint32_t i = 0; i < s->n_hidden; i++)
             learn(s->hidden[i]);
-    s->n_hidden = 0;
     s->hidden_undone = false;
 }
 
