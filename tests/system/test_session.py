@@ -495,14 +495,21 @@ def test_what_others_drew_from_sequences_is_nobodys_answer(start):
         maker.simple("drop function put()")
 
 
-def test_an_insert_of_pdo_keeps_its_connection_for_a_moment(start):
-    """PHP's lastInsertId() is SELECT LASTVAL(), in a transaction of its own."""
+@pytest.mark.parametrize("how", ["pdo", "new"])
+def test_an_insert_keeps_its_connection_for_a_moment(start, how):
+    """PHP's lastInsertId() is SELECT LASTVAL(), in a transaction of its own; and so it is for who isn't known yet."""
     proxy = start(max_server_connections=1)
     insert = "insert into scratch (who) values ('x')"
+
+    def inserts(c):
+        if how == "pdo":
+            c.ask(P("pdo_stmt_00000001", insert), S)
+            c.ask(B("", "pdo_stmt_00000001"), E(), S)
+        else:
+            c.simple(insert)
     for _ in range(20):  # this machine may take longer than the moment
         with proxy.client() as pdo, proxy.client() as other:
-            pdo.ask(P("pdo_stmt_00000001", insert), S)
-            pdo.ask(B("", "pdo_stmt_00000001"), E(), S)
+            inserts(pdo)
             other.send(wire.query(insert + " returning id"))
             held = not other.readable(0.01)
             last = pdo.simple("SELECT LASTVAL()")
@@ -513,8 +520,7 @@ def test_an_insert_of_pdo_keeps_its_connection_for_a_moment(start):
     assert held and wire.rows(last) == [[str(drawn - 1)]]
     for farewell in (wire.message("X"), wire.parse("", "select 1") + wire.message("X"), wire.query("begin") + wire.message("X")):
         with proxy.client() as pdo, proxy.client() as other:
-            pdo.ask(P("pdo_stmt_00000001", insert), S)
-            pdo.ask(B("", "pdo_stmt_00000001"), E(), S)
+            inserts(pdo)
             pdo.send(farewell)
             assert other.value("select 1") == "1"
 
@@ -570,6 +576,32 @@ def test_what_a_function_does_unseen(start, how):
     with proxy.client() as c:
         for i in [*range(len(UNSEEN)), "_none"]:
             c.simple(f"drop function unseen_{how}{i}")
+
+
+def test_what_a_trigger_or_a_view_does_unseen(start):
+    """Likewise; also of a trigger that comes when its table is known to be harmless."""
+    proxy = start(max_server_connections=1)
+    with proxy.client() as one, proxy.client() as other:
+        for name, body in ("makes", "create temp table if not exists unseen (a int)"), ("sets", "perform set_config('work_mem', '7MB', false)"):
+            one.simple(f"create function {name}() returns trigger language plpgsql as $$begin {body}; return null; end$$")
+        one.simple("create function viewed() returns int language plpgsql as $$begin perform pg_advisory_lock(78); return 1; end$$; "
+                   "create view unseen_view as select viewed(); create table fires (a int)")
+        one.simple("insert into fires values (0)")
+        one.simple("create trigger makes after insert on fires execute function makes(); "
+                   "create trigger sets after update on public.fires execute function sets()")
+        assert other.value("show work_mem") != "7MB"
+        for _ in range(2):
+            one.simple("update only public.fires set a = 1")
+            assert other.value("show work_mem") != "7MB" and one.value("show work_mem") == "7MB"
+            one.simple("reset work_mem")
+            for text, reason, end in ("insert into fires (a) values (1)", "temporary object", "drop table unseen"), (
+                    "select * from unseen_view", "advisory lock", "select pg_advisory_unlock_all()"):
+                one.ask(P("", text), B(), E(), S)
+                wait_until(lambda: [p["reason"] for p in proxy.show("PINS")] == [reason], 10, reason)
+                one.simple(end)
+                wait_until(lambda: proxy.show("PINS") == [], 10, "no pin")
+        assert wire.rows(other.simple("select count(*) from pg_locks where locktype = 'advisory'")) == [["0"]]
+        one.simple("drop view unseen_view; drop table fires; drop function makes, sets, viewed")
 
 
 def test_a_function_that_changes_nothing_is_asked_about_once(start, pg):

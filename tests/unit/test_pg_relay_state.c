@@ -232,11 +232,11 @@ static void sequences(struct relay *r)
     assert_int_equal(r->lent, -1);
 }
 
-/* A function that nobody knows is asked about, until it has left all as it was. */
+/* A function or a table that nobody knows is asked about, until it has left all as it was. */
 static void hidden_functions(struct relay *r)
 {
     static int number; /* a name of its own each time */
-    char makes[64], quiet[64];
+    char makes[64], quiet[64], fires[64];
     snprintf(makes, sizeof makes, "Qselect makes_%d()", ++number);
     snprintf(quiet, sizeof quiet, "Qselect s.\"Quiet_%d\" (1)", number);
     for (int turn = 0; turn < 2; turn++) {
@@ -251,7 +251,19 @@ static void hidden_functions(struct relay *r)
     r->models[0].truth = "p temp";
     say(r, quiet);
     say(r, "Qselect count(*), now()");
-    say(r, "QINSERT INTO t (a) VALUES (1)");
+    assert_int_equal(r->lent, -1);
+    snprintf(fires, sizeof fires, "QINSERT INTO s.fires_%d (a) VALUES (1)", number);
+    for (int turn = 0; turn < 2; turn++) {
+        r->models[0].truth = "p temp";
+        say(r, fires);
+        assert_int_equal(r->lent, 0);
+        r->models[0].truth = "";
+        say(r, "QDROP TABLE t");
+        assert_int_equal(r->lent, -1);
+    }
+    say(r, fires);
+    r->models[0].truth = "p temp";
+    say(r, fires);
     assert_int_equal(r->lent, -1);
 }
 
@@ -263,6 +275,10 @@ static void sequences_by_kind(struct relay *r)
     struct relay like;
     snprintf(mem, sizeof mem, "%d", ++kind);
     startup(r, "work_mem", mem);
+    for (int i = 0; i < 32; i++) {
+        say(r, "QINSERT INTO t VALUES (1)");
+        assert_true(r->lent == -1 && r->lingered);
+    }
     say(r, "QINSERT INTO t VALUES (1)");
     assert_true(r->lent == -1 && !r->lingered);
     say(r, "Ppdo_stmt_1:INSERT INTO t VALUES (1)|S");

@@ -603,11 +603,11 @@ static void statement_names(void **state)
 static void calls(void **state)
 {
     static const struct {
-        const char *text, *names[PG_SCAN_CALLS_MAX];
+        const char *text, *names[PG_SCAN_USED_MAX];
     } rows[] = {
         {"select f(1), s.G (2), \"h\"\n(3)", {"f", "g", "h"}},
-        {"insert into t (a) values (f(1))", {"values", "f"}},
-        {"update t set a = (1 + (f(a)))", {"f"}},
+        {"insert into pg_t (a) values (f(1))", {"values", "f"}},
+        {"update pg_t set a = (1 + (f(a)))", {"f"}},
         {"with x (a) as (select f(1)) table x", {"x", "as", "f"}},
         {"select 'f(1)', $$g(2)$$, (1) -- h(3)\n", {NULL}},
         {"create function f(int) returns int", {NULL}},
@@ -619,16 +619,58 @@ static void calls(void **state)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct pg_scan found = scan(rows[i].text, SCS);
         uint32_t n = 0;
-        for (; n < PG_SCAN_CALLS_MAX && rows[i].names[n] != NULL; n++)
-            if (found.calls[n] != pg_scan_call_mark(rows[i].names[n], strlen(rows[i].names[n])))
+        for (; n < PG_SCAN_USED_MAX && rows[i].names[n] != NULL; n++)
+            if (found.used[n] != pg_scan_call_mark(rows[i].names[n], strlen(rows[i].names[n])))
                 fail_msg("{%s}: not %s", rows[i].text, rows[i].names[n]);
-        if (found.n_calls != n)
-            fail_msg("{%s}: %u calls", rows[i].text, found.n_calls);
+        if (found.n_used != n)
+            fail_msg("{%s}: %u names", rows[i].text, found.n_used);
     }
+    static const struct {
+        const char *text, *tables[2];
+    } tables[] = {
+        {"select * from v", {"v"}},
+        {"select 1 from S . x", {"s"}},
+        {"select * from a.\"B\".C where x", {"c"}},
+        {"select * from only t", {"t"}},
+        {"select 1 left join \"V\" on true", {"v"}},
+        {"select * from a, s.b", {"a", "b"}},
+        {"select * from a x , b", {"a", "b"}},
+        {"select * from a as x,b y where c, d", {"a", "b"}},
+        {"select * from a order by b, c", {"a"}},
+        {"select * from a,", {"a"}},
+        {"update a set b, c", {"a"}},
+        {"insert into s.t values", {"t"}},
+        {"merge into t using", {"t"}},
+        {"update t set a = 1", {"t"}},
+        {"update only s.t set a = 1", {"t"}},
+        {"delete /* x */ from t", {"t"}},
+        {"copy t to stdout", {"t"}},
+        {"declare c cursor for select * from v", {"v"}},
+        {"explain analyze update t set a = 1", {"t"}},
+        {"select 1 from pg_class", {NULL}},
+        {"select 1 from pg_catalog.pg_class", {NULL}},
+        {"select 1 from \"", {NULL}},
+        {"select 1 from s.", {NULL}},
+        {"select 1 from 'v'", {NULL}},
+        {"create rule r as on update to t do nothing", {NULL}},
+        {"create view v as select * from t", {NULL}},
+        {"update", {NULL}},
+    };
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+        struct pg_scan found = scan(tables[i].text, SCS);
+        const char *const *want = tables[i].tables;
+        uint32_t n = 0;
+        for (; n < 2 && want[n] != NULL; n++)
+            if (found.used[n] != pg_scan_table_mark(want[n], strlen(want[n])))
+                fail_msg("{%s}: not %s", tables[i].text, want[n]);
+        if (found.n_used != n)
+            fail_msg("{%s}: %u tables", tables[i].text, found.n_used);
+    }
+    assert_int_not_equal(pg_scan_table_mark("log", 3), pg_scan_call_mark("log", 3));
     char many[200] = "select ";
-    for (int i = 0; i <= PG_SCAN_CALLS_MAX; i++)
+    for (int i = 0; i <= PG_SCAN_USED_MAX; i++)
         strcat(many, "f(1) + ");
-    assert_int_equal(scan(many, SCS).n_calls, PG_SCAN_CALLS_MAX + 1);
+    assert_int_equal(scan(many, SCS).n_used, PG_SCAN_USED_MAX + 1);
 }
 
 static void custom_settings(void **state)

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: ISC
- * What functions of the user's own do to the session, unseen. See pg_session.h.
+ * What functions and triggers of the user's own do to the session, unseen. See pg_session.h.
  *
  * `SELECT f()` shows nothing of a temporary table that f() makes, a role that it sets, a lock that
- * it takes. So when a loan is over in which a function was called of which nothing is known yet,
- * the server is asked what is there (PG_PH_TRUTH), as after a text that shows it. If it is as
- * before the function counts as harmless from then on, on every connection: the question costs a
- * round trip once for each name, not for each call. Whoever changes something is asked about each
- * time.
+ * it takes; `INSERT INTO t` nothing of t's triggers, `SELECT FROM v` of the functions in a view. So
+ * when a loan is over in which a function, a table or a view was used of which nothing is known
+ * yet, the server is asked what is there (PG_PH_TRUTH), as after a text that shows it. If it is as
+ * before the name counts as harmless from then on, on every connection: the question costs a round
+ * trip once for each name, not for each use. Whoever changes something is asked about each time.
  *
- * A function that does so only now and then is found harmless the first time; custom settings the
- * server doesn't list. Functions called by triggers, views and other functions have no name in the
- * text. See docs/known-gaps.md.
+ * What changes a function, a trigger or a view makes all names unknown again, and so does time:
+ * not everybody who changes them comes through here.
+ *
+ * What does so only now and then is found harmless in between; custom settings the server doesn't
+ * list. See docs/known-gaps.md.
  */
 #include "config.h"
 
@@ -31,9 +33,11 @@ static const char *const well_known[] = {
 };
 
 /* Marks of harmless names: two bits for each. Everybody's. */
-#define BITS 65536u
+#define BITS      65536u
+#define FORGET_US (UINT64_C(60) * 1000000)
 static _Atomic uint64_t harmless[BITS / 64];
 static _Atomic uint32_t generation = 1; /* of what is known; a statement notes it */
+static _Atomic uint64_t since_us;       /* when all of it was unknown */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static bool is_set(uint32_t bit)
@@ -68,17 +72,17 @@ void pg_hidden_begin(struct pg_server *s)
     s->hidden_undone = false;
 }
 
-/* Is all that it calls known? What is not is remembered, as far as there is room. */
+/* Is all that it uses known? What is not is remembered, as far as there is room. */
 static bool note(const struct pg_client *c, struct pg_server *s, const struct pg_scan *scan,
                  const char *sql, size_t len)
 {
-    uint32_t unknown = 0, n = scan->n_calls < PG_SCAN_CALLS_MAX ? scan->n_calls : PG_SCAN_CALLS_MAX;
+    uint32_t unknown = 0, n = scan->n_used < PG_SCAN_USED_MAX ? scan->n_used : PG_SCAN_USED_MAX;
     for (uint32_t i = 0; i < n; i++) {
-        if (is_harmless(scan->calls[i]))
+        if (is_harmless(scan->used[i]))
             continue;
         unknown++;
-        if (s->n_hidden < PG_SCAN_CALLS_MAX)
-            s->hidden[s->n_hidden++] = scan->calls[i];
+        if (s->n_hidden < PG_SCAN_USED_MAX)
+            s->hidden[s->n_hidden++] = scan->used[i];
     }
     if (unknown != 0)
         pg_note_pin(c, s, sql, len);
@@ -88,7 +92,7 @@ static bool note(const struct pg_client *c, struct pg_server *s, const struct pg
 void pg_hidden_note(const struct pg_client *c, struct pg_server *s, const struct pg_scan *scan,
                     const char *sql, size_t n)
 {
-    if (scan->n_calls != 0 && !s->in_session)
+    if (scan->n_used != 0 && !s->in_session)
         (void)note(c, s, scan, sql, n);
 }
 
@@ -125,20 +129,36 @@ void pg_hidden_answered(struct pg_server *s, bool pins_are_new)
     s->hidden_undone = false;
 }
 
+/* Two threads at once forget twice, which costs a few questions more. */
+static void forget(void)
+{
+    for (size_t word = 0; word < BITS / 64; word++)
+        atomic_store_explicit(&harmless[word], 0, memory_order_relaxed);
+    learn_well_known();
+    atomic_fetch_add_explicit(&generation, 1, memory_order_relaxed);
+}
+
+void pg_hidden_age(uint64_t now_us)
+{
+    uint64_t since = atomic_load_explicit(&since_us, memory_order_relaxed);
+    if (now_us - since < FORGET_US)
+        return;
+    atomic_store_explicit(&since_us, now_us, memory_order_relaxed);
+    if (since != 0)
+        forget();
+}
+
 void pg_hidden_on_tag(struct pg_server *s, const char *tag)
 {
-    static const char *const tags[] = {"CREATE FUNCTION", "ALTER FUNCTION", "CREATE EXTENSION",
-                                       "ALTER EXTENSION"};
+    static const char *const tags[] = {
+        "CREATE FUNCTION", "ALTER FUNCTION", "CREATE EXTENSION", "ALTER EXTENSION",
+        "CREATE TRIGGER",  "ALTER TABLE",    "CREATE VIEW",      "CREATE RULE",
+    };
     if (tag[0] == 'R' && strcmp(tag, "ROLLBACK") == 0)
         s->hidden_undone = true;
     if (tag[0] != 'C' && tag[0] != 'A')
         return;
-    for (size_t i = 0; i < sizeof tags / sizeof tags[0]; i++) {
-        if (strcmp(tag, tags[i]) != 0)
-            continue;
-        for (size_t word = 0; word < BITS / 64; word++)
-            atomic_store_explicit(&harmless[word], 0, memory_order_relaxed);
-        learn_well_known();
-        atomic_fetch_add_explicit(&generation, 1, memory_order_relaxed);
-    }
+    for (size_t i = 0; i < sizeof tags / sizeof tags[0]; i++)
+        if (strcmp(tag, tags[i]) == 0)
+            forget();
 }

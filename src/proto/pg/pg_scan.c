@@ -21,6 +21,8 @@ enum what {
     WHAT_INSERT,     /* not a function from here on */
     WHAT_INTO,
     WHAT_CLAUSE,   /* no function either */
+    WHAT_TABLE,    /* in front of a table's name */
+    WHAT_TABLES,   /* or several */
     WHAT_SETTINGS, /* the view: an UPDATE of it sets */
 };
 
@@ -38,6 +40,9 @@ static const struct word {
     W("insert", WHAT_INSERT, PG_SCAN_SEQ_IMPLICIT),
     W("merge", WHAT_INSERT, PG_SCAN_SEQ_IMPLICIT),
     W("returning", WHAT_CLAUSE, PG_SCAN_RETURNING),
+    W("from", WHAT_TABLES, 0),
+    W("join", WHAT_TABLE, 0),
+    W("update", WHAT_TABLE, 0),
     W("nextval", WHAT_CALL, PG_SCAN_SEQUENCE),
     W("setval", WHAT_CALL, PG_SCAN_SEQUENCE),
     W("currval", WHAT_CALL, PG_SCAN_SEQ_READ),
@@ -70,7 +75,9 @@ static const struct word {
 static const uint32_t interest[256] = {
     ['c'] = L(7),
     ['d'] = L(14) | L(16),
+    ['f'] = L(4),
     ['i'] = L(4) | L(6),
+    ['j'] = L(4),
     ['l'] = L(7),
     ['m'] = L(5),
     ['n'] = L(7),
@@ -80,6 +87,7 @@ static const uint32_t interest[256] = {
     ['r'] = L(9),
     ['s'] = L(6) | L(7) | L(10),
     ['t'] = L(7) | L(10),
+    ['u'] = L(6),
 };
 
 static bool interesting(const uint8_t *text, size_t len)
@@ -116,14 +124,23 @@ static inline const uint8_t *skim_quoted(const struct scanner *s, const uint8_t 
     return *p == '"' && close + 1 < end && close[1] == '"' ? p : close + 1;
 }
 
-uint32_t pg_scan_call_mark(const char *name, size_t n)
+static uint32_t mark_of(uint32_t mark, const char *name, size_t n)
 {
-    uint32_t mark = FNV_START;
     for (size_t i = 0; i < n; i++) {
         uint8_t c = pg_lex_lower((uint8_t)name[i]);
         mark = fnv_add(mark, &c, 1);
     }
     return mark;
+}
+
+uint32_t pg_scan_call_mark(const char *name, size_t n)
+{
+    return mark_of(FNV_START, name, n);
+}
+
+uint32_t pg_scan_table_mark(const char *name, size_t n)
+{
+    return mark_of(fnv_add(FNV_START, " ", 1), name, n);
 }
 
 /* The word that ends at `end`, with blanks behind it; false: there is none. */
@@ -145,23 +162,88 @@ static bool word_before(const struct scanner *s, const uint8_t *end, struct pg_s
     return p != end;
 }
 
-/* A parenthesis opens. What a statement defines isn't called, and the columns of an INSERT are no
- * arguments. */
+static void note_mark(struct scanner *s, uint32_t mark)
+{
+    struct pg_scan *out = s->out;
+    if (out->n_used++ < PG_SCAN_USED_MAX)
+        out->used[out->n_used - 1] = mark;
+}
+
+/* Does this kind of statement run what it names? What it only defines is not used. */
+static bool uses(const struct scanner *s)
+{
+    return s->kind == PG_KIND_SELECT || s->kind == PG_KIND_INSERT || s->kind == PG_KIND_UPDATE ||
+           s->kind == PG_KIND_DELETE || s->kind == PG_KIND_MERGE || s->kind == PG_KIND_COPY ||
+           s->kind == PG_KIND_EXPLAIN || s->kind == PG_KIND_DECLARE;
+}
+
+/* A parenthesis opens. The columns of an INSERT are no arguments. */
 static void note_call(struct scanner *s, const uint8_t *open)
 {
     struct pg_span name, before;
-    struct pg_scan *out = s->out;
-    bool calls = s->kind == PG_KIND_SELECT || s->kind == PG_KIND_INSERT ||
-                 s->kind == PG_KIND_UPDATE || s->kind == PG_KIND_DELETE ||
-                 s->kind == PG_KIND_MERGE || s->kind == PG_KIND_COPY || s->kind == PG_KIND_EXPLAIN;
-    if (!calls || !word_before(s, open, &name))
+    if (!uses(s) || !word_before(s, open, &name))
         return;
     const char *text = (const char *)s->lx.base;
     if (word_before(s, s->lx.base + name.off, &before) && before.len == 4 &&
         strncasecmp(text + before.off, "into", 4) == 0)
         return;
-    if (out->n_calls++ < PG_SCAN_CALLS_MAX)
-        out->calls[out->n_calls - 1] = pg_scan_call_mark(text + name.off, name.len);
+    note_mark(s, pg_scan_call_mark(text + name.off, name.len));
+}
+
+/* Behind the word or quoted identifier at p; p itself: there is none. */
+static const uint8_t *name_end(const uint8_t *p, const uint8_t *end)
+{
+    const uint8_t *close = NULL;
+    if (p < end && *p == '"')
+        close = memchr(p + 1, '"', (size_t)(end - p - 1));
+    if (close != NULL)
+        return close + 1;
+    while (p < end && (pg_lex_class[*p] & LEX_IN_WORD) != 0)
+        p++;
+    return p;
+}
+
+static const uint8_t *blanks(const uint8_t *p, const uint8_t *end)
+{
+    while (p < end && pg_lex_class[*p] == LEX_S)
+        p++;
+    return p;
+}
+
+/* A table's name at p, of which the last part counts; behind it. */
+static const uint8_t *note_table(struct scanner *s, const uint8_t *p)
+{
+    const uint8_t *end = s->lx.end, *to = name_end(p, end);
+    if (to - p == 4 && strncasecmp((const char *)p, "only", 4) == 0 && blanks(to, end) != to) {
+        p = blanks(to, end);
+        to = name_end(p, end);
+    }
+    while (to < end && *to == '.') {
+        p = to + 1;
+        to = name_end(p, end);
+    }
+    bool quoted = to - p > 1 && *p == '"';
+    const char *name = (const char *)p + quoted;
+    size_t n = (size_t)(to - p) - 2 * quoted;
+    /* The server's own tables and views do nothing. */
+    if (n > 0 && !(n > 3 && strncasecmp(name, "pg_", 3) == 0))
+        note_mark(s, pg_scan_table_mark(name, n));
+    return to;
+}
+
+void pg_scan_tables(struct scanner *s, bool list)
+{
+    const uint8_t *p = s->lx.tok, *end = s->lx.end;
+    if (!uses(s) || !is_name(s))
+        return;
+    while (name_end(p, end) != p) {
+        p = blanks(note_table(s, p), end);
+        for (int i = 0; list && i < 2; i++) /* AS alias */
+            p = blanks(name_end(p, end), end);
+        if (!list || p == end || *p != ',')
+            break;
+        p = blanks(p + 1, end);
+    }
 }
 
 /* Pass over what can't matter in a statement's body: words, numbers, operators, strings. The hot
@@ -316,8 +398,15 @@ static void word(struct scanner *s)
     case WHAT_INSERT:
         if (!quoted)
             flag(s, w->flags);
-        if (IS(s, "into"))
+        if (IS(s, "into")) {
             advance(s);
+            pg_scan_tables(s, false);
+        }
+        break;
+    case WHAT_TABLE:
+    case WHAT_TABLES:
+        if (!quoted)
+            pg_scan_tables(s, w->what == WHAT_TABLES);
         break;
     case WHAT_INTO:
         if (!quoted)

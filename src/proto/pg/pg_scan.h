@@ -25,7 +25,7 @@
 #define PG_SCAN_MAX        (64u * 1024) /* texts up to here are worth collecting for a scan */
 #define PG_SCAN_NAMES_MAX  64           /* statement names remembered */
 #define PG_SCAN_CUSTOM_MAX 64           /* custom settings remembered */
-#define PG_SCAN_CALLS_MAX  8            /* names of functions remembered */
+#define PG_SCAN_USED_MAX   16           /* names of functions and tables remembered */
 #define PG_SETTING_MAX     128          /* longest setting name that is followed, with its NUL */
 
 /* How the text has to be read. */
@@ -207,17 +207,19 @@ struct pg_scan {
      * pg_scan_custom(); overlong ones, and those in a parameter, are PG_SCAN_SET_UNNAMED. */
     uint32_t n_custom; /* all of them; only the first PG_SCAN_CUSTOM_MAX are in custom[] */
     uint32_t n_names;  /* likewise, PG_SCAN_NAMES_MAX */
-    /* What stands in front of a parenthesis, functions and some more, as pg_scan_call_mark() has
-     * it; of n_calls only the first PG_SCAN_CALLS_MAX. */
-    uint32_t n_calls;
-    uint32_t calls[PG_SCAN_CALLS_MAX];
+    /* What may do more than the text shows: what stands in front of a parenthesis, functions and
+     * some more, as pg_scan_call_mark() has it, and tables and views as pg_scan_table_mark() has
+     * them. Of n_used only the first PG_SCAN_USED_MAX. */
+    uint32_t n_used;
+    uint32_t used[PG_SCAN_USED_MAX];
     /* What is behind n_names and n_custom is not initialized. */
     struct pg_scan_name names[PG_SCAN_NAMES_MAX];
     struct pg_span custom[PG_SCAN_CUSTOM_MAX];
 };
 
-/* A mark of a name, without its schema, however it is written. */
+/* A mark of a function's or a table's name, without its schema, however it is written. */
 uint32_t pg_scan_call_mark(const char *name, size_t n);
+uint32_t pg_scan_table_mark(const char *name, size_t n);
 
 /* Scan the text. `opts` is a set of enum pg_scan_opt. */
 void pg_scan_text(const char *text, size_t len, unsigned opts, struct pg_scan *out);

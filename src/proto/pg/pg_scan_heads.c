@@ -444,6 +444,12 @@ static void head_select(struct scanner *s)
     }
 }
 
+static void head_copy(struct scanner *s)
+{
+    advance(s);
+    pg_scan_tables(s, false);
+}
+
 /* EXPLAIN [(options) | ANALYZE | VERBOSE].. statement */
 static void head_explain(struct scanner *s)
 {
@@ -501,7 +507,7 @@ static const struct head {
     H("unlisten", UNLISTEN, head_unlisten, 0),
     H("notify", NOTIFY, NULL, 0),
     H("merge", MERGE, NULL, 0),
-    H("copy", COPY, NULL, PG_SCAN_COPY | PG_SCAN_SEQ_IMPLICIT),
+    H("copy", COPY, head_copy, PG_SCAN_COPY | PG_SCAN_SEQ_IMPLICIT),
     H("explain", EXPLAIN, head_explain, 0),
     H("create", CREATE, head_create, 0),
     H("alter", ALTER, NULL, 0),

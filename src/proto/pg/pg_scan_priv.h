@@ -76,6 +76,9 @@ static inline struct pg_span span_to(const struct scanner *s, const uint8_t *fro
 
 /* Consume the current token of a statement's body, and what belongs to it. */
 void pg_scan_token(struct scanner *s);
+/* The current token, which is left there, may be a table's name, or the first of a list's: they are
+ * used. */
+void pg_scan_tables(struct scanner *s, bool list);
 /* Consume one statement, from its first token up to the semicolon, which is left to the caller. */
 void pg_scan_statement(struct scanner *s);
 /* The session's setting of this name is changed: remember it if it is a custom one. */

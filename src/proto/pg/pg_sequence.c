@@ -11,9 +11,10 @@
  * would end the sharing. So that depends on what is known of the client:
  *   it has asked for currval() or lastval()   it will again: its inserts keep the connection
  *   it is PHP's PDO, whose lastInsertId() is  the connection stays with it for a moment
- * (LOAN_LINGER) SELECT LASTVAL(); or one of its kind has  where the text has no RETURNING, which
- * makes a question asked                                     needless else the question comes too
- * late when others had it since
+ * (LOAN_LINGER) SELECT LASTVAL(); or one of its kind      where the text has no RETURNING, which
+ * makes a has asked; or too little has been seen    question needless of its kind to know that none
+ * asks else                                      the question comes too late when others had it
+ * since
  */
 #include "config.h"
 
@@ -31,6 +32,9 @@
  * share a bit: a moment is lost then, nothing else. */
 #define KINDS 4096u
 static _Atomic uint64_t asked[KINDS / 64];
+/* How often one of a kind of which none has asked was waited for in vain; up to PATIENCE. */
+static _Atomic uint8_t vain[KINDS];
+#define PATIENCE 32
 
 static uint32_t kind_of(const struct pg_client *c, const struct pg_server *s)
 {
@@ -56,7 +60,12 @@ static bool may_ask(const struct pg_client *c, const struct pg_server *s)
 {
     uint32_t kind = kind_of(c, s);
     uint64_t bits = atomic_load_explicit(&asked[kind / 64], memory_order_relaxed);
-    return c->pdo || (bits >> kind % 64 & 1) != 0;
+    if (c->pdo || (bits >> kind % 64 & 1) != 0)
+        return true;
+    if (atomic_load_explicit(&vain[kind], memory_order_relaxed) >= PATIENCE)
+        return false;
+    atomic_fetch_add_explicit(&vain[kind], 1, memory_order_relaxed);
+    return true;
 }
 
 void pg_sequence_begin(struct pg_client *c, struct pg_server *s)

@@ -198,12 +198,12 @@ struct pg_server {
     uint32_t roles_seen;     /* changes to roles, when its settings were last compared */
     uint32_t truth_pins;
     uint64_t pin_since_us;
-    uint32_t hidden[PG_SCAN_CALLS_MAX]; /* marks of names called in this loan, of which ... */
-    uint8_t n_hidden;                   /* ... nothing is known: see pg_hidden.c */
-    bool hidden_undone;                 /* something in this loan failed or was rolled back */
-    char status;                        /* of the last ReadyForQuery */
-    char copy;                          /* 'G' in, 'H' out, 'W' both, 0 */
-    uint8_t phase;                      /* enum pg_phase */
+    uint32_t hidden[PG_SCAN_USED_MAX]; /* marks of names used in this loan, of which ... */
+    uint8_t n_hidden;                  /* ... nothing is known: see pg_hidden.c */
+    bool hidden_undone;                /* something in this loan failed or was rolled back */
+    char status;                       /* of the last ReadyForQuery */
+    char copy;                         /* 'G' in, 'H' out, 'W' both, 0 */
+    uint8_t phase;                     /* enum pg_phase */
     bool skip_drop;
     bool skipping;   /* an error: the server ignores what comes until Sync */
     bool hold;       /* the client gets no turn until weir's own batch is answered */
@@ -329,7 +329,7 @@ enum proto_loan pg_state(void *ps, void *pc, bool may_end, uint64_t now_us, stru
 bool pg_abandon(void *ps, void *pc, struct proto_out *out);
 bool pg_check(void *ps, const char *query, struct proto_out *out);
 
-/* ---- what functions do unseen (pg_hidden.c) ---- */
+/* ---- what functions and triggers do unseen (pg_hidden.c) ---- */
 
 /* A loan begins. */
 void pg_hidden_begin(struct pg_server *s);
@@ -340,6 +340,8 @@ void pg_hidden_note_stmt(const struct pg_client *c, struct pg_server *s, struct 
 /* The server has said what is there (s->truth); s->applied is what was believed. */
 void pg_hidden_answered(struct pg_server *s, bool pins_are_new);
 void pg_hidden_on_tag(struct pg_server *s, const char *tag);
+/* What is known gets old. */
+void pg_hidden_age(uint64_t now_us);
 
 /* ---- currval() and lastval() (pg_sequence.c) ---- */
 

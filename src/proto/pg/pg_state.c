@@ -458,6 +458,7 @@ static enum proto_loan end_quiet(struct pg_client *c, struct pg_server *s, uint6
 {
     if (c->pool_mode == PG_MODE_SESSION) /* all is kept; only the settings' bookkeeping is ours */
         return LOAN_KEEP;
+    pg_hidden_age(now_us);
     if ((s->dirt & (PG_D_SETTINGS | PG_D_PINS)) != 0 || s->n_hidden != 0)
         return pg_settle_start(c, s, PG_PH_TRUTH, out);
     if (s->pins == 0) {
