@@ -44,8 +44,11 @@ struct proto_out {
     /* from_client: the client, to whom nothing is owed, wants another of weir's clients (its id as
      * in login_welcome) stopped; the message is used, the verdict is PROTO_WAIT. say() with
      * PROTO_EV_KILL_DONE or PROTO_EV_KILL_UNKNOWN follows, with no bytes at `in`, and is to answer
-     * it (false: the session was its own, and ends); until then from_client isn't called. */
+     * it (false: the session was its own, and ends); until then from_client isn't called. An id
+     * that no client can have is the server's own number of a connection, and means the client that
+     * has borrowed it without a break since before kill_seen_us, when the number was seen. */
     uint32_t kill_id;
+    uint64_t kill_seen_us; /* 0: never */
     /* from_client: the message that was used, or for which a loan is asked, may take so long from
      * now, waiting included (0: as long as it takes), and belongs to this trace (32 hex digits in
      * `in`, or NULL). */

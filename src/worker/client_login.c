@@ -365,19 +365,20 @@ static void cancel_request(struct client *c)
 {
     struct worker *w = c->worker;
     const struct login_asked *a = login_ops(c)->asked(c->u.login->login);
-    uint32_t index = a->cancel_id >> 24, slot = (a->cancel_id & 0xffffffu) - 1, key = a->cancel_key;
-    struct cancel_mail *m = index < w->world->n_workers ? calloc(1, sizeof *m) : NULL;
+    uint32_t id = a->cancel_id, key = a->cancel_key;
+    bool valid = client_id_valid(id, w->world->n_workers);
+    struct cancel_mail *m = valid ? calloc(1, sizeof *m) : NULL;
     if (m == NULL) {
         client_destroy(c);
         return;
     }
     /* The requester's socket stays open until the cancel is done, as PostgreSQL does it. */
     m->mail.kind = MAIL_CANCEL;
-    m->slot = slot;
+    m->slot = client_id_slot(id);
     m->key = key;
     m->ack_fd = c->stream.ssl == NULL ? stream_detach(&c->stream).fd : -1;
     client_destroy(c);
-    worker_post(w->world, (uint16_t)index, &m->mail);
+    worker_post(w->world, client_id_worker(id), &m->mail);
 }
 
 /* What server logins may learn from this one. */

@@ -3,6 +3,9 @@
  * meant, which may be the same one, and back with what came of it. Clients are known by the id that
  * they were greeted with. Whoever logs in to the same server as the same user may, and admin_users.
  *
+ * The server's own number of a connection, as SHOW PROCESSLIST has it, means the client that had it
+ * then and has it still: nobody knows in which worker, so the wish goes from one to the next.
+ *
  * While the answer is out the client that asked is fed nothing (client.killing).
  * Thread: the worker's.
  */
@@ -20,7 +23,8 @@
 
 struct kill_mail {
     struct mail mail;
-    uint32_t target;        /* client_id() of whom is meant */
+    uint32_t target;        /* client_id() of whom is meant, or the server's number */
+    uint64_t seen_us;       /* when the asker saw the server's number */
     uint32_t asker, key;    /* client_id() of who asked, and its key */
     const struct route *by; /* its route */
     enum proto_kill kill;
@@ -28,30 +32,43 @@ struct kill_mail {
     bool done, found;
 };
 
-bool kill_ask(struct client *c, uint32_t id, enum proto_kill kill)
+bool kill_ask(struct client *c, const struct proto_out *asked)
 {
     struct world *world = c->worker->world;
     struct kill_mail *m = calloc(1, sizeof *m);
     if (m == NULL)
         return false;
     m->mail.kind = MAIL_KILL;
-    m->target = id;
+    m->target = asked->kill_id;
+    m->seen_us = asked->kill_seen_us;
     m->asker = client_id(c);
     m->key = c->key;
     m->by = c->route;
-    m->kill = kill;
+    m->kill = (enum proto_kill)asked->kill;
     m->is_admin = c->is_admin;
     c->killing = true;
-    /* Nobody has such an id: its own worker will say so. */
-    uint32_t index = id >> 24 < world->n_workers ? id >> 24 : c->worker->index;
-    worker_post(world, (uint16_t)index, &m->mail);
+    bool is_client = client_id_valid(m->target, world->n_workers);
+    worker_post(world, is_client ? client_id_worker(m->target) : 0, &m->mail);
     return true;
+}
+
+static struct client *borrower(struct worker *w, const struct kill_mail *m)
+{
+    struct backend *b;
+    TAILQ_FOREACH(b, &w->backends[BACKEND_LENT], link)
+    {
+        if (b->route->server == m->by->server && b->lent_us < m->seen_us &&
+            b->route->server_ops->remote_pid(b->proto) == m->target)
+            return b->client;
+    }
+    return NULL;
 }
 
 static struct client *find(struct worker *w, const struct kill_mail *m)
 {
-    struct client *c =
-        m->target >> 24 == w->index ? worker_client(w, (m->target & 0xffffffu) - 1) : NULL;
+    struct client *c = client_id_valid(m->target, w->world->n_workers)
+                           ? worker_client(w, client_id_slot(m->target))
+                           : borrower(w, m);
     bool there =
         c != NULL && !c->is_console &&
         (c->state == CLIENT_IDLE || c->state == CLIENT_WAITING || c->state == CLIENT_ACTIVE);
@@ -76,6 +93,11 @@ static void end(struct client *c)
 static void carry_out(struct worker *w, struct kill_mail *m)
 {
     struct client *c = find(w, m);
+    bool is_client = client_id_valid(m->target, w->world->n_workers);
+    if (c == NULL && !is_client && w->index + 1u < w->world->n_workers) {
+        worker_post(w->world, (uint16_t)(w->index + 1), &m->mail);
+        return;
+    }
     m->done = true;
     m->found = c != NULL;
     if (m->target == m->asker)
@@ -84,12 +106,12 @@ static void carry_out(struct worker *w, struct kill_mail *m)
         cancel_client(c, -1);
     else if (c != NULL)
         end(c);
-    worker_post(w->world, (uint16_t)(m->asker >> 24), &m->mail);
+    worker_post(w->world, client_id_worker(m->asker), &m->mail);
 }
 
 static void answer(struct worker *w, const struct kill_mail *m)
 {
-    struct client *c = worker_client(w, (m->asker & 0xffffffu) - 1);
+    struct client *c = worker_client(w, client_id_slot(m->asker));
     char text[64];
     size_t used;
     if (c == NULL || c->key != m->key || !c->killing ||

@@ -27,6 +27,7 @@ static void out_reset(struct worker *w)
     o->queries = 0;
     o->close_client = o->whole = o->renamed = false;
     o->kill = PROTO_KILL_NONE;
+    o->kill_seen_us = 0;
     o->deadline_ms = 0;
     o->trace_id = NULL;
 }
@@ -148,8 +149,7 @@ static enum fed feed(struct client *c, const uint8_t *in, size_t n, size_t *used
             client_finish(c);
             return FED_GONE;
         }
-        if (w->out.kill != PROTO_KILL_NONE &&
-            !kill_ask(c, w->out.kill_id, (enum proto_kill)w->out.kill)) {
+        if (w->out.kill != PROTO_KILL_NONE && !kill_ask(c, &w->out)) {
             client_say(c, PROTO_EV_NO_MEMORY, NULL, "weir: out of memory");
             return FED_GONE;
         }

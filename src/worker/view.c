@@ -346,7 +346,7 @@ static void client_row(struct worker *w, struct client *c, struct view_client *v
 {
     struct proto_facts f;
     c->route->proto->facts(c->proto, c->loan != NULL ? c->loan->proto : NULL, &f);
-    v->id = (uint64_t)w->index << 24 | (c->slot + 1);
+    v->id = client_id(c);
     copy(v->database, sizeof v->database, c->route->database);
     copy(v->user, sizeof v->user, c->route->user);
     copy(v->application_name, sizeof v->application_name, f.application_name);
@@ -373,7 +373,7 @@ static void pin_row(struct worker *w, struct client *c, struct view_mail *m)
     c->route->proto->facts(c->proto, c->loan->proto, &f);
     if (f.pin_reason[0] == '\0')
         return;
-    v.client_id = (uint64_t)w->index << 24 | (c->slot + 1);
+    v.client_id = client_id(c);
     v.server_id = c->loan->id;
     copy(v.database, sizeof v.database, c->route->database);
     copy(v.user, sizeof v.user, c->route->user);
@@ -404,7 +404,7 @@ static void server_row(struct worker *w, struct backend *b, struct view_mail *m)
     v.state = b->state == BACKEND_LENT && b->deadline_us != 0 ? "settling" : states[b->state];
     v.connected_wall_us = b->opened_wall_us;
     v.request_wall_us = b->lent_us != 0 ? wall(w, b->lent_us) : b->opened_wall_us;
-    v.client_id = b->client != NULL ? (uint64_t)w->index << 24 | (b->client->slot + 1) : 0;
+    v.client_id = b->client != NULL ? client_id(b->client) : 0;
     v.remote_pid = b->route->server_ops->remote_pid(b->proto);
     v.loans = b->core.loans;
     v.prepared = f.prepared;
@@ -522,7 +522,7 @@ void order_on_mail(struct worker *w, struct mail *mail)
             c->state == CLIENT_GONE || c->state == CLIENT_CLOSING)
             continue;
         bool meant = m->client_id != 0
-                         ? m->client_id == ((uint64_t)w->index << 24 | (c->slot + 1))
+                         ? m->client_id == client_id(c)
                          : m->database[0] == '\0' || strcmp(m->database, c->route->database) == 0;
         if (!meant)
             continue;
@@ -556,16 +556,14 @@ static void send_order(struct world *w, const char *database)
 
 bool world_kill_client(struct world *w, uint64_t id, void (*done)(bool found, void *arg), void *arg)
 {
-    struct order_mail *m = id >> 24 < w->n_workers ? calloc(1, sizeof *m) : NULL;
-    if (m == NULL || id == 0) {
-        free(m);
+    struct order_mail *m = client_id_valid(id, w->n_workers) ? calloc(1, sizeof *m) : NULL;
+    if (m == NULL)
         return false;
-    }
     m->mail.kind = MAIL_ORDER;
     m->client_id = id;
     m->done = done;
     m->arg = arg;
-    worker_post(w, (uint16_t)(id >> 24), &m->mail);
+    worker_post(w, client_id_worker((uint32_t)id), &m->mail);
     return true;
 }
 

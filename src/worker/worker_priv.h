@@ -332,10 +332,26 @@ static inline const struct protocol *client_protocol(const struct client *c)
 {
     return protocol_at(c->door);
 }
-/* By this the others know it: for cancels and KILL. */
+/* By this the others know it: for cancels and KILL. Servers count their sessions from 1: a number
+ * of theirs is never so high, and can't be taken for a client's. */
+#define CLIENT_ID_MIN UINT32_C(0x40000000)
+#define CLIENT_ID_MAX UINT32_C(0x7fffffff)
+_Static_assert(CORE_MAX_WORKERS <= 64, "a worker's number has six bits of a client's id");
 static inline uint32_t client_id(const struct client *c)
 {
-    return (uint32_t)c->worker->index << 24 | (c->slot + 1);
+    return CLIENT_ID_MIN | (uint32_t)c->worker->index << 24 | (c->slot + 1);
+}
+static inline bool client_id_valid(uint64_t id, uint32_t n_workers)
+{
+    return id >= CLIENT_ID_MIN && id <= CLIENT_ID_MAX && (id & 0x3fffffff) >> 24 < n_workers;
+}
+static inline uint16_t client_id_worker(uint32_t id)
+{
+    return (uint16_t)((id & 0x3fffffff) >> 24);
+}
+static inline uint32_t client_id_slot(uint32_t id)
+{
+    return (id & 0xffffff) - 1;
 }
 
 /* ---- client_login.c ---- */
@@ -442,7 +458,7 @@ void frozen_take_back(struct backend *b, const char *reason, const char *text);
 
 /* ---- kill.c ---- */
 /* The client wants another one stopped; the answer comes by mail. false: out of memory. */
-bool kill_ask(struct client *c, uint32_t id, enum proto_kill kill);
+bool kill_ask(struct client *c, const struct proto_out *asked);
 void kill_on_mail(struct worker *w, struct mail *m);
 
 /* ---- backend.c ---- */

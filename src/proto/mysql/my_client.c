@@ -4,6 +4,7 @@
  */
 #include "config.h"
 
+#include "base/clock.h"
 #include "proto/comment/comment.h"
 #include "proto/mysql/my_session.h"
 
@@ -112,6 +113,7 @@ static enum proto_verdict on_kill(struct my_client *c, const struct my_in *m, st
     out->kill_id = my_get32(m->p + MY_HEAD_BYTES + 1);
     c->kill_id = out->kill_id;
     c->kill_query = false;
+    out->kill_seen_us = c->looked_us;
     out->kill = PROTO_KILL_SESSION;
     return PROTO_WAIT;
 }
@@ -161,6 +163,7 @@ static enum proto_verdict command(struct my_client *c, struct my_server *s, cons
     case MY_COM_STATISTICS:
         return pass(c, s, m, MY_R_TEXT, out);
     case MY_COM_PROCESS_INFO:
+        c->looked_us = clock_now_us();
         return pass(c, s, m, MY_R_RESULT, out);
     case MY_COM_REFRESH: /* of one byte: there is no bit for a lock in it */
         return pass(c, s, m, MY_R_OK, out);

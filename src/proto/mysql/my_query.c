@@ -167,22 +167,24 @@ static bool answer_here(struct my_client *c, struct my_server *s, const struct m
 /* ---- with one ----------------------------------------------------------------------------------
  */
 
-static enum proto_verdict kill_command(struct my_client *c, const struct my_scan *scan,
-                                       struct proto_out *out)
+static enum proto_verdict kill_command(struct my_client *c, const struct my_server *s,
+                                       const struct my_scan *scan, struct proto_out *out)
 {
-    uint64_t id = scan->kill_id == MY_KILL_SELF ? c->id : scan->kill_id;
+    bool self = scan->kill_id == MY_KILL_SELF || (s != NULL && scan->kill_id == s->thread_id);
+    uint64_t id = self ? c->id : scan->kill_id;
     if (scan->statements != 1) {
         my_put_error(out, 1, MY_ER_UNKNOWN, "HY000", "weir: KILL must be a text of its own");
         return PROTO_MORE;
     }
     if (id == MY_KILL_OTHER) { /* KILL USER, KILL QUERY ID, an expression: they mean the server's */
         my_put_error(out, 1, MY_ER_NO_SUCH_THREAD, "HY000",
-                     "weir: KILL takes a number as CONNECTION_ID() gives it, and nothing else");
+                     "weir: KILL takes a number, as CONNECTION_ID() or SHOW PROCESSLIST has it");
         return PROTO_MORE;
     }
     c->kill_id = id;
     c->kill_query = scan->kill_query;
     out->kill_id = id <= UINT32_MAX ? (uint32_t)id : 0;
+    out->kill_seen_us = c->looked_us;
     out->kill = scan->kill_query ? PROTO_KILL_QUERY : PROTO_KILL_SESSION;
     return PROTO_WAIT;
 }
@@ -275,7 +277,7 @@ enum proto_verdict my_on_query(struct my_client *c, struct my_server *s, const s
     my_scan(text, n, opts | (m->have < m->total ? MY_SCAN_CUT : 0), &scan);
     scan.flags |= my_returning(text, n);
     if ((scan.flags & MY_DO_KILL) != 0)
-        return kill_command(c, &scan, out);
+        return kill_command(c, s, &scan, out);
     if ((scan.flags & MY_DO_DEADLINE) != 0)
         return set_deadline(c, &scan, text, out);
     if (scan.flags != 0 && answer_here(c, s, &scan, text, opts, out))

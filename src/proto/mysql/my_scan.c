@@ -226,6 +226,29 @@ static bool is_dual(const char *p, uint32_t i, uint32_t n)
            (i + 4 == n || !my_is_name((uint8_t)p[i + 4]));
 }
 
+/* Behind FROM: where the numbers of the server's sessions are to be seen. */
+static bool is_look(const char *p, size_t i, size_t n)
+{
+    static const char *const places[] = {"INFORMATION_SCHEMA", "PERFORMANCE_SCHEMA", "SYS",
+                                         "PROCESSLIST"};
+    while (i < n && (p[i] == ' ' || p[i] == '`'))
+        i++;
+    for (size_t k = 0; k < sizeof places / sizeof places[0]; k++) {
+        uint32_t len = (uint32_t)strlen(places[k]);
+        if (len <= n - i && my_word_is(p + i, len, places[k], len) &&
+            (i + len == n || !my_is_name((uint8_t)p[i + len])))
+            return true;
+    }
+    return false;
+}
+
+static void on_from(struct scanner *s, uint32_t behind)
+{
+    s->from |= !is_dual(s->lex.text, behind, s->lex.n);
+    if (is_look(s->lex.text, behind, s->lex.n))
+        note(s, MY_DO_LOOK);
+}
+
 static inline bool is_wanted(const uint32_t *table, const char *p, uint32_t n)
 {
     return n < 32 && (table[p[0] & 31] >> n & 1) != 0;
@@ -253,7 +276,7 @@ static inline bool skim_word(struct scanner *s, struct skimmer *k)
     if (is_wanted(k->table, (const char *)start, len)) {
         if (!my_word_is((const char *)start, len, "FROM", 4))
             return false;
-        s->from |= !is_dual(k->p, k->i + len, k->n);
+        on_from(s, k->i + len);
         if (s->list && s->depth <= s->list_depth) {
             s->list = false;
             k->table = wanted_behind;
@@ -359,7 +382,8 @@ static void on_word(struct scanner *s)
 {
     struct my_token t = s->t, before = s->prev;
     bool into = IS(s, "INTO");
-    s->from |= IS(s, "FROM") && !is_dual(s->lex.text, t.at + t.len, s->lex.n);
+    if (IS(s, "FROM"))
+        on_from(s, t.at + t.len);
     follow_list(s);
     if (IS(s, "SQL_CALC_FOUND_ROWS"))
         note(s, MY_DO_CALC_ROWS);
@@ -510,9 +534,9 @@ static bool is_plain(const char *text, size_t n, unsigned opts)
     for (size_t i = 4; i < n; i++) {
         if (telling[(uint8_t)text[i]] == 0)
             continue;
-        if ((text[i] & ~0x20) == 'F')
-            from |= is_from(text, i, n);
-        else if (!tells_nothing(text, i, n))
+        bool here = is_from(text, i, n);
+        from |= here;
+        if ((here && is_look(text, i + 4, n)) || !tells_nothing(text, i, n))
             return false;
     }
     return from;

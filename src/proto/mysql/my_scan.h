@@ -83,6 +83,7 @@ enum my_charset {
 #define MY_DO_RELEASE        (UINT64_C(1) << 41) /* COMMIT RELEASE: the server hangs up then */
 #define MY_DO_FLEETING       (UINT64_C(1) << 42) /* of a prepared text: not worth keeping */
 #define MY_DO_NO_STATEMENT   (UINT64_C(1) << 43) /* a command that is none: PREPARE, .. */
+#define MY_DO_LOOK           (UINT64_C(1) << 44) /* shows the numbers of the server's sessions */
 
 /* A text that can't be read for sure, or is not all there, may do what pins. */
 #define MY_DO_ANYTHING (MY_DO_CALL | MY_DO_TOO_MUCH | MY_DO_LOCK | MY_DO_USER_VAR)

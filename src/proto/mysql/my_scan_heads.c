@@ -372,6 +372,8 @@ static void on_show(struct scanner *s)
                            : MY_DO_SHOW_WARNINGS | MY_DO_SHOW_ERRORS);
     } else if (IS(s, "COUNT")) {
         on_count(s);
+    } else if (IS(s, "FULL") || IS(s, "PROCESSLIST") || IS(s, "ENGINE")) {
+        note(s, MY_DO_LOOK);
     }
     my_scan_watch_rest(s);
 }

@@ -63,6 +63,7 @@ struct my_client {
     uint64_t found_rows; /* FOUND_ROWS() */
     uint64_t skip;       /* payload of the packet under way that is still to come */
     uint64_t kill_id;    /* whom its KILL under way is for */
+    uint64_t looked_us;  /* when it last asked for the server's own numbers of sessions; or 0 */
     uint32_t deadline_ms, start_deadline_ms; /* weir.deadline now, and after login; 0: none */
     uint32_t warnings_len;
     uint16_t warning_count, error_count;

@@ -4,6 +4,7 @@
  */
 #include "config.h"
 
+#include "base/clock.h"
 #include "proto/mysql/my_cache.h"
 #include "proto/mysql/my_session.h"
 
@@ -272,6 +273,8 @@ bool my_effect_note(struct my_client *c, struct my_server *s, const struct my_sc
                     const char *text, size_t n)
 {
     s->flags = scan->flags;
+    if ((scan->flags & MY_DO_LOOK) != 0)
+        c->looked_us = clock_now_us();
     s->several = scan->statements > 1;
     s->no_table = scan->no_table;
     note_collation(c, s, scan, text);

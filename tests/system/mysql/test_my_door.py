@@ -303,6 +303,38 @@ def test_kill_query(my, start, workers):
         victim.close()
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("look", ["show full processlist", "select id, 0, 0, 0, 0, 0, 0, info from information_schema.processlist"])
+def test_kill_what_the_list_of_processes_shows(my, start, workers, look):
+    """Its numbers are the server's, never a client's; one means the client that had it then, as long as it has it."""
+    proxy = start(workers=workers, max_server_connections=4)
+
+    def number(text):
+        return next(r[0] for r in rows(killer, look) if r[7] and text in r[7] and "processlist" not in r[7])
+    with proxy.connect(autocommit=True) as killer, proxy.connect(autocommit=True) as victim:
+        slow = Slow(victim)
+        until_running(my)
+        shown = number("sleep(")
+        assert shown < 2**30 <= victim.thread_id() < 2**31
+        rows(killer, f"kill query {shown}")
+        slow.join(10)
+        assert slow.error == 1317 or slow.rows == [(1,)]
+        wait_until(lambda: sum(int(r["sv_active"]) for r in proxy.my_show("POOLS")) == 0, 10, "the end of the loan")
+        with pytest.raises(pymysql.Error) as err:  # nobody has it now, or who has it came later
+            slow = Slow(victim)
+            until_running(my)
+            rows(killer, f"kill {shown}")
+        assert code(err) == 1094
+        rows(killer, f"kill {number('sleep(')}")
+        slow.join(10)
+        assert slow.error in (2013, 1927, 1317)
+        killer.begin()
+        own = one(killer, "select id from information_schema.processlist where id = connection_id()")
+        with pytest.raises(pymysql.Error) as err:
+            rows(killer, f"kill query {own}")
+        assert code(err) == 1317
+
+
 def test_kill_query_waits_for_weirs_own_settings(my, start):
     """They stand in front of the statement in the same write: it is the statement that is to be hit."""
     line = Line(my.host, my.port)
