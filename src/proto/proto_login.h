@@ -23,7 +23,8 @@ struct ssl_st;
 enum login_step {
     LOGIN_MORE,    /* send `out`, feed more */
     LOGIN_TLS,     /* send `out`, then start TLS (nothing to send: at once) and call on_tls */
-    LOGIN_SECRET,  /* who and where is known: look both up, then call on_secret */
+    LOGIN_SECRET,  /* who and where is known: look both up, then call on_secret; again, should the
+                      answer not fit a secret that may be old */
     LOGIN_OK,      /* authenticated: call finish */
     LOGIN_CANCEL,  /* a request to cancel; close */
     LOGIN_REFUSED, /* send `out` and close; reason() is for the log */
@@ -75,6 +76,8 @@ struct login_found {
     const char *refuse; /* not NULL: authenticate first, then refuse with this text ... */
     const char *refuse_code;
     bool trust; /* no question asked (console on the Unix socket) */
+    bool
+        may_be_old; /* the secret, or that there is none, is remembered and can be asked for anew */
 };
 
 /* Of a session; a reload may change them. */
@@ -89,6 +92,7 @@ struct login_welcome {
     void *report;     /* what a server reported (a protocol's own object), or NULL */
     bool own_report;  /* to this very user */
     const char *user; /* who logs in to the server */
+    const char *home; /* the database that its server connections begin in; NULL: none */
     struct login_limits limits;
     bool console;
     const char *ignore_startup; /* ignore_startup_parameters */

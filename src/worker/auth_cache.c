@@ -11,14 +11,14 @@
 
 #define ENTRIES_MAX 16384u
 #define NEGATIVE_US (2 * US_PER_S) /* an unknown user, a query that failed */
-#define FRESH_US    (2 * US_PER_S) /* doubted sooner, wrong passwords would make us ask each time */
+#define DOUBT_US    (2 * US_PER_S) /* doubted oftener, wrong passwords would make us ask each time */
 
 struct entry {
     UT_hash_handle hh; /* in the order in which they were made */
     char *key;
     char *secret;
     bool asking;
-    uint64_t made_us, until_us;
+    uint64_t doubtable_us, until_us;
     struct job_list line;
 };
 
@@ -127,9 +127,8 @@ void auth_cache_end(struct auth_cache *c, const char *key, bool ok, const char *
         forget_secret(e);
         e->asking = false;
         e->secret = ok && secret != NULL ? strdup(secret) : NULL;
-        e->made_us = clock_now_us();
         e->until_us =
-            e->made_us + (e->secret != NULL || ttl_us < NEGATIVE_US ? ttl_us : NEGATIVE_US);
+            clock_now_us() + (e->secret != NULL || ttl_us < NEGATIVE_US ? ttl_us : NEGATIVE_US);
     }
     pthread_mutex_unlock(&c->lock);
     STAILQ_FOREACH(j, out, link)
@@ -145,7 +144,10 @@ void auth_cache_doubt(struct auth_cache *c, const char *key)
     struct entry *e;
     pthread_mutex_lock(&c->lock);
     HASH_FIND_STR(c->by_key, key, e);
-    if (e != NULL && !e->asking && clock_now_us() > e->made_us + FRESH_US)
+    uint64_t now_us = clock_now_us();
+    if (e != NULL && !e->asking && now_us >= e->doubtable_us) {
         e->until_us = 0;
+        e->doubtable_us = now_us + DOUBT_US;
+    }
     pthread_mutex_unlock(&c->lock);
 }

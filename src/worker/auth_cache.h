@@ -25,7 +25,7 @@ enum auth_found auth_cache_get(struct auth_cache *c, const char *key, struct job
  * in line, each with a copy, are moved to `out`. */
 void auth_cache_end(struct auth_cache *c, const char *key, bool ok, const char *secret,
                     uint64_t ttl_us, struct job_list *out);
-/* A login with this answer failed: if it isn't fresh, the next one asks again. */
+/* A login with this answer failed: unless it was doubted a moment ago, the next one asks again. */
 void auth_cache_doubt(struct auth_cache *c, const char *key);
 
 #endif

@@ -254,12 +254,13 @@ static bool ask_query(struct client *c, const struct login_asked *a)
     char *secret = NULL;
     switch (job_auth_query(c, a->role, a->database, &secret)) {
     case AUTH_ASKED_KNOWN:
-        c->u.login->by_query = true;
+        c->u.login->by_query = c->u.login->remembered = true;
         client_login_secret(c, secret);
         wipe(&secret);
         return true;
     case AUTH_ASKED_LATER:
         c->u.login->by_query = true;
+        c->u.login->remembered = false;
         c->u.login->looking_up = true;
         stream_pause(&c->stream, PAUSE_LOGIN);
         return true;
@@ -344,7 +345,8 @@ void client_login_secret(struct client *c, const char *secret)
     const struct login_asked *a = login_ops(c)->asked(c->u.login->login);
     const struct conf_database *db = find_database(c, a);
     char text[200];
-    struct login_found found = {.secret = secret};
+    struct client_login *l = c->u.login;
+    struct login_found found = {.secret = secret, .may_be_old = l->remembered && !l->doubted};
     find_way(c, a, db, &found, text, sizeof text);
     /* trust: the user must be known, unless nobody is. */
     if (cs->auth_type == CONF_AUTH_TRUST && w->settings->users != NULL &&
@@ -353,11 +355,12 @@ void client_login_secret(struct client *c, const char *secret)
         found.refuse = text;
         found.refuse_code = "28000";
     }
+    wipe(&l->secret);
     if (secret != NULL && db != NULL && db->password == NULL && db->password_command == NULL)
-        c->u.login->secret = strdup(secret);
-    c->u.login->looking_up = false;
+        l->secret = strdup(secret);
+    l->looking_up = false;
     stream_resume(&c->stream, PAUSE_LOGIN);
-    on_step(c, login_ops(c)->on_secret(c->u.login->login, &found, &c->out));
+    on_step(c, login_ops(c)->on_secret(l->login, &found, &c->out));
     feed_login(c);
 }
 
@@ -450,6 +453,16 @@ static bool name_function(struct client *c, struct function **unnamed)
     return true;
 }
 
+/* Where the entry leads to, as params_collect() gives it to a server login. */
+static const char *home_of(const struct client *c)
+{
+    const struct conf_database *db =
+        conf_database_find(c->worker->settings->conf, c->route->database);
+    if (db == NULL)
+        return NULL;
+    return db->dbname != NULL || db->service ? db->dbname : c->route->database;
+}
+
 static void logged_in(struct client *c)
 {
     struct worker *w = c->worker;
@@ -478,6 +491,7 @@ static void logged_in(struct client *c)
         .id = client_id(c),
         .key = c->key,
         .user = c->route->user,
+        .home = home_of(c),
         .limits = loan_terms(c),
         .ignore_startup = cs->ignore_startup_parameters,
     };
@@ -512,6 +526,11 @@ static void on_step(struct client *c, enum login_step step)
         start_tls(c);
         break;
     case LOGIN_SECRET:
+        if (c->u.login->by_query) { /* a password that was changed a moment ago is right at once */
+            const struct login_asked *a = login_ops(c)->asked(c->u.login->login);
+            c->u.login->doubted = true;
+            job_auth_doubt(c, a->role, a->database);
+        }
         look_up(c);
         break;
     case LOGIN_OK:
@@ -526,7 +545,7 @@ static void on_step(struct client *c, enum login_step step)
         const struct login_ops *ops = login_ops(c);
         const char *why = ops->reason(c->u.login->login);
         const struct login_asked *a = ops->asked(c->u.login->login);
-        if (c->u.login->by_query)
+        if (c->u.login->remembered && !c->u.login->doubted)
             job_auth_doubt(c, a->role, a->database);
         if (why[0] != '\0' && log_limit_pass(&limit, &dropped)) {
             char who[200];

@@ -97,7 +97,9 @@ struct client_login {
     bool heard;      /* its first byte was read: TLS without asking begins with it or never */
     bool start_tls;  /* when `out` has been sent */
     bool looking_up; /* or being judged aside: then `login` is NULL */
-    bool by_query;   /* auth_query knew it */
+    bool by_query;   /* auth_query knew it, */
+    bool remembered; /* some time ago, */
+    bool doubted;    /* which was doubted for this login */
     struct job *job; /* by which its handshake is gone on with, or it is judged, aside; or NULL */
     char *secret;    /* by which it logs in, where the server login will need it; wiped */
 };

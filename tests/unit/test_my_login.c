@@ -30,6 +30,7 @@ static const struct login_ops *const ops = &my_login_ops;
 
 struct setting {
     const char *secret; /* NULL: unknown user */
+    const char *fresh;  /* what it is by now, where found.may_be_old */
     struct login_found found;
     struct login_policy policy;
     struct my_report *report;
@@ -61,7 +62,8 @@ static enum login_step feed(void *login, struct buf *in, size_t n, struct buf *o
     return step;
 }
 
-static enum login_step turn(const struct setting *s, void *login, struct buf *in, struct buf *out)
+static enum login_step turn(const struct setting *s, bool *asked, void *login, struct buf *in,
+                            struct buf *out)
 {
     enum login_step step = LOGIN_MORE;
     for (size_t n = s->bytewise ? 0 : buf_len(in); n <= buf_len(in) && step == LOGIN_MORE; n++) {
@@ -69,9 +71,11 @@ static enum login_step turn(const struct setting *s, void *login, struct buf *in
         if (buf_len(out) != 0)
             break;
     }
-    if (step == LOGIN_SECRET) {
+    while (step == LOGIN_SECRET) {
         struct login_found found = s->found;
-        found.secret = s->secret;
+        found.secret = *asked ? s->fresh : s->secret;
+        found.may_be_old = s->found.may_be_old && !*asked;
+        *asked = true;
         step = ops->on_secret(login, &found, out);
     }
     return step;
@@ -103,13 +107,14 @@ static struct outcome run(const struct setting *s, struct peer *p)
         .id = 7, .report = s->report, .local = s->local, .tls = s->tls_offered || s->tls};
     const struct login_welcome w = {.id = 7, .user = "app"};
     void *login = ops->create(&s->policy);
+    bool asked = false;
     assert_non_null(login);
     assert_true(ops->greet(login, &g, &out));
     if (s->tls)
         ops->on_tls(login, s->cn, NULL, 0, false);
     peer_read(p, &out, &in);
     for (int i = 0; i < 12 && !p->over && o.last == LOGIN_MORE; i++) {
-        o.last = turn(s, login, &in, &out);
+        o.last = turn(s, &asked, login, &in, &out);
         if (o.last == LOGIN_OK) {
             assert_true(ops->finish(login, &client, &w, &out));
             my_proto_ops.client_fini(&client);
@@ -196,8 +201,9 @@ static const struct row {
      "secret"},
 };
 
-static struct outcome run_row(const struct row *r, const char *secret, const char *password,
-                              bool bytewise, struct peer *p)
+/* `fresh`: what the secret is by now, when it is asked for again; NULL: it can't be. */
+static struct outcome run_anew(const struct row *r, const char *secret, const char *fresh,
+                               const char *password, bool bytewise, struct peer *p)
 {
     *p = (struct peer){.user = "app",
                        .password = password,
@@ -206,6 +212,8 @@ static struct outcome run_row(const struct row *r, const char *secret, const cha
                        .caps = PEER_CAPS & ~r->lacks,
                        .safe = r->way != PLAIN_WAY};
     const struct setting s = {.secret = secret,
+                              .fresh = fresh,
+                              .found.may_be_old = fresh != NULL,
                               .policy = {.auth_type = LOGIN_AUTH_SCRAM, .tls_mode = 1},
                               .report = r->mariadb ? mariadb : NULL,
                               .local = r->way == LOCAL_WAY,
@@ -214,6 +222,12 @@ static struct outcome run_row(const struct row *r, const char *secret, const cha
     if (p->safe && p->plugin == NULL)
         p->keeps_back = false;
     return run(&s, p);
+}
+
+static struct outcome run_row(const struct row *r, const char *secret, const char *password,
+                              bool bytewise, struct peer *p)
+{
+    return run_anew(r, secret, NULL, password, bytewise, p);
 }
 
 static void test_right(void **state)
@@ -252,6 +266,33 @@ static void test_crypt_cached(void **state)
     assert_int_equal(o.key.n, 32);
     (void)run_row(&r, CRYPT, "wrong", false, &p);
     assert_string_equal(p.story, "sha2 full key sealed error");
+}
+
+/* The secret that was remembered is looked up once more before a password is called wrong. */
+static void test_changed(void **state)
+{
+    (void)state;
+    static const char *const olds[] = {NULL, "older", "*0123456789012345678901234567890123456789",
+                                       "$A$00A$01234567890123456789"
+                                       "Ib80x0yELAbIxkFyiVzjHJsdVPNme2PGT6dQx5Anp/C"};
+    struct peer p;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        for (size_t k = 0; k < sizeof olds / sizeof olds[0]; k++) {
+            const struct row *r = &rows[i];
+            my_secret_forget();
+            struct outcome o = run_anew(r, olds[k], r->secret, "secret", k % 2 != 0, &p);
+            /* Nobody is asked for a third form of the password. */
+            bool out =
+                (k == 3 && (r->lacks & MY_CAP_PLUGIN_AUTH) != 0) ||
+                (k == 2 && r->way == PLAIN_WAY && !r->mariadb && strcmp(r->secret, CRYPT) == 0);
+            if ((o.last == LOGIN_OK) == out)
+                fail_msg("%s, %zu: %s (%s)", r->what, k, p.story, o.reason);
+            my_secret_forget();
+            o = run_anew(r, olds[k], r->secret, "wrong", k % 2 != 0, &p);
+            assert_int_equal(o.last, LOGIN_REFUSED);
+            assert_int_equal(p.code, 1045);
+            assert_false(o.proof);
+        }
 }
 
 /* A client whose own plugin isn't the greeting's may answer nothing at first. */
@@ -747,6 +788,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_right),
         cmocka_unit_test(test_crypt_cached),
+        cmocka_unit_test(test_changed),
         cmocka_unit_test(test_kept_back),
         cmocka_unit_test(test_wrong),
         cmocka_unit_test(test_unknown_right_guess),

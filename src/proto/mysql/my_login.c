@@ -363,6 +363,13 @@ static enum login_step login_on_secret(void *login, const struct login_found *fo
                                        struct buf *out)
 {
     struct my_login *l = login;
+    free(l->refuse);
+    l->refuse = NULL;
+    if (l->secret != NULL)
+        OPENSSL_cleanse(l->secret, strlen(l->secret));
+    free(l->secret);
+    l->secret = NULL;
+    l->may_be_old = found->may_be_old;
     if (found->refuse != NULL) {
         l->refuse = strdup(found->refuse);
         (void)snprintf(l->refuse_code, sizeof l->refuse_code, "%.5s", found->refuse_code);
@@ -403,7 +410,7 @@ static bool login_finish(void *login, void *pc, const struct login_welcome *w, s
 {
     struct my_login *l = login;
     if (w->console)
-        return my_login_welcome(l, out);
+        return my_login_welcome(l, NULL, out);
     const struct my_client_start start = {
         .id = w->id,
         .caps = l->caps,
@@ -415,7 +422,7 @@ static bool login_finish(void *login, void *pc, const struct login_welcome *w, s
         .report = w->report,
         .deadline_ms = l->deadline_ms,
     };
-    return my_client_init(pc, &start) && my_login_welcome(l, out);
+    return my_client_init(pc, &start) && my_login_welcome(l, w->home, out);
 }
 
 static void login_say(void *login, enum proto_event ev, const char *text, struct buf *out)

@@ -62,6 +62,16 @@ static enum login_step deny(struct my_login *l, const char *why, struct buf *out
     return my_login_refuse(l, MY_ER_ACCESS_DENIED, "28000", text, out);
 }
 
+static enum login_step misfit(struct my_login *l, struct buf *out)
+{
+    OPENSSL_cleanse(&l->proof, sizeof l->proof);
+    if (!l->may_be_old)
+        return deny(l, l->secret == NULL ? "unknown user" : "wrong password", out);
+    l->may_be_old = false;
+    l->stage = MY_LOGIN_LOOKUP;
+    return LOGIN_SECRET;
+}
+
 /* What the worker refuses is told in MySQL's terms. */
 static enum login_step refuse_route(struct my_login *l, struct buf *out)
 {
@@ -115,7 +125,7 @@ static enum login_step on_native(struct my_login *l, struct buf *out)
     bool known = l->secret != NULL && my_secret_native(l->secret, stored);
     bool fits = my_native_verify(stored, l->salt, l->answer, l->proof.key);
     if (!known || !fits)
-        return deny(l, l->secret == NULL ? "unknown user" : "wrong password", out);
+        return misfit(l, out);
     l->proof.n = MY_SHA1_BYTES;
     return accept_client(l, out);
 }
@@ -139,7 +149,7 @@ static enum login_step on_sha2(struct my_login *l, struct buf *out)
     /* As the server has it: what is remembered may have been another password's. */
     if (l->kind != MY_SECRET_PLAIN)
         return ask_in_full(l, out);
-    return deny(l, l->secret == NULL ? "unknown user" : "wrong password", out);
+    return misfit(l, out);
 }
 
 /* `p` ends with a NUL, which is not part of the password. */
@@ -147,9 +157,12 @@ static enum login_step on_password(struct my_login *l, const uint8_t *p, size_t 
 {
     if (n == 0 || n > sizeof l->answer || p[n - 1] != 0 || memchr(p, 0, n) != p + n - 1)
         return deny(l, "no password where one was to come", out);
-    l->answer_n = n - 1; /* for "using password" */
-    if (!my_secret_fits(l->secret, (enum my_secret_kind)l->kind, (const char *)p, n - 1))
-        return deny(l, l->secret == NULL ? "unknown user" : "wrong password", out);
+    if (!my_secret_fits(l->secret, (enum my_secret_kind)l->kind, (const char *)p, n - 1)) {
+        memmove(l->answer, p, n);
+        l->answer_n = l->may_be_old ? n : n - 1; /* for "using password" */
+        l->gave_password = true;
+        return misfit(l, out);
+    }
     l->password = strndup((const char *)p, n - 1);
     return l->password != NULL ? accept_client(l, out) : no_memory(l, out);
 }
@@ -220,6 +233,7 @@ static bool serves(const struct my_login *l, enum my_auth auth)
 static enum login_step switch_to(struct my_login *l, enum my_auth auth, struct buf *out)
 {
     l->asked_for = (uint8_t)auth;
+    l->switched = true;
     l->stage = MY_LOGIN_SWITCH;
     if (!my_switch_put(out, l->seq++, plugins[auth], l->salt))
         return no_memory(l, out);
@@ -294,7 +308,12 @@ enum login_step my_login_ask(struct my_login *l, bool trust, struct buf *out)
     } else {
         l->kind = (uint8_t)my_secret_mock_kind(l->asked.role);
     }
-    return judge_hello(l, out);
+    if (l->gave_password)
+        return on_password(l, l->answer, l->answer_n, out);
+    if (!l->switched)
+        return judge_hello(l, out);
+    return serves(l, (enum my_auth)l->asked_for) ? judge(l, (enum my_auth)l->asked_for, out)
+                                                 : misfit(l, out);
 }
 
 enum login_step my_login_answer(struct my_login *l, const uint8_t *p, size_t n, struct buf *out)
@@ -321,9 +340,23 @@ enum login_step my_login_answer(struct my_login *l, const uint8_t *p, size_t n, 
     return LOGIN_REFUSED;
 }
 
-bool my_login_welcome(struct my_login *l, struct buf *out)
+#define SCHEMA_MAX   256u /* longer than any name */
+#define TRACK_SCHEMA 1u
+
+bool my_login_welcome(struct my_login *l, const char *home, struct buf *out)
 {
-    uint8_t packet[MY_OK_MAX];
-    const struct my_ok ok = {.status = MY_ST_AUTOCOMMIT};
+    uint8_t state[SCHEMA_MAX + 16], packet[MY_OK_MAX + sizeof state];
+    struct my_ok ok = {.status = MY_ST_AUTOCOMMIT};
+    size_t n = home != NULL ? strlen(home) : 0;
+    if ((l->caps & MY_CAP_SESSION_TRACK) != 0 && n != 0 && n <= SCHEMA_MAX) {
+        uint8_t name[SCHEMA_MAX + 8];
+        size_t len = my_write_lenenc(name, n);
+        memcpy(name + len, home, n);
+        len += n;
+        state[0] = TRACK_SCHEMA;
+        size_t head = 1 + my_write_lenenc(state + 1, len);
+        memcpy(state + head, name, len);
+        ok.state = (struct my_view){state, head + len};
+    }
     return buf_append(out, packet, my_write_ok(packet, l->seq++, &ok));
 }

@@ -34,12 +34,15 @@ struct my_login {
     uint64_t salt_number;
     uint32_t offered, caps;
     uint16_t charset;
-    uint8_t stage;     /* enum my_login_stage */
-    uint8_t announced; /* enum my_auth; of the greeting */
-    uint8_t asked_for; /* enum my_auth; of the AuthSwitchRequest */
-    uint8_t kind;      /* enum my_secret_kind; real or pretended */
-    uint8_t seq;       /* of the next packet, whoever sends it */
-    bool again;        /* COM_CHANGE_USER: what the client answered is to an old salt */
+    uint8_t stage;      /* enum my_login_stage */
+    uint8_t announced;  /* enum my_auth; of the greeting */
+    uint8_t asked_for;  /* enum my_auth; of the AuthSwitchRequest */
+    bool switched;      /* and there was one */
+    bool gave_password; /* `answer` is the password itself, with its NUL */
+    bool may_be_old;    /* the secret: if it doesn't fit, it is looked up once more */
+    uint8_t kind;       /* enum my_secret_kind; real or pretended */
+    uint8_t seq;        /* of the next packet, whoever sends it */
+    bool again;         /* COM_CHANGE_USER: what the client answered is to an old salt */
     bool greeted, local, tls, has_cn, bad_deadline, connector_c, compresses;
     uint32_t deadline_ms; /* weir.deadline */
     char refuse_code[6];
@@ -57,12 +60,14 @@ static inline bool my_login_is_safe(const struct my_login *l)
 
 const char *my_login_plugin(enum my_auth auth);
 
-/* The secret is known (or known to be none): judge what was answered already, or ask. */
+/* The secret is known (or known to be none), perhaps anew: judge what was answered already, or ask.
+ */
 enum login_step my_login_ask(struct my_login *l, bool trust, struct buf *out);
 /* A packet of the exchange. */
 enum login_step my_login_answer(struct my_login *l, const uint8_t *p, size_t n, struct buf *out);
-/* The OK that ends the login. false: out of memory. */
-bool my_login_welcome(struct my_login *l, struct buf *out);
+/* The OK that ends the login; who tracks its session is told of the schema `home`, unless that is
+ * NULL. false: out of memory. */
+bool my_login_welcome(struct my_login *l, const char *home, struct buf *out);
 /* Put the error; it is over. */
 enum login_step my_login_refuse(struct my_login *l, unsigned code, const char *state,
                                 const char *text, struct buf *out);

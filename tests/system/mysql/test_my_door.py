@@ -19,10 +19,12 @@ from harness import mywire
 from harness.front import Front
 from harness.line import Line
 from harness.myproxy import code, one, rows
+from harness.mysql import USERS
 from harness.mywire import MyError, Wire
 from harness.postgres import free_port, make_certificates
 from harness.proxy import ADMIN, STATS, wait_until, weir_binary
 
+SESSION_TRACK = 1 << 23
 SSL_REQUEST = struct.pack("<I", 32)[:3] + b"\x01" + struct.pack("<IIB23x", 0x0080AA05 | 0x800, 1 << 24, 45)
 
 
@@ -80,6 +82,26 @@ def test_no_schema_named(my, start):
         assert one(c, "select database()") is None
         c.select_db("other")
         assert one(c, "select database()") == "other"
+
+
+def test_who_tracks_its_session_hears_of_its_schema(my, start):
+    """With the OK that ends the login, or the change of user, as directly."""
+    named, plain = start(), start(databases={"*": f"mysql://{my.host}:{my.port}"})
+
+    def told(port, schema, flags):
+        with pymysql.connect(host=my.host, port=port, user="app", password=USERS["app"][0], database=schema,
+                             defer_connect=True) as c:
+            c.client_flag |= flags
+            oks = []
+            c._read_packet = lambda *a, **kw: (oks.append(type(c)._read_packet(c, *a, **kw)), oks[-1])[1]
+            c.connect()
+            return [p.get_all_data() for p in oks if p.is_ok_packet()][0]
+    assert b"shop" in told(my.port, "shop", SESSION_TRACK)
+    for flags in (0, SESSION_TRACK):
+        for schema in ("shop", None):
+            direct = told(my.port, schema, flags)
+            assert told(plain.mysql_port, schema, flags) == direct, (schema, flags)
+        assert told(named.mysql_port, "shop", flags) == told(my.port, "shop", flags)
 
 
 def test_a_schema_is_found_as_soon_as_it_is_there(my, start):

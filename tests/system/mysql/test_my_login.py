@@ -63,6 +63,16 @@ def test_auth_query_after_a_change(start, changing):
     wait_until(lambda: try_login(proxy, name, "the first") == 1045, 20, "the end of the old one")
 
 
+def test_a_password_is_right_from_its_first_moment(start, changing):
+    """However long an answer of auth_query is kept."""
+    proxy = start(**{**LOOKUP, "auth_cache_ttl": "1h"})
+    name = changing("the first")
+    assert try_login(proxy, name, "the first") is None
+    changing("the second")
+    assert try_login(proxy, name, "the second") is None
+    assert try_login(proxy, name, "the first") == 1045
+
+
 def test_auth_query_of_ones_own(start):
     proxy = start(auth_query="select 'hidden', 'made up' from dual where $1 = 'hidden'", **LOOKUP)
     assert try_login(proxy, "hidden", USERS["hidden"][0]) == 1045
