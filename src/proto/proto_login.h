@@ -75,9 +75,8 @@ struct login_found {
     const char *secret; /* NULL: unknown user, or without a secret; lives until the login's end */
     const char *refuse; /* not NULL: authenticate first, then refuse with this text ... */
     const char *refuse_code;
-    bool trust; /* no question asked (console on the Unix socket) */
-    bool
-        may_be_old; /* the secret, or that there is none, is remembered and can be asked for anew */
+    bool trust;      /* no question asked (console on the Unix socket) */
+    bool may_be_old; /* the secret, or that there is none, is remembered: ask anew if need be */
 };
 
 /* Of a session; a reload may change them. */
