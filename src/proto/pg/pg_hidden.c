@@ -20,17 +20,8 @@
 #include "proto/pg/pg_session.h"
 #include "proto/pg/pg_text.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
-
-/* What stands in front of a parenthesis so often that nobody need ask: words of the language, and
- * PostgreSQL's own functions. */
-static const char *const well_known[] = {
-#define W(name) #name,
-#include "proto/pg/pg_hidden.def"
-#undef W
-};
 
 /* Marks of harmless names: two bits for each. Everybody's. */
 #define BITS      65536u
@@ -38,7 +29,6 @@ static const char *const well_known[] = {
 static _Atomic uint64_t harmless[BITS / 64];
 static _Atomic uint32_t generation = 1; /* of what is known; a statement notes it */
 static _Atomic uint64_t since_us;       /* when all of it was unknown */
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static bool is_set(uint32_t bit)
 {
@@ -59,15 +49,8 @@ static void learn(uint32_t mark)
                                  memory_order_relaxed);
 }
 
-static void learn_well_known(void)
-{
-    for (size_t i = 0; i < sizeof well_known / sizeof well_known[0]; i++)
-        learn(pg_scan_call_mark(well_known[i], strlen(well_known[i])));
-}
-
 void pg_hidden_begin(struct pg_server *s)
 {
-    (void)pthread_once(&once, learn_well_known);
     s->n_hidden = 0;
     s->hidden_undone = false;
 }
@@ -134,7 +117,6 @@ static void forget(void)
 {
     for (size_t word = 0; word < BITS / 64; word++)
         atomic_store_explicit(&harmless[word], 0, memory_order_relaxed);
-    learn_well_known();
     atomic_fetch_add_explicit(&generation, 1, memory_order_relaxed);
 }
 

@@ -8,9 +8,8 @@
  */
 #include "config.h"
 
+#include "proto/pg/pg_builtin.h"
 #include "proto/pg/pg_scan_priv.h"
-
-#include "base/fnv.h"
 
 /* ---- words that matter anywhere in a statement ------------------------------------------------
  */
@@ -124,23 +123,14 @@ static inline const uint8_t *skim_quoted(const struct scanner *s, const uint8_t 
     return *p == '"' && close + 1 < end && close[1] == '"' ? p : close + 1;
 }
 
-static uint32_t mark_of(uint32_t mark, const char *name, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        uint8_t c = pg_lex_lower((uint8_t)name[i]);
-        mark = fnv_add(mark, &c, 1);
-    }
-    return mark;
-}
-
 uint32_t pg_scan_call_mark(const char *name, size_t n)
 {
-    return mark_of(FNV_START, name, n);
+    return pg_builtin_mark(name, n);
 }
 
 uint32_t pg_scan_table_mark(const char *name, size_t n)
 {
-    return mark_of(fnv_add(FNV_START, " ", 1), name, n);
+    return ~pg_builtin_mark(name, n);
 }
 
 /* The word that ends at `end`, with blanks behind it; false: there is none. */
@@ -187,7 +177,11 @@ static void note_call(struct scanner *s, const uint8_t *open)
     if (word_before(s, s->lx.base + name.off, &before) && before.len == 4 &&
         strncasecmp(text + before.off, "into", 4) == 0)
         return;
-    note_mark(s, pg_scan_call_mark(text + name.off, name.len));
+    uint32_t mark = pg_scan_call_mark(text + name.off, name.len);
+    if (pg_builtin_is(mark))
+        return;
+    flag(s, PG_SCAN_CALLS);
+    note_mark(s, mark);
 }
 
 /* Behind the word or quoted identifier at p; p itself: there is none. */

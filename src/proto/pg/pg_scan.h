@@ -126,7 +126,8 @@ enum pg_scan_kind {
     X(DBLINK, "dblink connection") /* dblink_connect() */                                          \
     X(DROP, "drop")                /* could have removed a temporary object */                     \
     X(COPY, "copy")                                                                                \
-    X(MAY_ANY, "anything") /* DO, CALL, unreadable: anything above may have happened as well */
+    X(MAY_ANY, "anything") /* DO, CALL, unreadable: anything above may have happened as well */    \
+    X(CALLS, "call")       /* of a function that isn't PostgreSQL's own */
 
 enum pg_scan_flag_bit {
 #define X(NAME, name) PG_SCAN_BIT_##NAME,
@@ -172,6 +173,7 @@ enum pg_scan_flag_bit {
 #define PG_SCAN_DROP              (UINT64_C(1) << PG_SCAN_BIT_DROP)
 #define PG_SCAN_COPY              (UINT64_C(1) << PG_SCAN_BIT_COPY)
 #define PG_SCAN_MAY_ANY           (UINT64_C(1) << PG_SCAN_BIT_MAY_ANY)
+#define PG_SCAN_CALLS             (UINT64_C(1) << PG_SCAN_BIT_CALLS)
 
 /* The text is, but for case, space, comments and a trailing semicolon, exactly this. */
 enum pg_scan_whole {
@@ -207,9 +209,9 @@ struct pg_scan {
      * pg_scan_custom(); overlong ones, and those in a parameter, are PG_SCAN_SET_UNNAMED. */
     uint32_t n_custom; /* all of them; only the first PG_SCAN_CUSTOM_MAX are in custom[] */
     uint32_t n_names;  /* likewise, PG_SCAN_NAMES_MAX */
-    /* What may do more than the text shows: what stands in front of a parenthesis, functions and
-     * some more, as pg_scan_call_mark() has it, and tables and views as pg_scan_table_mark() has
-     * them. Of n_used only the first PG_SCAN_USED_MAX. */
+    /* What may do more than the text shows: what stands in front of a parenthesis and isn't
+     * PostgreSQL's own, as pg_scan_call_mark() has it, and tables and views as
+     * pg_scan_table_mark() has them. Of n_used only the first PG_SCAN_USED_MAX. */
     uint32_t n_used;
     uint32_t used[PG_SCAN_USED_MAX];
     /* What is behind n_names and n_custom is not initialized. */

@@ -103,13 +103,12 @@ bool pg_sequence_forget(struct pg_client *c, struct pg_server *s, uint64_t flags
     return true;
 }
 
-uint64_t pg_sequence_note(struct pg_client *c, struct pg_server *s, uint64_t flags, const char *sql,
-                          size_t n)
+uint64_t pg_sequence_note(struct pg_client *c, struct pg_server *s, uint64_t flags)
 {
     if ((flags & DRAWS) != 0)
         drew(c, s); /* whatever becomes of it: a number is not given back */
-    else if (!s->calls)
-        s->calls = memchr(sql, '(', n) != NULL;
+    else if ((flags & PG_SCAN_CALLS) != 0)
+        s->calls = true;
     if ((flags & PG_SCAN_SEQ_READ) != 0) {
         c->sequence_reader = true;
         s->lingers = false;

@@ -352,8 +352,7 @@ void pg_sequence_begin(struct pg_client *c, struct pg_server *s);
 bool pg_sequence_forget(struct pg_client *c, struct pg_server *s, uint64_t scan_flags,
                         struct proto_out *out) __attribute__((warn_unused_result));
 /* A statement is sent; returns its flags, with what this client's own habit adds to them. */
-uint64_t pg_sequence_note(struct pg_client *c, struct pg_server *s, uint64_t scan_flags,
-                          const char *sql, size_t n);
+uint64_t pg_sequence_note(struct pg_client *c, struct pg_server *s, uint64_t scan_flags);
 /* A CommandComplete of the client's; c may be NULL: it has left. */
 void pg_sequence_on_tag(struct pg_client *c, struct pg_server *s, const char *tag);
 

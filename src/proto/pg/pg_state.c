@@ -166,7 +166,7 @@ bool pg_note_parameters(struct pg_server *s, const uint8_t *p, size_t n)
 
 void pg_note(struct pg_client *c, struct pg_server *s, uint64_t flags, const char *sql, size_t n)
 {
-    flags = pg_sequence_note(c, s, flags, sql, n);
+    flags = pg_sequence_note(c, s, flags);
     if ((flags & (MAY_PIN | MAY_UNPIN | SETS | BY_CALL)) == 0)
         return;
     if ((flags & MAY_PIN) != 0) {
