@@ -344,3 +344,14 @@ def test_backslash_quote(start, pg):
                     if conn is c:
                         other.simple("commit")
                 assert found[0] == found[1], (value, encoding)
+
+
+def test_errors_of_names_have_the_routine_by_which_drivers_know_them(start, pg):
+    """postgres.js prepares anew and asks again when it is PostgreSQL's FetchPreparedStatement that finds no name."""
+    proxy = start()
+    asked = [P("q", "select 1"), S], [P("q", "select 2"), S], [B("", "none"), E(), S], [DS("none"), S], [DS(""), S], \
+        [B("", ""), E(), S]
+    with pg.direct() as direct, proxy.client() as c:
+        found, expected = ([[(e["C"], e["M"], e.get("R")) for e in wire.errors(conn.ask(*messages))] for messages in asked]
+                           for conn in (c, direct))
+    assert found == expected

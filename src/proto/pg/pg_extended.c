@@ -38,12 +38,14 @@ uint64_t pg_scan_flags(const char *sql, size_t n, pg_text_how_t how)
     return scan.flags | (said.deadline_ms != 0 || said.trace_id != NULL ? PG_STMT_SAID : 0);
 }
 
-/* Make the server fail here and show this error instead of its own. */
+/* Make the server fail here and show this error instead of its own. The routine is PostgreSQL's:
+ * drivers know by it what to do (pgjdbc, asyncpg; postgres.js prepares anew and tries again). */
 static enum proto_verdict fail_here(struct pg_server *s, struct proto_out *out, const char *code,
-                                    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+                                    const char *routine, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6)));
 
 static enum proto_verdict fail_here(struct pg_server *s, struct proto_out *out, const char *code,
-                                    const char *fmt, ...)
+                                    const char *routine, const char *fmt, ...)
 {
     struct pg_expect *x = pg_expect_push(s, PG_X_DESCRIBE, PG_A_REPLACE);
     if (x == NULL || (x->fault = calloc(1, sizeof *x->fault)) == NULL)
@@ -54,6 +56,7 @@ static enum proto_verdict fail_here(struct pg_server *s, struct proto_out *out, 
     (void)vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     pg_fault_set(x->fault, code, "%s", text);
+    x->fault->routine = routine;
     s->open = true;
     static const char body[] = "S" NO_SUCH_STATEMENT;
     pg_put_msg(out, &out->server, 'D', body, sizeof body);
@@ -243,7 +246,8 @@ static enum proto_verdict parse_in_use(struct pg_client *c, struct pg_server *s,
         pg_stmt_put(&s->unnamed);
         put_parse(s, out, "", x->stmt);
     }
-    return fail_here(s, out, "42P05", "prepared statement \"%s\" already exists", name);
+    return fail_here(s, out, "42P05", "StorePreparedStatement",
+                     "prepared statement \"%s\" already exists", name);
 }
 
 static enum proto_verdict parse_named(struct pg_client *c, struct pg_server *s, const char *name,
@@ -326,7 +330,7 @@ static enum proto_verdict on_parse(struct pg_client *c, struct pg_server *s, con
     size_t n = rest - name_len - 1;
     struct pg_fault fault;
     if (pg_own_is_wrong((const char *)body, strlen((const char *)body), &fault))
-        return fail_here(s, out, fault.sqlstate, "%s", fault.message);
+        return fail_here(s, out, fault.sqlstate, fault.routine, "%s", fault.message);
     if (name_len == 0)
         return parse_unnamed(c, s, m, body, n, out);
     return parse_named(c, s, name, name_len, body, n, out);
@@ -412,9 +416,8 @@ static bool has_columns(struct pg_client *c, struct pg_server *s, struct pg_stmt
         *v = PROTO_WAIT;
         break;
     case PG_COLUMNS_OTHER:
-        *v = fail_here(s, out, "0A000", "cached plan must not change result type");
-        if (*v == PROTO_MORE) /* by which pgjdbc and asyncpg know what to do */
-            pg_expect_at(s, s->len - 1)->fault->routine = "RevalidateCachedQuery";
+        *v = fail_here(s, out, "0A000", "RevalidateCachedQuery",
+                       "cached plan must not change result type");
         break;
     case PG_COLUMNS_NO_MEMORY:
         *v = out_of_memory(out);
@@ -440,6 +443,17 @@ static enum proto_verdict describe_judged(struct pg_server *s, const struct pg_i
     return PROTO_MORE;
 }
 
+static enum proto_verdict no_such_statement(struct pg_server *s, enum pg_expect_kind kind,
+                                            const char *name, struct proto_out *out)
+{
+    const char *routine =
+        kind == PG_X_BIND ? "exec_bind_message" : "exec_describe_statement_message";
+    if (name[0] == '\0')
+        return fail_here(s, out, "26000", routine, "unnamed prepared statement does not exist");
+    return fail_here(s, out, "26000", "FetchPreparedStatement",
+                     "prepared statement \"%s\" does not exist", name);
+}
+
 /* A message that names a statement at `at`: find it, bring it to the server, rename. */
 static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s,
                                         enum pg_expect_kind kind, const struct pg_in *m, size_t at,
@@ -458,7 +472,7 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
     if (name_len == 0) {
         /* What the connection has under that name may be another client's. */
         if (stmt == NULL && (s->pins & PG_PIN_LARGE) == 0)
-            return fail_here(s, out, "26000", "unnamed prepared statement does not exist");
+            return no_such_statement(s, kind, name, out);
         if (stmt != NULL && (stmt->flags & PG_STMT_OWN) != 0)
             return use_own(c, s, kind, stmt, false, out);
     } else {
@@ -471,7 +485,7 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
         if (stmt == NULL && (s->pins & PG_PIN_PREPARE) != 0)
             return pass(s, kind, m, out);
         if (stmt == NULL)
-            return fail_here(s, out, "26000", "prepared statement \"%s\" does not exist", name);
+            return no_such_statement(s, kind, name, out);
         if ((stmt->flags & PG_STMT_OWN) != 0)
             return use_own(c, s, kind, stmt, false, out);
         if (kind == PG_X_BIND) {
@@ -614,5 +628,6 @@ enum proto_verdict pg_extended(struct pg_client *c, struct pg_server *s, const s
 
 enum proto_verdict pg_refuse_statement(struct pg_server *s, struct proto_out *out)
 {
-    return fail_here(s, out, "54000", "weir: the statement is larger than max_statement_size");
+    return fail_here(s, out, "54000", NULL,
+                     "weir: the statement is larger than max_statement_size");
 }

@@ -24,6 +24,9 @@ async function one(i) {
   many.forEach((r, n) => assert.equal(r[0].d, 2 * n));
   await assert.rejects(sql`insert into items values (1, 'x', 1)`, { code: '23505' });
   await assert.rejects(sql.begin((t) => t`select 1/${0}::int`), { code: '22012' });
+  const own = await sql.reserve();
+  for (const text of ['select 1 as kept', 'deallocate all', 'select 1 as kept']) await own.unsafe(text, [], { prepare: true });
+  own.release();
   let rows = 0;
   await sql`select i, repeat('x', 100) as t from generate_series(1, 20000) i`.cursor(1000, (r) => { rows += r.length; });
   assert.equal(rows, 20000);
