@@ -42,9 +42,10 @@ struct proto_out {
      * sent a part, with PROTO_WAIT. A protocol that never sends a part need not look. */
     bool whole;
     /* from_client: the client, to whom nothing is owed, wants another of weir's clients (its id as
-     * in login_welcome) stopped; the message is used, the verdict is PROTO_WAIT. say() with
-     * PROTO_EV_KILL_DONE or PROTO_EV_KILL_UNKNOWN follows, with no bytes at `in`, and is to answer
-     * it (false: the session was its own, and ends); until then from_client isn't called. An id
+     * in login_welcome) stopped; the verdict is PROTO_WAIT. say() with PROTO_EV_KILL_DONE or
+     * PROTO_EV_KILL_UNKNOWN follows, with no bytes at `in`, and is to answer it (false: the session
+     * was its own, and ends), or the message was not used and comes again; until then from_client
+     * isn't called. An id
      * that no client can have is the server's own number of a connection, and means the client that
      * has borrowed it without a break since before kill_seen_us, when the number was seen. */
     uint32_t kill_id;
@@ -56,6 +57,10 @@ struct proto_out {
     const char *trace_id;
     uint8_t kill; /* enum proto_kill */
 };
+
+/* Ids of clients are not below, and below twice this. Servers count their sessions from 1: a number
+ * of theirs is never so high, and can't be taken for a client's. */
+#define PROTO_CLIENT_ID_MIN UINT32_C(0x40000000)
 
 enum proto_kill {
     PROTO_KILL_NONE,
@@ -129,6 +134,7 @@ enum proto_event {
     PROTO_EV_IDLE_TIMEOUT,  /* client_idle_timeout: closed */
     PROTO_EV_LOGIN_TIMEOUT, /* closed */
     PROTO_EV_KILLED,        /* by the administrator: closed */
+    PROTO_EV_ENDED,         /* by another client (proto_out.kill): closed */
     PROTO_EV_NO_MEMORY,     /* closed */
     PROTO_EV_BAD_SETTING,   /* the server refused the client's startup settings: closed */
     PROTO_EV_KILL_DONE,     /* answer to proto_out.kill: kept, unless it ended itself */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC
- * One client stops another (MySQL's KILL): the wish travels to the worker of the client that is
- * meant, which may be the same one, and back with what came of it. Clients are known by the id that
- * they were greeted with. Whoever logs in to the same server as the same user may, and admin_users.
+ * One client stops another (MySQL's KILL, pg_terminate_backend()): the wish travels to the worker
+ * of the client that is meant, which may be the same one, and back with what came of it. Clients
+ * are known by the id that they were greeted with. Whoever logs in to the same server as the same
+ * user may, and admin_users.
  *
  * The server's own number of a connection, as SHOW PROCESSLIST has it, means the client that had it
  * then and has it still: nobody knows in which worker, so the wish goes from one to the next.
@@ -14,8 +15,6 @@
 #include "worker/route.h"
 #include "worker/worker_priv.h"
 #include "worker/world.h"
-
-#include "base/log.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,18 +77,6 @@ static struct client *find(struct worker *w, const struct kill_mail *m)
     return own || m->is_admin ? c : NULL;
 }
 
-/* Without a word, as the servers do: a driver takes an error that it didn't wait for as the answer
- * to whatever it says next. */
-static void end(struct client *c)
-{
-    if (c->worker->settings->log_errors) {
-        char who[200];
-        client_name(c, who, sizeof who);
-        log_info(who, "%s", "weir: the session was killed");
-    }
-    client_finish(c);
-}
-
 static void carry_out(struct worker *w, struct kill_mail *m)
 {
     struct client *c = find(w, m);
@@ -105,7 +92,7 @@ static void carry_out(struct worker *w, struct kill_mail *m)
     else if (c != NULL && m->kill == PROTO_KILL_QUERY)
         cancel_client(c, -1);
     else if (c != NULL)
-        end(c);
+        client_say(c, PROTO_EV_ENDED, NULL, "terminating connection due to administrator command");
     worker_post(w->world, client_id_worker(m->asker), &m->mail);
 }
 

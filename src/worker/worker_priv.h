@@ -334,18 +334,16 @@ static inline const struct protocol *client_protocol(const struct client *c)
 {
     return protocol_at(c->door);
 }
-/* By this the others know it: for cancels and KILL. Servers count their sessions from 1: a number
- * of theirs is never so high, and can't be taken for a client's. */
-#define CLIENT_ID_MIN UINT32_C(0x40000000)
-#define CLIENT_ID_MAX UINT32_C(0x7fffffff)
+/* By this the others know it: for cancels and KILL. */
 _Static_assert(CORE_MAX_WORKERS <= 64, "a worker's number has six bits of a client's id");
 static inline uint32_t client_id(const struct client *c)
 {
-    return CLIENT_ID_MIN | (uint32_t)c->worker->index << 24 | (c->slot + 1);
+    return PROTO_CLIENT_ID_MIN | (uint32_t)c->worker->index << 24 | (c->slot + 1);
 }
 static inline bool client_id_valid(uint64_t id, uint32_t n_workers)
 {
-    return id >= CLIENT_ID_MIN && id <= CLIENT_ID_MAX && (id & 0x3fffffff) >> 24 < n_workers;
+    return id >= PROTO_CLIENT_ID_MIN && id < UINT64_C(2) * PROTO_CLIENT_ID_MIN &&
+           (id & 0x3fffffff) >> 24 < n_workers;
 }
 static inline uint16_t client_id_worker(uint32_t id)
 {

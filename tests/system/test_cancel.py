@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: ISC
 """CancelRequest: it reaches what the client is doing now, and never anybody else."""
 
+import re
 import signal
+import struct
 import threading
 import time
 
@@ -319,3 +321,81 @@ def test_cancel_storm(start, pg):
     with Sampler(pg, "usename = 'app2'") as seen:
         assert all(crowd(50, work))
     assert seen.highest <= 3
+
+
+# --- pg_cancel_backend() of the process id that a client has from its login -----------------------
+
+def calls(what, pid):
+    """As drivers send it: a text, node-postgres, the JDBC driver, one with binary values."""
+    literal, bound = f"select pg_{what}_backend({pid})", f"SELECT pg_catalog.pg_{what}_backend( $1::int4 );"
+
+    def batch(text, values=(), formats=(), more=wire.describe_portal()):
+        return wire.parse("", text) + wire.bind("", "", values, formats, formats) + more + wire.execute() + wire.message("S")
+    return [wire.query(literal), batch(bound, [pid]), batch(literal), batch(bound, [pid], more=b""),
+            batch(bound, [struct.pack("!i", pid)], (1,))]
+
+
+def said(conn, messages):
+    conn.send(messages)
+    return [(m.type, re.sub(rb"\d{3,}", b"#", m.body)) for m in conn.until()]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_cancel_by_the_process_id(start, pg, workers):
+    """Also when its statement has the only connection; the answer is PostgreSQL's."""
+    proxy = start(max_server_connections=1, workers=workers)
+    with proxy.client() as c, proxy.client() as other, pg.direct() as direct, pg.direct() as idle:
+        for call, likewise in zip(calls("cancel", c.pid), calls("cancel", idle.pid)):
+            c.send(wire.query("select pg_sleep(20)"))
+            asleep(pg)
+            assert said(other, call) == said(direct, likewise)
+            assert wire.error_code(c.until()) == "57014"
+            assert c.value("select 1") == "1"
+        for call, likewise in zip(calls("cancel", other.pid), calls("cancel", direct.pid)):
+            found, expected = said(other, call), said(direct, likewise)
+            assert [kind for kind, _ in found] == [kind for kind, _ in expected] and found[-2][0] == "E"
+            assert other.value("select 2") == "2"
+
+
+def test_terminate_by_the_process_id(start, pg):
+    proxy = start(max_server_connections=2)
+    with proxy.client() as other, pg.direct() as direct:
+        for n, text in enumerate(("", "select pg_sleep(20)", "begin")):
+            with proxy.client() as c, pg.direct() as idle:
+                if text != "":
+                    c.send(wire.query(text))
+                if "sleep" in text:
+                    asleep(pg)
+                elif text != "":
+                    c.until()
+                assert said(other, calls("terminate", c.pid)[n]) == said(direct, calls("terminate", idle.pid)[n])
+                assert wire.error_code(c.until_closed()) == "57P01"
+        with proxy.client() as c:
+            c.send(calls("terminate", c.pid)[0])
+            assert wire.error_code(c.until_closed()) == "57P01"
+        assert other.value("select 3") == "3"
+        wait_until(lambda: pg.count("state <> 'idle' and usename = 'app'") == 0, 10, "the end of what they did")
+
+
+def test_a_process_id_that_is_nobodys_is_for_the_server(start, pg):
+    """So is one of the server's own, one of another user's client, and a call in a transaction."""
+    proxy = start(max_server_connections=4)
+    with proxy.client() as c, proxy.client(user="app2") as stranger, proxy.client() as idle, pg.direct() as direct:
+        nobody = 2**31 - 2
+        c.value("select 1")
+        for call in calls("cancel", nobody):
+            answers = said(c, call)
+            assert answers == said(direct, call) and "N" in [kind for kind, _ in answers]
+        stranger.send(wire.query("select pg_sleep(1), 'done'"))
+        asleep(pg)
+        assert c.value(f"select pg_cancel_backend({stranger.pid})") == "f"
+        assert wire.rows(stranger.until())[0][1] == "done"
+        c.simple("begin")
+        assert c.value(f"select pg_cancel_backend({idle.pid})") == "f"
+        c.simple("commit")
+        c.send(wire.query("select pg_sleep(20)"))
+        asleep(pg)
+        with pg.superuser() as s:
+            pid = s.value("select pid from pg_stat_activity where wait_event = 'PgSleep'")
+        assert idle.value(f"select pg_cancel_backend({pid})") == "t"
+        assert wire.error_code(c.until()) == "57014"

@@ -527,6 +527,15 @@ static inline void relay_feed_client(struct relay *r)
         relay_take(r, at);
         free(exact);
         buf_consume(&r->cin, used);
+        if (r->out.kill != PROTO_KILL_NONE) { /* there are clients of even numbers only */
+            bool there = r->out.kill_id % 2 == 0;
+            r->out.kill = PROTO_KILL_NONE;
+            RELAY_REQUIRE(v == PROTO_WAIT);
+            RELAY_REQUIRE(pg_proto_ops.say(r->c, NULL,
+                                           there ? PROTO_EV_KILL_DONE : PROTO_EV_KILL_UNKNOWN, "",
+                                           NULL, NULL, 0, &used, &r->seen));
+            continue;
+        }
         if (v == PROTO_FULL)
             continue;
         if (v == PROTO_BYE || v == PROTO_BAD)

@@ -267,6 +267,30 @@ static void hidden_functions(struct relay *r)
     assert_int_equal(r->lent, -1);
 }
 
+/* The number of a client that is there is no server's affair. */
+static void other_clients(struct relay *r)
+{
+    static const char *const texts[] = {
+        "QSELECT pg_cancel_backend(1073741828)",
+        "P:select pg_terminate_backend(1073741828);|B:|DP|E|S",
+        "QSELECT pg_cancel_backend(1073741829)",
+        "QSELECT pg_cancel_backend(4)",
+        "QSELECT pg_cancel_backend(1073741828), 1",
+        "QSELECT pg_cancel_backend(2147483648)",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        int loans = r->loans;
+        bool here = i == 0 || (i == 1 && r->piece == 0); /* a batch must come in one piece */
+        say(r, texts[i]);
+        assert_int_equal(r->loans - loans, here ? 0 : 1);
+        assert_int_equal(r->lent, -1);
+        if (here)
+            sees(r, i == 0 ? "T D:t C:SELECT 1 Z:I " : "1 2 T D:t C:SELECT 1 Z:I ");
+        else
+            forget(r);
+    }
+}
+
 /* What one client asks, another one that logs in alike may ask as well. */
 static void sequences_by_kind(struct relay *r)
 {
@@ -705,6 +729,7 @@ CONVERSATION(pinned)
 CONVERSATION(sequences)
 CONVERSATION(sequences_by_kind)
 CONVERSATION(hidden_functions)
+CONVERSATION(other_clients)
 CONVERSATION(gone_in_transaction)
 CONVERSATION(gone_failed)
 CONVERSATION(gone_in_copy)
@@ -754,6 +779,7 @@ int main(void)
         cmocka_unit_test(test_sequences),
         cmocka_unit_test(test_sequences_by_kind),
         cmocka_unit_test(test_hidden_functions),
+        cmocka_unit_test(test_other_clients),
         cmocka_unit_test(test_gone_in_transaction),
         cmocka_unit_test(test_gone_failed),
         cmocka_unit_test(test_gone_in_copy),

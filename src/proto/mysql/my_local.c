@@ -265,6 +265,10 @@ bool my_say(void *pc, void *ps, enum proto_event ev, const char *text, const cha
     *used = 0;
     if (ev == PROTO_EV_KILL_DONE || ev == PROTO_EV_KILL_UNKNOWN)
         return say_killed(c, ev, out);
+    /* Without a word, as the servers do: a driver takes an error that it didn't wait for as the
+     * answer to whatever it says next. */
+    if (ev == PROTO_EV_ENDED)
+        return false;
     if (c == NULL || c->magic != MY_CLIENT_MAGIC) { /* during the login */
         (void)put(NULL, out, 2, ev, text);
         return false;

@@ -357,6 +357,16 @@ enum proto_verdict pg_client_feed(void *pc, void *ps, const uint8_t *in, size_t 
             break;
         c->drop = false;
         note_said(c, &m, out);
+        if (s == NULL && (m.p[0] == 'Q' || m.p[0] == 'P') && !c->skip_to_sync &&
+            c->lost == PG_LOST_NO) {
+            size_t taken = 0;
+            v = pg_kill(c, m.p, n - pos, &taken, out);
+            pos += taken;
+            if (v == PROTO_MORE)
+                continue;
+            if (v != PROTO_LOAN)
+                break;
+        }
         v = m.p[0] == 'Q' ? pg_own(c, s, &m, out) : PROTO_LOAN;
         if (v == PROTO_LOAN)
             v = s == NULL ? pg_local(c, &m, out) : with_server(c, s, &m, out);

@@ -350,7 +350,7 @@ static const struct {
     [PROTO_EV_IDLE_TIMEOUT] = {"57P05", false}, [PROTO_EV_LOGIN_TIMEOUT] = {"08P01", false},
     [PROTO_EV_KILLED] = {"57P01", false},       [PROTO_EV_NO_MEMORY] = {"53200", false},
     [PROTO_EV_BAD_SETTING] = {"22023", false},  [PROTO_EV_KILL_DONE] = {"", true},
-    [PROTO_EV_KILL_UNKNOWN] = {"", true}, /* never asked */
+    [PROTO_EV_KILL_UNKNOWN] = {"", true},       [PROTO_EV_ENDED] = {"57P01", false},
 };
 
 static bool append_error(struct buf *out, const char *severity, const char *code, const char *text)
@@ -416,6 +416,11 @@ bool pg_say(void *pc, void *ps, enum proto_event ev, const char *text, const cha
 {
     struct pg_client *c = pc;
     *used = 0;
+    c->kill = PG_KILL_NONE;
+    if (ev == PROTO_EV_KILL_DONE || ev == PROTO_EV_KILL_UNKNOWN) {
+        c->kill = ev == PROTO_EV_KILL_DONE ? PG_KILL_DONE : PG_KILL_UNKNOWN;
+        return true;
+    }
     if (code == NULL || code[0] == '\0')
         code = events[ev].code;
     if (ev == PROTO_EV_TAKEN_BACK) {

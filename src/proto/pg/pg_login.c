@@ -478,6 +478,7 @@ static bool login_finish(void *login, void *pc, const struct login_welcome *w, s
     if (!drop_ignored(l, w->ignore_startup) || (w->add_host != NULL && !add_host(l, w->add_host)))
         return false;
     c->magic = PG_CLIENT_MAGIC;
+    c->id = w->id;
     login_limit(c, &w->limits);
     c->deadline_ms = c->startup_deadline_ms = l->deadline_ms;
     c->replication = l->asked.replication != 0;

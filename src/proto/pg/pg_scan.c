@@ -230,7 +230,8 @@ void pg_scan_tables(struct scanner *s, bool list)
     const uint8_t *p = s->lx.tok, *end = s->lx.end;
     if (!uses(s) || !is_name(s))
         return;
-    while (name_end(p, end) != p) {
+    /* Not to the end of the text for each FROM in it. */
+    for (int names = 0; names < PG_SCAN_USED_MAX && name_end(p, end) != p; names++) {
         p = blanks(note_table(s, p), end);
         for (int i = 0; list && i < 2; i++) /* AS alias */
             p = blanks(name_end(p, end), end);

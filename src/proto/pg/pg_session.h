@@ -69,7 +69,11 @@ struct pg_client {
     bool sequence_reader; /* has asked for currval() or lastval() */
     bool pdo;             /* it is PHP's PDO, by the names that it gives its statements */
     bool replication;     /* gets a connection of its own, bytes pass untouched */
+    uint8_t kill;         /* enum pg_kill: what came of the wish in the message that waits */
+    uint32_t id;          /* that it was greeted with */
 };
+
+enum pg_kill { PG_KILL_NONE, PG_KILL_DONE, PG_KILL_UNKNOWN };
 
 enum pg_pool_mode { PG_MODE_TRANSACTION, PG_MODE_SESSION, PG_MODE_STATEMENT };
 
@@ -328,6 +332,15 @@ enum proto_loan pg_begin(void *ps, void *pc, struct proto_out *out);
 enum proto_loan pg_state(void *ps, void *pc, bool may_end, uint64_t now_us, struct proto_out *out);
 bool pg_abandon(void *ps, void *pc, struct proto_out *out);
 bool pg_check(void *ps, const char *query, struct proto_out *out);
+
+/* ---- pg_cancel_backend() of a client's number (pg_kill.c) ---- */
+
+/* The client holds no loan. Is what it says (n bytes at `in`, a Query or what begins with a Parse)
+ * such a call, and all there? LOAN: it is not, or for the server to answer. WAIT: out->kill is set,
+ * and when say() has told what came of it the same bytes are to come again. MORE: *used bytes are
+ * answered. BAD: likewise, and the session ends. */
+enum proto_verdict pg_kill(struct pg_client *c, const uint8_t *in, size_t n, size_t *used,
+                           struct proto_out *out);
 
 /* ---- what functions and triggers do unseen (pg_hidden.c) ---- */
 

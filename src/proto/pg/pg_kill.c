@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: ISC
+ * pg_cancel_backend() and pg_terminate_backend() of the process id that a client was given at its
+ * login. See pg_session.h.
+ *
+ * That number is weir's, of a client, and no server knows it. Drivers and libraries that have no
+ * other way to stop a statement (knex's timeouts) ask for it on another connection. So a statement
+ * that is nothing but such a call is answered here, where its client holds no loan: as a text, or
+ * as one batch from Parse to Sync. Also when every connection is lent: it may be to end that.
+ *
+ * The call is read twice: before the wish is passed on (proto_out.kill), and when its answer has
+ * come. A number that is no client's, or not of one of this user's, is the server's to judge.
+ */
+#include "config.h"
+
+#include "proto/pg/pg_session.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define TEXT_MAX 128u /* bytes; longer ones are somebody else's */
+
+struct call {
+    const char *name; /* of the function, and so of the column */
+    uint32_t id;
+    size_t bytes; /* of the messages */
+    bool terminate, batch, described, binary;
+};
+
+static const char *blanks(const char *p)
+{
+    return p + strspn(p, " \t\r\n");
+}
+
+static bool word(const char **p, const char *what)
+{
+    size_t n = strlen(what);
+    if (strncasecmp(*p, what, n) != 0)
+        return false;
+    *p = blanks(*p + n);
+    return true;
+}
+
+static bool is_clients(uint64_t id)
+{
+    return id >= PROTO_CLIENT_ID_MIN && id < UINT64_C(2) * PROTO_CLIENT_ID_MIN;
+}
+
+/* SELECT pg_cancel_backend(NUMBER or $1); false: something else. id 0: it is $1. */
+static bool read_text(const char *sql, struct call *call)
+{
+    const char *p = blanks(sql);
+    char *end;
+    if (!word(&p, "select"))
+        return false;
+    (void)word(&p, "pg_catalog.");
+    call->terminate = strncasecmp(p, "pg_t", 4) == 0;
+    call->name = call->terminate ? "pg_terminate_backend" : "pg_cancel_backend";
+    if (!word(&p, call->name) || !word(&p, "("))
+        return false;
+    call->id = 0;
+    if (word(&p, "$1")) {
+        (void)(word(&p, "::int4") || word(&p, "::integer") || word(&p, "::int"));
+    } else {
+        uint64_t id = *p >= '0' && *p <= '9' ? strtoull(p, &end, 10) : 0;
+        if (!is_clients(id))
+            return false;
+        call->id = (uint32_t)id;
+        p = blanks(end);
+    }
+    if (!word(&p, ")"))
+        return false;
+    (void)word(&p, ";");
+    return *p == '\0';
+}
+
+/* A message of this type, whole, with at least `least` bytes in it; p is moved behind it. */
+static const uint8_t *take(const uint8_t **p, const uint8_t *end, char type, size_t least,
+                           size_t *n)
+{
+    const uint8_t *head = *p;
+    if ((size_t)(end - head) < PG_HEAD_BYTES || head[0] != (uint8_t)type)
+        return NULL;
+    uint32_t len = pg_get32(head + 1);
+    if (len < 4 + least || len > (size_t)(end - head) - 1)
+        return NULL;
+    *n = len - 4;
+    *p = head + 1 + len;
+    return head + PG_HEAD_BYTES;
+}
+
+/* The value of $1, of a Bind of unnamed to unnamed, and in which format the row is wanted. */
+static bool read_bind(const uint8_t *b, size_t n, struct call *call)
+{
+    size_t at = 2, formats = pg_get16(b + at);
+    bool binary = formats == 1 && n >= 6 && pg_get16(b + 4) == 1;
+    char digits[12] = "";
+    if (b[0] != 0 || b[1] != 0 || formats > 1)
+        return false;
+    at += 2 + 2 * formats;
+    if (at + 2 > n || pg_get16(b + at) != (call->id == 0))
+        return false;
+    at += 2;
+    if (call->id == 0) {
+        uint32_t len = at + 4 <= n ? pg_get32(b + at) : 0;
+        at += 4;
+        if (len == 0 || len >= sizeof digits || len > n - at)
+            return false;
+        memcpy(digits, b + at, len);
+        uint64_t id = 0;
+        if (!binary && strspn(digits, "0123456789") == len)
+            id = strtoull(digits, NULL, 10);
+        else if (binary && (len == 4 || (len == 8 && pg_get32(b + at) == 0)))
+            id = pg_get32(b + at + len - 4);
+        if (!is_clients(id))
+            return false;
+        call->id = (uint32_t)id;
+        at += len;
+    }
+    formats = at + 2 <= n ? pg_get16(b + at) : 2;
+    call->binary = formats == 1 && at + 4 <= n && pg_get16(b + at + 2) == 1;
+    return formats <= 1 && at + 2 + 2 * formats == n;
+}
+
+/* Parse, Bind, perhaps Describe of the portal, Execute, Sync, and all of them unnamed. */
+static bool read_batch(const uint8_t *p, const uint8_t *end, struct call *call)
+{
+    size_t n;
+    const uint8_t *from = p, *parse = take(&p, end, 'P', 4, &n);
+    if (parse == NULL || parse[0] != 0 || n > TEXT_MAX + 8)
+        return false;
+    size_t text = 1 + strnlen((const char *)parse + 1, n - 1);
+    if (text == n || !read_text((const char *)parse + 1, call))
+        return false;
+    const uint8_t *bind = take(&p, end, 'B', 6, &n);
+    if (bind == NULL || !read_bind(bind, n, call))
+        return false;
+    const uint8_t *describe = take(&p, end, 'D', 2, &n);
+    call->described = describe != NULL;
+    if (describe != NULL && (n != 2 || describe[0] != 'P' || describe[1] != 0))
+        return false;
+    const uint8_t *execute = take(&p, end, 'E', 5, &n);
+    if (execute == NULL || n != 5 || execute[0] != 0 || take(&p, end, 'S', 0, &n) == NULL)
+        return false;
+    call->batch = true;
+    call->bytes = (size_t)(p - from);
+    return n == 0;
+}
+
+static void put_columns(const struct call *call, struct proto_out *out)
+{
+    /* bool has the number 16 and one byte */
+    uint8_t body[2 + 24 + 18] = {0, 1}, *p = body + 2;
+    size_t n = strlen(call->name) + 1;
+    memcpy(p, call->name, n);
+    memset(p + n, 0, 18);
+    p[n + 9] = PG_OID_BOOL;
+    p[n + 11] = 1;
+    memset(p + n + 12, 0xff, 4);
+    p[n + 17] = call->binary;
+    pg_put_msg(out, &out->client, 'T', body, 2 + n + 18);
+}
+
+static enum proto_verdict answer(const struct pg_client *c, const struct call *call,
+                                 struct proto_out *out)
+{
+    uint8_t row[] = {0, 1, 0, 0, 0, 1, call->binary ? 1 : 't'};
+    bool own = call->id == c->id;
+    if (call->batch) {
+        pg_put_msg(out, &out->client, '1', "", 0);
+        pg_put_msg(out, &out->client, '2', "", 0);
+    }
+    if (own && call->terminate) {
+        pg_put_error(out, "FATAL", "57P01", "terminating connection due to administrator command");
+        return PROTO_BAD;
+    }
+    if (!call->batch || call->described)
+        put_columns(call, out);
+    pg_put_msg(out, &out->client, 'D', row, sizeof row);
+    if (own)
+        pg_put_error(out, "ERROR", "57014", "canceling statement due to user request");
+    else
+        pg_put_msg(out, &out->client, 'C', "SELECT 1", sizeof "SELECT 1");
+    pg_put_msg(out, &out->client, 'Z', "I", 1);
+    out->queries++;
+    return PROTO_MORE;
+}
+
+enum proto_verdict pg_kill(struct pg_client *c, const uint8_t *in, size_t n, size_t *used,
+                           struct proto_out *out)
+{
+    struct call call = {.batch = false};
+    const uint8_t *p = in, *end = in + n;
+    size_t len;
+    const uint8_t *text = take(&p, end, 'Q', 1, &len);
+    call.bytes = (size_t)(p - in);
+    bool is_call = text != NULL ? len <= TEXT_MAX && text[len - 1] == 0 &&
+                                      strlen((const char *)text) == len - 1 &&
+                                      read_text((const char *)text, &call) && call.id != 0
+                                : read_batch(in, end, &call);
+    uint8_t kill = c->kill;
+    c->kill = PG_KILL_NONE;
+    if (!is_call || kill == PG_KILL_UNKNOWN)
+        return PROTO_LOAN;
+    if (kill == PG_KILL_DONE || call.id == c->id) {
+        *used = call.bytes;
+        return answer(c, &call, out);
+    }
+    out->kill_id = call.id;
+    out->kill = call.terminate ? PROTO_KILL_SESSION : PROTO_KILL_QUERY;
+    return PROTO_WAIT;
+}
