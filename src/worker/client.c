@@ -363,6 +363,16 @@ void client_finish(struct client *c)
     (void)client_flush(c);
 }
 
+/* Was it sent a part of a message? What it is told now would be taken for the rest. */
+static bool is_torn(const struct client *c)
+{
+    struct proto_facts facts;
+    if (c->state == CLIENT_LOGIN || c->loan == NULL)
+        return false;
+    c->route->proto->facts(c->proto, c->loan->proto, &facts);
+    return facts.owed_bytes != 0;
+}
+
 void client_say(struct client *c, enum proto_event ev, const char *code, const char *text)
 {
     size_t used;
@@ -378,7 +388,7 @@ void client_say(struct client *c, enum proto_event ev, const char *code, const c
         ; /* being judged aside: nothing can be said in between */
     else if (c->state == CLIENT_LOGIN && protocol->login->say != NULL)
         protocol->login->say(c->u.login->login, ev, text, &c->out);
-    else
+    else if (!is_torn(c))
         (void)protocol->relay->say(c->proto, NULL, ev, text, code, NULL, 0, &used, &c->out);
     client_finish(c);
 }

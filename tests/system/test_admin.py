@@ -303,6 +303,22 @@ def test_kill_drops_clients_and_servers(start, pg):
         assert c.value("select 1") == "1"
 
 
+def test_kill_client_in_the_middle_of_a_row(start):
+    """What it is told then would be taken for the rest of the row: it is told nothing."""
+    proxy = start(max_server_connections=1)
+    with proxy.client() as c, proxy.client() as other:
+        c.send(wire.query("select repeat('x', 50000000)"))
+        got = bytearray()
+        while len(got) < 10000:
+            got += c.sock.recv(1000)
+        (row,) = [r for r in proxy.show("CLIENTS") if r["state"] == "active"]
+        assert wire.tags(proxy.admin(f"KILL_CLIENT {row['ptr']}")) == ["KILL_CLIENT"]
+        while part := c.sock.recv(1 << 20):
+            got += part
+        assert len(got) < 50000000 and got.endswith(b"xxxx") and b"terminating" not in got
+        assert other.value("select 1") == "1"
+
+
 def test_kill_client_by_id(start):
     proxy = start()
     victim, other = proxy.client(application_name="victim"), proxy.client()
