@@ -177,7 +177,12 @@ static inline bool model_sql(struct model *m, const char *sql, bool simple)
         model_error(m, "0A000", "cached plan must not change result type");
         return false;
     }
-    return model_run(m, st->sql + strspn(st->sql, " "), simple);
+    const char *body = st->sql + strspn(st->sql, " ");
+    if (model_is(body, "EXECUTE ")) { /* it may be its own */
+        model_error(m, "0A000", "not to be executed by another");
+        return false;
+    }
+    return model_run(m, body, simple);
 }
 
 /* One statement. false: it failed. */
