@@ -232,6 +232,19 @@ static void sequences(struct relay *r)
     assert_int_equal(r->lent, -1);
 }
 
+/* A temporary table, which is then dropped: noticed the second time as well. */
+static void leaves_each_time(struct relay *r, const char *text)
+{
+    for (int turn = 0; turn < 2; turn++) {
+        r->models[0].truth = "p temp";
+        say(r, text);
+        assert_int_equal(r->lent, 0);
+        r->models[0].truth = "";
+        say(r, "QDROP TABLE t");
+        assert_int_equal(r->lent, -1);
+    }
+}
+
 /* A function or a table that nobody knows is asked about, until it has left all as it was. */
 static void hidden_functions(struct relay *r)
 {
@@ -239,28 +252,14 @@ static void hidden_functions(struct relay *r)
     char makes[64], quiet[64], fires[64];
     snprintf(makes, sizeof makes, "Qselect makes_%d()", ++number);
     snprintf(quiet, sizeof quiet, "Qselect s.\"Quiet_%d\" (1)", number);
-    for (int turn = 0; turn < 2; turn++) {
-        r->models[0].truth = "p temp";
-        say(r, makes);
-        assert_int_equal(r->lent, 0);
-        r->models[0].truth = "";
-        say(r, "QDROP TABLE t");
-        assert_int_equal(r->lent, -1);
-    }
+    leaves_each_time(r, makes);
     say(r, quiet);
     r->models[0].truth = "p temp";
     say(r, quiet);
     say(r, "Qselect count(*), now()");
     assert_int_equal(r->lent, -1);
     snprintf(fires, sizeof fires, "QINSERT INTO s.fires_%d (a) VALUES (1)", number);
-    for (int turn = 0; turn < 2; turn++) {
-        r->models[0].truth = "p temp";
-        say(r, fires);
-        assert_int_equal(r->lent, 0);
-        r->models[0].truth = "";
-        say(r, "QDROP TABLE t");
-        assert_int_equal(r->lent, -1);
-    }
+    leaves_each_time(r, fires);
     say(r, fires);
     r->models[0].truth = "p temp";
     say(r, fires);
