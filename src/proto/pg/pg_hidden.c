@@ -123,7 +123,7 @@ static void forget(void)
 void pg_hidden_age(uint64_t now_us)
 {
     uint64_t since = atomic_load_explicit(&since_us, memory_order_relaxed);
-    if (now_us - since < FORGET_US)
+    if (now_us < since + FORGET_US) /* another worker may be ahead */
         return;
     atomic_store_explicit(&since_us, now_us, memory_order_relaxed);
     if (since != 0)
