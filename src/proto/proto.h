@@ -61,6 +61,10 @@ struct proto_out {
 /* Ids of clients are not below, and below twice this. Servers count their sessions from 1: a number
  * of theirs is never so high, and can't be taken for a client's. */
 #define PROTO_CLIENT_ID_MIN UINT32_C(0x40000000)
+static inline bool proto_is_client_id(uint64_t id)
+{
+    return id >= PROTO_CLIENT_ID_MIN && id < UINT64_C(2) * PROTO_CLIENT_ID_MIN;
+}
 
 enum proto_kill {
     PROTO_KILL_NONE,

@@ -28,6 +28,7 @@ struct kill_mail {
     const struct route *by; /* its route */
     enum proto_kill kill;
     bool is_admin;
+    bool is_client; /* `target` is a client's */
     bool done, found;
 };
 
@@ -46,8 +47,8 @@ bool kill_ask(struct client *c, const struct proto_out *asked)
     m->kill = (enum proto_kill)asked->kill;
     m->is_admin = c->is_admin;
     c->killing = true;
-    bool is_client = client_id_valid(m->target, world->n_workers);
-    worker_post(world, is_client ? client_id_worker(m->target) : 0, &m->mail);
+    m->is_client = client_id_valid(m->target, world->n_workers);
+    worker_post(world, m->is_client ? client_id_worker(m->target) : 0, &m->mail);
     return true;
 }
 
@@ -65,9 +66,7 @@ static struct client *borrower(struct worker *w, const struct kill_mail *m)
 
 static struct client *find(struct worker *w, const struct kill_mail *m)
 {
-    struct client *c = client_id_valid(m->target, w->world->n_workers)
-                           ? worker_client(w, client_id_slot(m->target))
-                           : borrower(w, m);
+    struct client *c = m->is_client ? worker_client(w, client_id_slot(m->target)) : borrower(w, m);
     bool there =
         c != NULL && !c->is_console &&
         (c->state == CLIENT_IDLE || c->state == CLIENT_WAITING || c->state == CLIENT_ACTIVE);
@@ -80,8 +79,7 @@ static struct client *find(struct worker *w, const struct kill_mail *m)
 static void carry_out(struct worker *w, struct kill_mail *m)
 {
     struct client *c = find(w, m);
-    bool is_client = client_id_valid(m->target, w->world->n_workers);
-    if (c == NULL && !is_client && w->index + 1u < w->world->n_workers) {
+    if (c == NULL && !m->is_client && w->index + 1u < w->world->n_workers) {
         worker_post(w->world, (uint16_t)(w->index + 1), &m->mail);
         return;
     }

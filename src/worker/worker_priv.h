@@ -340,14 +340,13 @@ static inline uint32_t client_id(const struct client *c)
 {
     return PROTO_CLIENT_ID_MIN | (uint32_t)c->worker->index << 24 | (c->slot + 1);
 }
-static inline bool client_id_valid(uint64_t id, uint32_t n_workers)
-{
-    return id >= PROTO_CLIENT_ID_MIN && id < UINT64_C(2) * PROTO_CLIENT_ID_MIN &&
-           (id & 0x3fffffff) >> 24 < n_workers;
-}
 static inline uint16_t client_id_worker(uint32_t id)
 {
-    return (uint16_t)((id & 0x3fffffff) >> 24);
+    return (uint16_t)((id & ~PROTO_CLIENT_ID_MIN) >> 24);
+}
+static inline bool client_id_valid(uint64_t id, uint32_t n_workers)
+{
+    return proto_is_client_id(id) && client_id_worker((uint32_t)id) < n_workers;
 }
 static inline uint32_t client_id_slot(uint32_t id)
 {

@@ -340,8 +340,7 @@ enum login_step my_login_answer(struct my_login *l, const uint8_t *p, size_t n, 
     return LOGIN_REFUSED;
 }
 
-#define SCHEMA_MAX   256u /* longer than any name */
-#define TRACK_SCHEMA 1u
+#define SCHEMA_MAX 256u /* longer than any name */
 
 bool my_login_welcome(struct my_login *l, const char *home, struct buf *out)
 {
@@ -353,7 +352,7 @@ bool my_login_welcome(struct my_login *l, const char *home, struct buf *out)
         size_t len = my_write_lenenc(name, n);
         memcpy(name + len, home, n);
         len += n;
-        state[0] = TRACK_SCHEMA;
+        state[0] = MY_TRACK_SCHEMA;
         size_t head = 1 + my_write_lenenc(state + 1, len);
         memcpy(state + head, name, len);
         ok.state = (struct my_view){state, head + len};

@@ -98,6 +98,16 @@ struct my_ok {
  * it is not one. */
 bool my_read_ok(const uint8_t *payload, size_t n, bool session_track, struct my_ok *ok);
 
+/* What an entry of my_ok.state is about. */
+enum my_track {
+    MY_TRACK_VARIABLE,
+    MY_TRACK_SCHEMA,
+    MY_TRACK_STATE,
+    MY_TRACK_GTID,
+    MY_TRACK_CHARACTERISTICS,
+    MY_TRACK_TRANSACTION, /* MySQL tells of it unasked */
+};
+
 /* ---- writing: into memory of the caller ---- */
 
 #define MY_OK_MAX  64u  /* an OK without info, with its header */

@@ -534,9 +534,10 @@ static bool is_plain(const char *text, size_t n, unsigned opts)
     for (size_t i = 4; i < n; i++) {
         if (telling[(uint8_t)text[i]] == 0)
             continue;
-        bool here = is_from(text, i, n);
+        bool may_be_from = (text[i] & ~0x20) == 'F';
+        bool here = may_be_from && is_from(text, i, n);
         from |= here;
-        if ((here && is_look(text, i + 4, n)) || !tells_nothing(text, i, n))
+        if (here ? is_look(text, i + 4, n) : !may_be_from && !tells_nothing(text, i, n))
             return false;
     }
     return from;

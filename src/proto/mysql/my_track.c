@@ -9,15 +9,6 @@
 
 #include <stdlib.h>
 
-enum track {
-    TRACK_VARIABLE,
-    TRACK_SCHEMA,
-    TRACK_STATE,
-    TRACK_GTID,
-    TRACK_CHARACTERISTICS,
-    TRACK_TRANSACTION, /* MySQL tells of it unasked */
-};
-
 /* Variables that are facts, or belong to a moment, not to a session. */
 static bool is_no_setting(const char *name, size_t n)
 {
@@ -167,7 +158,7 @@ void my_track(struct my_client *c, struct my_server *s, struct my_view block)
         if (r.bad)
             break;
         struct my_reader d = my_reader_of(data.p, data.n);
-        if (type == TRACK_VARIABLE) {
+        if (type == MY_TRACK_VARIABLE) {
             while (my_left(&d) != 0) { /* one, or several */
                 struct my_view name = my_read_lenenc_bytes(&d);
                 struct my_view value = my_read_lenenc_bytes(&d);
@@ -176,11 +167,11 @@ void my_track(struct my_client *c, struct my_server *s, struct my_view block)
                 track_variable(c, s, name, value);
                 note_told(told, name, value);
             }
-        } else if (type == TRACK_SCHEMA) {
+        } else if (type == MY_TRACK_SCHEMA) {
             struct my_view name = my_read_lenenc_bytes(&d);
             if (!d.bad && name.p != NULL)
                 track_schema(c, s, name);
-        } else if (type == TRACK_STATE) {
+        } else if (type == MY_TRACK_STATE) {
             s->state_changed = true;
         }
     }
@@ -204,10 +195,11 @@ bool my_track_is_usual(const char *name)
 static bool is_told_by_default(uint64_t type, struct my_view data)
 {
     struct my_reader r = my_reader_of(data.p, data.n);
-    if (type == TRACK_SCHEMA || type == TRACK_TRANSACTION)
+    if (type == MY_TRACK_SCHEMA || type == MY_TRACK_TRANSACTION)
         return true;
     struct my_view name = my_read_lenenc_bytes(&r);
-    for (size_t i = 0; type == TRACK_VARIABLE && !r.bad && i < sizeof usual / sizeof usual[0]; i++)
+    for (size_t i = 0; type == MY_TRACK_VARIABLE && !r.bad && i < sizeof usual / sizeof usual[0];
+         i++)
         if (is(name, usual[i]))
             return true;
     return false;

@@ -41,11 +41,6 @@ static bool word(const char **p, const char *what)
     return true;
 }
 
-static bool is_clients(uint64_t id)
-{
-    return id >= PROTO_CLIENT_ID_MIN && id < UINT64_C(2) * PROTO_CLIENT_ID_MIN;
-}
-
 /* SELECT pg_cancel_backend(NUMBER or $1); false: something else. id 0: it is $1. */
 static bool read_text(const char *sql, struct call *call)
 {
@@ -63,7 +58,7 @@ static bool read_text(const char *sql, struct call *call)
         (void)(word(&p, "::int4") || word(&p, "::integer") || word(&p, "::int"));
     } else {
         uint64_t id = *p >= '0' && *p <= '9' ? strtoull(p, &end, 10) : 0;
-        if (!is_clients(id))
+        if (!proto_is_client_id(id))
             return false;
         call->id = (uint32_t)id;
         p = blanks(end);
@@ -112,7 +107,7 @@ static bool read_bind(const uint8_t *b, size_t n, struct call *call)
             id = strtoull(digits, NULL, 10);
         else if (binary && (len == 4 || (len == 8 && pg_get32(b + at) == 0)))
             id = pg_get32(b + at + len - 4);
-        if (!is_clients(id))
+        if (!proto_is_client_id(id))
             return false;
         call->id = (uint32_t)id;
         at += len;

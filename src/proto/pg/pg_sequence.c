@@ -9,12 +9,11 @@
  *
  * An INSERT may call nextval() out of sight, and to keep the connection after each of everybody's
  * would end the sharing. So that depends on what is known of the client:
- *   it has asked for currval() or lastval()   it will again: its inserts keep the connection
- *   it is PHP's PDO, whose lastInsertId() is  the connection stays with it for a moment
- * (LOAN_LINGER) SELECT LASTVAL(); or one of its kind      where the text has no RETURNING, which
- * makes a has asked; or too little has been seen    question needless of its kind to know that none
- * asks else                                      the question comes too late when others had it
- * since
+ * - It has asked for currval() or lastval(): it will again, its inserts keep the connection.
+ * - It is PHP's PDO, whose lastInsertId() is SELECT LASTVAL(), or one of its kind has asked, or too
+ *   little has been seen of its kind to know that none asks: the connection stays with it for a
+ *   moment (LOAN_LINGER), where the text has no RETURNING, which makes a question needless.
+ * - Else the question comes too late when others had it since.
  */
 #include "config.h"
 
