@@ -5,7 +5,7 @@ import threading
 import time
 import pymysql
 
-from .mysql import USERS
+from .mysql import CLIENTS, USERS
 from .postgres import free_port
 from .proxy import ADMIN, STATS, Proxy, Sampler
 
@@ -73,8 +73,7 @@ class LastingSampler(threading.Thread):
         before = set()
         with self.my.root(None) as conn, conn.cursor() as c:
             while not self.done:
-                c.execute("select id from information_schema.processlist where id <> connection_id()"
-                          " and user not in ('root', 'event_scheduler', 'system user')")
+                c.execute(f"select id from information_schema.processlist where {CLIENTS}")
                 now = {row[0] for row in c.fetchall()}
                 self.highest = max(self.highest, len(now & before))
                 self.samples += 1

@@ -53,7 +53,8 @@ def test_sources_in_order(start):
             with attributes(**said)(proxy, user="app+bySuffix", password="secret") as d:
                 assert one(d, "select current_user()").split("@")[0] == "app"
                 assert "bySuffix" in [r["function"] for r in proxy.my_show("CLIENTS")]
-    assert all(r["clients"] == "0" or r["clients"] == 0 or r["name"] == "admin" for r in proxy.my_show("FUNCTIONS"))
+    wait_until(lambda: all(int(r["clients"]) == 0 or r["name"] == "admin" for r in proxy.my_show("FUNCTIONS")), 10,
+               "the end of all clients")
 
 
 @pytest.mark.parametrize("order,name", [("application_name, option, user", "byProgram"), ("option, user", "byFaas"),
