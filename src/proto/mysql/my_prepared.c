@@ -395,6 +395,12 @@ static bool look(const struct my_stmt *stmt, const struct my_in *m, struct execu
     return !e->torn;
 }
 
+/* Who says "the last one" must give them each time, also when that statement's are known. */
+static bool lacks_types(uint32_t id, const struct execute *e)
+{
+    return id == STMT_LAST && e->types_n == 0;
+}
+
 static bool is_bulk(const struct my_in *m)
 {
     return m->p[MY_HEAD_BYTES] == MY_COM_STMT_BULK_EXECUTE;
@@ -471,12 +477,13 @@ static enum proto_verdict send_execute(struct my_client *c, struct my_server *s,
     return PROTO_MORE;
 }
 
-/* What was asked for by the number 0xffffffff, MariaDB's "the last one". */
+/* The number 0xffffffff is MariaDB's "the last one". */
 static struct my_stmt *find(struct my_client *c, const struct my_in *m, uint32_t *id)
 {
     /* MariaDB takes what is missing for 0. */
     *id = m->have >= MY_HEAD_BYTES + 5 ? my_get32(m->p + MY_HEAD_BYTES + 1) : 0;
-    return my_stmts_find(c->stmts, *id == STMT_LAST ? my_stmts_last(c->stmts) : *id);
+    bool last = *id == STMT_LAST && !is_mysql(c);
+    return my_stmts_find(c->stmts, last ? my_stmts_last(c->stmts) : *id);
 }
 
 /* Where LAST_INSERT_ID() can't be replaced in the text, or is asked for when it is done: give the
@@ -519,7 +526,9 @@ static enum proto_verdict on_execute(struct my_client *c, struct my_server *s,
     if (stmt == NULL)
         return unknown(c, s, m, id, MY_R_RESULT, out);
     if (bulk ? !look_at_bulk(stmt, m, &e) : !look(stmt, m, &e))
-        return e.torn ? malformed(c, out) : wrong_arguments(c, out);
+        return e.torn || lacks_types(id, &e) ? malformed(c, out) : wrong_arguments(c, out);
+    if (!bulk && stmt->params != 0 && lacks_types(id, &e))
+        return malformed(c, out);
     if (stmt->longs_lost) {
         drop_longs(c, stmt);
         my_put_error(out, 1, MY_ER_UNKNOWN, "HY000",

@@ -215,3 +215,28 @@ def test_bulk_execution(start, my):
         assert err.value.code == 1062
         assert c.query("select 1").rows
     assert my.rows("select id, who from scratch order by id")[:4] == [(1, "one"), (2, None), (3, "three"), (4, "four")]
+
+
+# --- MariaDB's "the last one" ---------------------------------------------------------------------
+
+LAST, TYPES, VALUES = 0xffffffff, b"\1" + bytes([3, 0]) * 3, struct.pack("<iii", 1, 2, 3)
+
+
+@pytest.mark.parametrize("executions", [
+    [(LAST, b"\0" + TYPES + VALUES), (LAST, b"\0\0" + VALUES), (None, b"\0\0" + VALUES)],
+    [(LAST, b"")], [(LAST, b"\1")], [(LAST, b"\0\0")], [(LAST, b"\0\1\3")], [(LAST, b"\0" + TYPES)],
+    [(None, b"\0\0" + VALUES), (None, b"\0" + TYPES + VALUES), (LAST, b"\0\0" + VALUES)]])
+def test_the_last_one_needs_its_types_each_time(start, my, executions):
+    """As the server has it; who sends PREPARE and EXECUTE in one write counts on that (mariadb for Node.js)."""
+    def session(conn):
+        heard = []
+        with Wire(conn) as c:
+            number, _, _ = c.prepare("select ?, ?, ?")
+            for which, rest in executions:
+                c.send(mywire.command(0x17, struct.pack("<IBI", which or number, 0, 1) + rest))
+                try:
+                    heard.append(c.answer(binary=True).rows)
+                except mywire.MyError as err:
+                    heard.append((err.code, str(err).replace(str(which), "n") if my.engine == "mariadb" else ""))
+        return heard
+    assert session(start().connect()) == session(my.direct())
