@@ -46,12 +46,15 @@ static void look_up(const char *hosts, char *address, size_t room)
     freeaddrinfo(found);
 }
 
-/* A connection that is ready for a question; NULL: `e` says why not. */
-static struct my_dial *open_with(const struct dsn_param *params, size_t n, struct err *e)
+/* A connection that is ready for a question; NULL: `e` says why not, and `code` as
+ * my_dial_failure() does. */
+static struct my_dial *open_with(const struct dsn_param *params, size_t n, char code[6],
+                                 struct err *e)
 {
     struct dsn_param all[PARAMS_MAX];
-    char address[64];
+    char address[64], text[8];
     size_t count = 0;
+    code[0] = '\0';
     for (size_t i = 0; i < n && count < PARAMS_MAX - 1; i++)
         if (strcmp(params[i].key, "connect_query") != 0)
             all[count++] = params[i];
@@ -60,11 +63,31 @@ static struct my_dial *open_with(const struct dsn_param *params, size_t n, struc
         all[count++] = (struct dsn_param){.key = "hostaddr", .value = address};
     }
     struct my_dial *d = my_dial_start(all, count);
-    if (d == NULL)
+    if (d == NULL) {
         err_set(e, "out of memory");
-    else if (!my_dial_wait(d, timeout_ms(params, n), e))
+    } else if (!my_dial_wait(d, timeout_ms(params, n), e)) {
+        (void)my_dial_failure(d, code, text, sizeof text);
         my_dial_hang_up(&d);
+    }
     return d;
+}
+
+/* For a question that needs no schema: one that is gone, or closed to this user, is left out. */
+static struct my_dial *open_anywhere(const struct dsn_param *params, size_t n, struct err *e)
+{
+    struct dsn_param rest[PARAMS_MAX];
+    char code[6];
+    size_t count = 0;
+    struct my_dial *d = open_with(params, n, code, e);
+    if (d != NULL || code[0] != MY_DIAL_NUMBER[0])
+        return d;
+    long number = strtol(code + 1, NULL, 10);
+    if (number != MY_ER_DB_ACCESS_DENIED && number != MY_ER_BAD_DB)
+        return NULL;
+    for (size_t i = 0; i < n && count < PARAMS_MAX - 1; i++)
+        if (strcmp(params[i].key, "dbname") != 0)
+            rest[count++] = params[i];
+    return open_with(rest, count, code, e);
 }
 
 /* Closed on both sides: the server counts a connection until it has taken leave, and the slot of
@@ -120,8 +143,9 @@ bool my_ask_limits(const struct dsn_param *params, size_t n, struct server_limit
                    struct err *e)
 {
     uint32_t own = 0;
+    char code[6];
     *out = (struct server_limits){.quotas = NULL};
-    struct my_dial *d = open_with(params, n, e);
+    struct my_dial *d = open_with(params, n, code, e);
     if (d == NULL)
         return false;
     bool ok = limits_of(d, timeout_ms(params, n), &out->max_connections, &own, e);
@@ -137,12 +161,17 @@ bool my_ask_limits(const struct dsn_param *params, size_t n, struct server_limit
 bool my_ask_facts(const struct dsn_param *params, size_t n, struct server_facts *out, struct err *e)
 {
     struct my_reader row;
+    char code[6];
     int timeout = timeout_ms(params, n);
-    struct my_dial *d = open_with(params, n, e);
+    struct my_dial *d = open_with(params, n, code, e);
     if (d == NULL)
         return false;
-    bool ok = limits_of(d, timeout, &out->max_connections, &out->own, e) &&
-              ask(d, "SELECT version(), @@global.read_only", timeout, e) && my_dial_row(d, 0, &row);
+    bool ok =
+        limits_of(d, timeout, &out->max_connections, &out->own, e) &&
+        ask(d,
+            "SELECT version(), struct my_dial *d = open_with(params, n, code, e);global.read_only",
+            timeout, e) &&
+        my_dial_row(d, 0, &row);
     if (ok) {
         struct my_view v = my_read_lenenc_bytes(&row);
         snprintf(out->version, sizeof out->version, "%.*s", (int)v.n, (const char *)v.p);
@@ -183,7 +212,7 @@ bool my_ask_secret(const struct dsn_param *params, size_t n, const char *query, 
     struct my_reader row;
     struct buf sql = {0};
     *secret = NULL;
-    struct my_dial *d = open_with(params, n, e);
+    struct my_dial *d = open_anywhere(params, n, e);
     if (d == NULL)
         return false;
     bool ok = compose(&sql, query, user) &&
@@ -217,7 +246,7 @@ bool my_ask_kill(const struct dsn_param *params, size_t n, const char *host, con
     all[count++] = (struct dsn_param){.key = "port", .value = port};
     if (address[0] != '\0')
         all[count++] = (struct dsn_param){.key = "hostaddr", .value = address};
-    struct my_dial *d = open_with(all, count, e);
+    struct my_dial *d = open_anywhere(all, count, e);
     if (d == NULL)
         return false;
     snprintf(sql, sizeof sql, "KILL QUERY %u", thread_id);

@@ -378,27 +378,22 @@ struct execute {
     bool torn;      /* they are not all there */
 };
 
-static bool look(const struct my_stmt *stmt, const struct my_in *m, struct execute *e)
+/* Who says "the last one" must give types each time, also when that statement's are known. */
+static bool look(const struct my_stmt *stmt, const struct my_in *m, bool last, struct execute *e)
 {
     size_t bitmap = (stmt->params + 7u) / 8u;
     e->head = MY_HEAD_BYTES + PARAM_HEAD;
     e->bound = MY_HEAD_BYTES + PARAM_HEAD + bitmap;
     e->types_n = 0;
-    e->torn = false;
+    e->torn = last;
     if (stmt->params == 0)
         return m->have >= MY_HEAD_BYTES + PARAM_HEAD;
     if (m->have < e->bound + 1)
         return false;
     if (m->p[e->bound] == 1)
         e->types_n = 2u * stmt->params;
-    e->torn = m->have < e->bound + 1 + e->types_n;
+    e->torn = m->have < e->bound + 1 + e->types_n || (last && e->types_n == 0);
     return !e->torn;
-}
-
-/* Who says "the last one" must give them each time, also when that statement's are known. */
-static bool lacks_types(uint32_t id, const struct execute *e)
-{
-    return id == STMT_LAST && e->types_n == 0;
 }
 
 static bool is_bulk(const struct my_in *m)
@@ -525,10 +520,8 @@ static enum proto_verdict on_execute(struct my_client *c, struct my_server *s,
         return malformed(c, out);
     if (stmt == NULL)
         return unknown(c, s, m, id, MY_R_RESULT, out);
-    if (bulk ? !look_at_bulk(stmt, m, &e) : !look(stmt, m, &e))
-        return e.torn || lacks_types(id, &e) ? malformed(c, out) : wrong_arguments(c, out);
-    if (!bulk && stmt->params != 0 && lacks_types(id, &e))
-        return malformed(c, out);
+    if (bulk ? !look_at_bulk(stmt, m, &e) : !look(stmt, m, id == STMT_LAST, &e))
+        return e.torn ? malformed(c, out) : wrong_arguments(c, out);
     if (stmt->longs_lost) {
         drop_longs(c, stmt);
         my_put_error(out, 1, MY_ER_UNKNOWN, "HY000",

@@ -152,6 +152,23 @@ def test_gone_while_a_statement_runs(single, my, leave, kind):
     calm(single, my)
 
 
+def test_gone_while_a_statement_runs_in_a_schema_that_is_no_more(start, my):
+    """KILL QUERY logs in as its client did; that this is in a schema doesn't keep it."""
+    my.rows("create database passing")
+    my.rows("grant all on passing.* to app@'%'")
+    try:
+        proxy = start(databases={"passing": f"mysql://{my.host}:{my.port}/passing"})
+        c = wire(proxy, schema="passing")
+        c.send(query("select sleep(30)"))
+        wait_until(lambda: busy(my) == 1, 10, "the running statement")
+        my.rows("drop database passing")
+        c.close()
+        wait_until(lambda: busy(my) == 0, 10, "its end")
+    finally:
+        my.rows("drop database if exists passing")
+        my.rows("revoke all on passing.* from app@'%'")
+
+
 def test_gone_while_one_of_two_connections_runs(start, my, leave):
     """KILL QUERY needs a connection of its own: one beyond the bound, when no other comes back."""
     proxy = start(max_server_connections=2)

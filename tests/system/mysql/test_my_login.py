@@ -73,6 +73,23 @@ def test_a_password_is_right_from_its_first_moment(start, changing):
     assert try_login(proxy, name, "the first") == 1045
 
 
+def test_auth_query_by_who_may_see_nothing_else(start, my):
+    """It needs none of the schemas that clients ask for: they may be closed to it, or not be there."""
+    proxy = start(databases={"*": f"mysql://{my.host}:{my.port}/"}, auth_user="finder", auth_cache_ttl="200ms",
+                  userlist={"finder": "finder"})
+    my.rows("create user finder@'%' identified by 'finder'")
+    my.rows("grant select on mysql.user to finder@'%'")
+    try:
+        with proxy.connect("hidden", password=USERS["hidden"][0]) as c:
+            assert one(c, "select database()") == "shop"
+        with proxy.connect("hidden", "nowhere", USERS["hidden"][0]) as c, pytest.raises(pymysql.Error) as err:
+            one(c, "select 1")
+        assert code(err) == 1044
+        assert try_login(proxy, "hidden", "wrong") == 1045
+    finally:
+        my.rows("drop user finder@'%'")
+
+
 def test_auth_query_of_ones_own(start):
     proxy = start(auth_query="select 'hidden', 'made up' from dual where $1 = 'hidden'", **LOOKUP)
     assert try_login(proxy, "hidden", USERS["hidden"][0]) == 1045
