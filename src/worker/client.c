@@ -158,7 +158,7 @@ void client_on_accept(int fd, unsigned door, const struct sockaddr_storage *peer
         close(fd);
         client_destroy(c);
     } else if (protocol->login->greet != NULL) {
-        client_login_greet(c);
+        client_greet(c);
     }
     worker_tick_need(w);
     worker_drain(w);

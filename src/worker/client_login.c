@@ -56,7 +56,7 @@ static void feed_login(struct client *c)
 {
     const struct login_ops *ops = login_ops(c);
     while (c->state == CLIENT_LOGIN && buf_len(&c->in) != 0 && !c->u.login->looking_up &&
-           !c->u.login->handshaking) {
+           !c->u.login->handshaking && c->u.login->until_us == 0) {
         size_t used = 0;
         if (ops->is_heavy != NULL &&
             ops->is_heavy(c->u.login->login, buf_head(&c->in), buf_len(&c->in)) && job_login(c)) {
@@ -486,6 +486,16 @@ static void logged_in(struct client *c)
     if (!take_route(c, ops->asked(l->login)))
         return;
     prove(c);
+    if (!client_awaits_server(c))
+        client_login_welcome(c);
+}
+
+void client_login_welcome(struct client *c)
+{
+    struct worker *w = c->worker;
+    const struct login_ops *ops = login_ops(c);
+    const struct conf_settings *cs = conf_settings(w->settings->conf);
+    struct client_login *l = c->u.login;
     c->is_admin = conf_list_has(cs->admin_users, ops->asked(l->login)->role);
     struct login_welcome welcome = {
         .id = client_id(c),
@@ -589,25 +599,6 @@ void client_login_again(struct client *c)
     stream_resume(&c->stream, PAUSE_BACKPRESSURE | PAUSE_LEASE);
     worker_tick_need(w);
     feed_login(c);
-}
-
-void client_login_greet(struct client *c)
-{
-    struct worker *w = c->worker;
-    const struct protocol *p = client_protocol(c);
-    struct login_greeting g = {
-        .id = client_id(c),
-        .report = routes_greeting(w->world->routes, p),
-        .local = c->family == 0,
-        .tls = w->settings->tls != NULL,
-    };
-    bool ok = p->login->greet(c->u.login->login, &g, &c->out);
-    if (g.report != NULL)
-        p->server->report_put(&g.report);
-    if (ok)
-        (void)client_flush(c);
-    else
-        client_destroy(c);
 }
 
 static void on_handshake(struct client *c, enum io_result r, const char *why)

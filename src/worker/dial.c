@@ -78,6 +78,7 @@ static void dial_failed(struct dial *d, enum dial_failure why, const char *code,
         routes_relax(c->world->routes, set, r);
         settings_put(&set);
     }
+    greetings_over(c->world, r);
     core_open_failed(r->pool, map[why], code, text, clock_now_us());
     dial_free(d);
     control_plan(c, r->server);
@@ -106,7 +107,10 @@ static void dial_done(struct dial *d)
     b->fd = b->export.fd;
     b->active_us = clock_now_us();
     b->id = atomic_fetch_add(&c->world->backend_ids, 1) + 1;
-    route_learn(c->world->routes, r, r->server_ops->report(b->proto));
+    void *report = r->server_ops->report(b->proto);
+    greetings_learn(c->world, r, report);
+    route_learn(r, report);
+    greetings_over(c->world, r);
     atomic_store(&r->server->reachable, true);
     atomic_store(&c->world->reachable, true);
     dial_free(d);

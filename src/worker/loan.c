@@ -600,6 +600,7 @@ void loan_on_mail(struct worker *w, struct mail *m)
     case MAIL_CONSOLE:
     case MAIL_ORDER:
     case MAIL_GIVE_WAY:
+    case MAIL_GREET:
         break;
     }
 }

@@ -50,10 +50,6 @@ struct routes {
     struct bound_server *first_server;
     struct route_switch *switches; /* under the lock */
     bool all_paused;               /* and whoever has no switch of its own */
-    struct {                       /* by protocol, under the lock */
-        const struct bound_server *server;
-        void *report;
-    } greeting[PROTOCOLS];
 };
 
 struct routes *routes_create(struct world *world)
@@ -653,38 +649,8 @@ void *route_report(struct routes *rs, struct route *r, bool *own)
     return ref;
 }
 
-void *routes_greeting(struct routes *rs, const struct protocol *p)
+void route_learn(struct route *r, void *report)
 {
-    void *ref = NULL;
-    pthread_mutex_lock(&rs->lock);
-    if (rs->greeting[p->conf].report != NULL)
-        ref = p->server->report_get(rs->greeting[p->conf].report);
-    pthread_mutex_unlock(&rs->lock);
-    return ref;
-}
-
-/* The greeting doesn't change with each server of the protocol that is reached. */
-static void learn_greeting(struct routes *rs, const struct route *r, void *report)
-{
-    void *old = NULL;
-    unsigned door = 0;
-    while (protocol_at(door) == NULL || protocol_at(door)->relay != r->proto)
-        door++;
-    pthread_mutex_lock(&rs->lock);
-    if (rs->greeting[door].server == NULL || rs->greeting[door].server == r->server) {
-        old = rs->greeting[door].report;
-        rs->greeting[door].report = r->server_ops->report_get(report);
-        rs->greeting[door].server = r->server;
-    }
-    pthread_mutex_unlock(&rs->lock);
-    if (old != NULL)
-        r->server_ops->report_put(&old);
-}
-
-void route_learn(struct routes *rs, struct route *r, void *report)
-{
-    if (report != NULL)
-        learn_greeting(rs, r, report);
     pthread_mutex_lock(&r->lock);
     void *old = r->report;
     r->report = report;

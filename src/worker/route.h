@@ -120,6 +120,7 @@ struct bound_server {
     int login_concurrency;
     uint64_t idle_to_zero_us;
     _Atomic bool reachable;
+    _Atomic bool heard;  /* the first login came to its end, or takes too long to wait for it */
     _Atomic bool probed; /* the limit below is known */
     _Atomic bool probing;
     uint32_t max_connections, reserved; /* the server's own; 0 until probed */
@@ -145,9 +146,6 @@ void route_client_left(struct route *r);
 void route_last_words(struct backend *b, char *text, size_t room, char code[6]);
 /* A reference to what clients are to be greeted with, or NULL; *own: it is this very user's. */
 void *route_report(struct routes *rs, struct route *r, bool *own);
-void route_learn(struct routes *rs, struct route *r, void *report); /* takes the reference */
-/* A reference to what a client is to be greeted with that hasn't said yet where it wants to go, or
- * NULL: what the server said that was the first of its protocol to be reached. */
-void *routes_greeting(struct routes *rs, const struct protocol *p);
+void route_learn(struct route *r, void *report); /* takes the reference */
 
 #endif

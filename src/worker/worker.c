@@ -144,6 +144,8 @@ static void check_backends(struct worker *w)
 static void check_clients(struct worker *w)
 {
     struct client *c;
+    if (w->ungreeted)
+        worker_greet_all(w);
     /* Each list is in the order in which its members entered the state. */
     while ((c = TAILQ_FIRST(&w->states[CLIENT_LOGIN])) != NULL &&
            w->now_us - c->since_us > w->settings->login_us)
@@ -331,6 +333,10 @@ static void on_mail(struct mail *m, void *arg)
     case MAIL_GIVE_WAY:
         free(m);
         (void)client_login_give_way(w);
+        break;
+    case MAIL_GREET:
+        free(m);
+        worker_greet_all(w);
         break;
     }
     worker_drain(w);

@@ -94,14 +94,16 @@ struct client_login {
     void *login; /* the protocol's */
     uint64_t deadline_us;
     bool handshaking;
-    bool heard;      /* its first byte was read: TLS without asking begins with it or never */
-    bool start_tls;  /* when `out` has been sent */
-    bool looking_up; /* or being judged aside: then `login` is NULL */
-    bool by_query;   /* auth_query knew it, */
-    bool remembered; /* some time ago, */
-    bool doubted;    /* which was doubted for this login */
-    struct job *job; /* by which its handshake is gone on with, or it is judged, aside; or NULL */
-    char *secret;    /* by which it logs in, where the server login will need it; wiped */
+    bool heard;        /* its first byte was read: TLS without asking begins with it or never */
+    bool start_tls;    /* when `out` has been sent */
+    bool looking_up;   /* or being judged aside: then `login` is NULL */
+    bool ungreeted;    /* waits for what it is to be greeted with */
+    uint64_t until_us; /* 0, or: is logged in, and waits for what it is to be told of its server */
+    bool by_query;     /* auth_query knew it, */
+    bool remembered;   /* some time ago, */
+    bool doubted;      /* which was doubted for this login */
+    struct job *job;   /* by which its handshake is gone on with, or it is judged, aside; or NULL */
+    char *secret;      /* by which it logs in, where the server login will need it; wiped */
 };
 
 /* What a client owns from its wish to borrow until it has its loan or its answer, and an idle one
@@ -222,6 +224,7 @@ enum mail_kind {
     MAIL_CONSOLE,    /* struct console_mail */
     MAIL_ORDER,      /* struct order_mail: KILL and its like */
     MAIL_GIVE_WAY,   /* the oldest unfinished login here makes room for a client elsewhere */
+    MAIL_GREET,      /* what clients are to be greeted with is known, or won't be soon */
 };
 
 /* Figures of one route, by worker: written by it alone. */
@@ -282,6 +285,7 @@ struct worker {
     struct backend_list backends[BACKEND_LISTS]; /* by state */
     struct timer tick;
     bool ticking, draining, stopping;
+    bool ungreeted; /* some of its clients are */
     uint32_t churn; /* logins, waits and ends since memory was last given back */
     uint64_t churn_us;
     uint32_t keys[64]; /* random, each used once: clients' parts of the cancel keys */
@@ -354,7 +358,6 @@ static inline uint32_t client_id_slot(uint32_t id)
 }
 
 /* ---- client_login.c ---- */
-void client_login_greet(struct client *c); /* where the server speaks first */
 /* Its session ends, and what is in c->in begins another. */
 void client_login_again(struct client *c);
 void client_login_io(struct client *c, unsigned what);
@@ -413,6 +416,17 @@ void loan_give_up(struct client *c, const char *text);
 void loan_tell_cancelled(struct client *c);
 /* Its time is over: the settings', or its own. */
 void loan_tell_late(struct client *c, uint64_t deadline_us, bool own);
+
+/* The last step of a login: it has its route. */
+void client_login_welcome(struct client *c);
+
+/* ---- greet.c ---- */
+/* Where the server speaks first: at once, or as soon as it is known with what. */
+void client_greet(struct client *c);
+void worker_greet_all(struct worker *w);
+/* Logged in, but its server is about to be heard for the first time: client_login_welcome() follows
+ * when that is over. */
+bool client_awaits_server(struct client *c);
 
 /* ---- cancel.c ---- */
 /* CancelRequest or KILL for a client of this worker. */

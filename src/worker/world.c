@@ -267,24 +267,48 @@ static bool open_listeners(struct world *w, struct err *e)
     return true;
 }
 
+static bool has_password(const struct userlist_user *u)
+{
+    return u != NULL && u->kind == USERLIST_PLAIN && u->secret[0] != '\0';
+}
+
 /* Somebody of the auth_file whose password is known, to try a database with; NULL: nobody. */
 static const char *some_user(const struct settings *set)
 {
+    const struct conf_settings *cs = conf_settings(set->conf);
     for (size_t i = 0; set->users != NULL && i < userlist_count(set->users); i++) {
         const struct userlist_user *u = userlist_at(set->users, i);
-        const struct conf_settings *cs = conf_settings(set->conf);
-        if (u->kind == USERLIST_PLAIN && u->secret[0] != '\0' &&
-            strcmp(u->name, cs->auth_user) != 0 && !conf_list_has(cs->admin_users, u->name) &&
-            !conf_list_has(cs->stats_users, u->name))
+        if (has_password(u) && strcmp(u->name, cs->auth_user) != 0 &&
+            !conf_list_has(cs->admin_users, u->name) && !conf_list_has(cs->stats_users, u->name))
             return u->name;
     }
     return NULL;
 }
 
-static void guess(struct route *r, bool guessed)
+static const char *auth_user(const struct settings *set, const struct conf_database *db)
 {
+    const char *name = db->auth_user != NULL ? db->auth_user : conf_settings(set->conf)->auth_user;
+    bool known = set->users != NULL && has_password(userlist_find(set->users, name));
+    return known ? name : NULL;
+}
+
+/* Who speaks first to a client has to know the server before that says who it is: there auth_user
+ * will do, and to no database where any may be asked for. false: there is nobody to try it with. */
+static bool make_known_route(struct world *w, const struct conf_database *db, bool any)
+{
+    bool speaks_first = protocol_of(db->proto)->login->greet != NULL;
+    struct route_ask ask = {
+        .database = any ? "" : db->name,
+        .user = db->user != NULL ? db->user : some_user(w->settings),
+    };
+    if (ask.user == NULL && speaks_first)
+        ask.user = auth_user(w->settings, db);
+    if (ask.user == NULL || (any && !speaks_first))
+        return false;
+    struct route *r = routes_get(w->routes, w->settings, db, &ask);
     if (r != NULL)
-        r->guessed = guessed;
+        r->guessed = db->user == NULL || any;
+    return r != NULL;
 }
 
 /* Routes whose user is known beforehand are made at once: their first connection teaches what
@@ -292,13 +316,17 @@ static void guess(struct route *r, bool guessed)
  * start. */
 static void make_known_routes(struct world *w)
 {
-    const struct conf_database *db;
+    const struct conf_database *db, *any = NULL;
+    bool known = false;
     for (size_t i = 0; (db = conf_database_at(w->settings->conf, i)) != NULL; i++) {
-        const char *user = db->user != NULL ? db->user : some_user(w->settings);
-        const struct route_ask ask = {.database = db->name, .user = user};
-        if (user != NULL && strcmp(db->name, "*") != 0)
-            guess(routes_get(w->routes, w->settings, db, &ask), db->user == NULL);
+        if (strcmp(db->name, "*") == 0)
+            any = db;
+        else
+            known |= make_known_route(w, db, false) && protocol_of(db->proto)->login->greet != NULL;
     }
+    if (any != NULL && !known)
+        known = make_known_route(w, any, true);
+    greetings_init(&w->greetings, known);
 }
 
 struct world *world_create(struct conf *conf, struct conf_report *report, struct err *e)
@@ -389,18 +417,23 @@ struct conf *world_conf(struct world *w)
     return conf_get(w->settings->conf);
 }
 
+void world_tell_workers(struct world *w, enum mail_kind what)
+{
+    for (uint32_t i = 0; i < w->n_workers; i++) {
+        struct mail *m = calloc(1, sizeof *m);
+        if (m == NULL)
+            continue;
+        m->kind = what;
+        worker_post(w, (uint16_t)i, m);
+    }
+}
+
 void world_drain(struct world *w, bool patient)
 {
     if (atomic_exchange(&w->draining, true))
         return;
     atomic_store(&w->doors, w->n_workers);
-    for (uint32_t i = 0; i < w->n_workers; i++) {
-        struct mail *m = calloc(1, sizeof *m);
-        if (m == NULL)
-            continue;
-        m->kind = patient ? MAIL_CLOSE_DOOR : MAIL_DRAIN;
-        worker_post(w, (uint16_t)i, m);
-    }
+    world_tell_workers(w, patient ? MAIL_CLOSE_DOOR : MAIL_DRAIN);
 }
 
 uint32_t world_clients(struct world *w)

@@ -16,6 +16,18 @@ struct routes;
 struct functions;
 struct jobs;
 
+/* What a client is greeted with that hasn't said yet where it wants to go: what the server said
+ * that was the first of its protocol to be reached. See greet.c. */
+struct greetings {
+    pthread_mutex_t lock;
+    struct {
+        const struct bound_server *server;
+        void *report; /* NULL: none was reached yet */
+    } of[PROTOCOLS];
+    /* Until then such clients wait for it (clock_now_us()); 0: not any more. */
+    _Atomic uint64_t by_us;
+};
+
 struct world {
     pthread_mutex_t lock;      /* guards settings */
     struct settings *settings; /* the running ones */
@@ -33,6 +45,7 @@ struct world {
     _Atomic bool draining;
     _Atomic uint32_t doors; /* workers that still accept; the last one closes the sockets */
     _Atomic bool reachable; /* at least one database was */
+    struct greetings greetings;
     uint64_t started_wall_us;
     const struct console_ops *_Atomic console[PROTOCOLS]; /* by door; set after the workers began */
     /* Mail to the control plane that is not its own (console, orders): main.c's. */
@@ -41,6 +54,16 @@ struct world {
 };
 
 struct settings *world_settings(struct world *w); /* a reference */
+
+/* ---- greet.c ---- */
+/* Before the workers begin: whether a server is being tried that may teach what such clients are
+ * greeted with. */
+void greetings_init(struct greetings *g, bool coming);
+/* The control plane's: what a login to a server of `r` taught; that it came to its end the one way
+ * or the other, and route_learn() knows: nobody waits for it any more. */
+void greetings_learn(struct world *w, const struct route *r, void *report);
+void greetings_over(struct world *w, const struct route *r);
+void world_tell_workers(struct world *w, enum mail_kind what);
 
 /* ---- control.c: messages to the control plane ---- */
 void control_post(struct control *c, struct mail *m);

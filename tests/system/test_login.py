@@ -17,7 +17,7 @@ import psycopg2.extras
 import pytest
 
 from harness import wire
-from harness.proxy import wait_until
+from harness.proxy import USERS_PLAIN, wait_until
 from harness.wire import Closed, PgError
 
 weir_only = pytest.mark.weir_only
@@ -557,6 +557,40 @@ def test_parameter_status_at_login_equals_the_servers(shared, pg):
 
 
 @weir_only
+@weir_only
+@pytest.mark.parametrize("entry,more", [
+    ("shop", {}), ("*", {}), ("shop", {"workers": 3}), ("*", {"auth_type": "plain", "userlist": {"app": "secret"}})])
+def test_parameter_status_at_the_very_first_login_equals_the_servers(start, pg, entry, more):
+    """Libraries go by server_version: the first client of a weir that has just begun is told the real one."""
+    proxy = start(databases={entry: f"host={pg.host} port={pg.port}"}, start=False, **more).start(wait=False)
+    begun = time.monotonic()
+    while True:
+        try:
+            c = proxy.client()
+            break
+        except ConnectionRefusedError:
+            assert time.monotonic() < begun + 20, proxy.log()
+    with c, pg.direct() as d:
+        assert c.parameters == d.parameters
+        assert c.value("select 1") == "1"
+
+
+@weir_only
+@pytest.mark.parametrize("ends", ["leaves", "asks at once"])
+def test_the_first_login_while_the_database_is_silent(start, ends):
+    """It gets in without it; and whoever leaves while weir still listens for the first word leaves nothing behind."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        proxy = start(databases={"shop": f"host=127.0.0.1 port={silent.getsockname()[1]}"}, query_wait_timeout=1,
+                      auth_type="trust")
+        if ends == "leaves":
+            for _ in range(5):
+                proxy.open().startup({"user": "app", "database": "shop"}).close()
+        with proxy.client() as c, pytest.raises(PgError):
+            c.value("select 1")
+        wait_until(lambda: sum(int(r["cl_active"]) + int(r["cl_waiting"]) for r in proxy.show("POOLS")
+                               if r["database"] == "shop") == 0, 10, "the end of all")
+
+
 def test_parameter_status_with_startup_settings_equals_the_servers(shared, pg):
     settings = dict(application_name="fn-1", client_encoding="LATIN1", DateStyle="SQL, DMY", TimeZone="Asia/Tokyo",
                     IntervalStyle="iso_8601")

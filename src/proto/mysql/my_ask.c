@@ -166,12 +166,8 @@ bool my_ask_facts(const struct dsn_param *params, size_t n, struct server_facts 
     struct my_dial *d = open_with(params, n, code, e);
     if (d == NULL)
         return false;
-    bool ok =
-        limits_of(d, timeout, &out->max_connections, &out->own, e) &&
-        ask(d,
-            "SELECT version(), struct my_dial *d = open_with(params, n, code, e);global.read_only",
-            timeout, e) &&
-        my_dial_row(d, 0, &row);
+    bool ok = limits_of(d, timeout, &out->max_connections, &out->own, e) &&
+              ask(d, "SELECT version(), @@global.read_only", timeout, e) && my_dial_row(d, 0, &row);
     if (ok) {
         struct my_view v = my_read_lenenc_bytes(&row);
         snprintf(out->version, sizeof out->version, "%.*s", (int)v.n, (const char *)v.p);

@@ -51,6 +51,39 @@ def test_the_greeting_is_the_servers(my, start):
             assert c.get_server_info() == direct.get_server_info()
 
 
+def first_greeting(proxy):
+    """What the very first client hears, who knocks until the door opens."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            with socket.create_connection((proxy.host, proxy.mysql_port), timeout=10) as s:
+                return s.recv(200)[5:].split(b"\0")[0].decode()
+        except ConnectionRefusedError:
+            assert time.monotonic() < deadline, proxy.log()
+
+
+FINDER = {"auth_user": "lookup", "userlist": {"lookup": USERS["lookup"][0]}}
+
+
+@pytest.mark.parametrize("entry,more", [
+    ("*=/", {}), ("*=", FINDER), ("shop=/shop", FINDER), ("shop=/shop", {"workers": 1}), ("*=/shop", {"workers": 3})])
+def test_the_first_client_is_greeted_as_the_server_does(start, my, entry, more):
+    """Also under an entry for any schema, and where only auth_user is known beforehand; also in weir's first moment."""
+    name, _, path = entry.partition("=")
+    proxy = start(databases={name: f"mysql://{my.host}:{my.port}{path}"}, start=False, **more).start(wait=False)
+    with my.direct() as direct:
+        assert first_greeting(proxy) == direct.get_server_info()
+
+
+@pytest.mark.parametrize("where", ["refuses", "is silent"])
+def test_no_greeting_waits_for_a_server_that_is_away(start, where):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1] if where == "is silent" else free_port()
+        proxy = start(databases={"shop": f"mysql://127.0.0.1:{port}/shop"}, start=False).start(wait=False)
+        assert first_greeting(proxy) == "8.0.40"
+        proxy.connect().close()
+
+
 def test_the_unix_socket(my, start):
     proxy = start()
     path = os.path.join(proxy.dir, f".s.MYSQL.{proxy.mysql_port}")
