@@ -357,6 +357,30 @@ def test_cancel_by_the_process_id(start, pg, workers):
             assert other.value("select 2") == "2"
 
 
+@pytest.mark.parametrize("more", [wire.describe_portal(), b""])
+def test_cancel_by_a_statement_prepared_before(start, pg, more):
+    """As most drivers have it; also when every connection is lent by then."""
+    proxy = start(max_server_connections=1)
+    prepare = wire.parse("q", "select pg_cancel_backend($1)") + wire.describe_statement("q") + wire.message("S")
+    with proxy.client() as c, proxy.client() as other, pg.direct() as direct, pg.direct() as idle:
+        assert said(other, prepare) == said(direct, prepare)
+
+        def execute(pid, formats=()):
+            value = struct.pack("!i", pid) if formats else pid
+            return wire.bind("", "q", [value], formats, formats) + more + wire.execute() + wire.message("S")
+        for formats in ((), (1,)):
+            c.send(wire.query("select pg_sleep(20)"))
+            asleep(pg)
+            assert said(other, execute(c.pid, formats)) == said(direct, execute(idle.pid, formats))
+            assert wire.error_code(c.until()) == "57014"
+        nobody = 2**31 - 2
+        assert said(other, execute(nobody)) == said(direct, execute(nobody))
+        close = wire.message("C", b"Sq\0") + wire.message("S")
+        assert said(other, close) == said(direct, close)
+        other.send(execute(c.pid))
+        assert wire.error_code(other.until()) == "26000"
+
+
 def test_terminate_by_the_process_id(start, pg):
     proxy = start(max_server_connections=2)
     with proxy.client() as other, pg.direct() as direct:

@@ -272,19 +272,23 @@ static void other_clients(struct relay *r)
     static const char *const texts[] = {
         "QSELECT pg_cancel_backend(1073741828)",
         "P:select pg_terminate_backend(1073741828);|B:|DP|E|S",
+        "Pk:select pg_terminate_backend(1073741828)|S",
+        "B:k|DP|E|S",
         "QSELECT pg_cancel_backend(1073741829)",
         "QSELECT pg_cancel_backend(4)",
         "QSELECT pg_cancel_backend(1073741828), 1",
         "QSELECT pg_cancel_backend(2147483648)",
     };
+    static const char *const answers[] = {"T D:t C:SELECT 1 Z:I ", "1 2 T D:t C:SELECT 1 Z:I ", "",
+                                          "2 T D:t C:SELECT 1 Z:I "};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         int loans = r->loans;
-        bool here = i == 0 || (i == 1 && r->piece == 0); /* a batch must come in one piece */
+        bool here = i == 0 || ((i == 1 || i == 3) && r->piece == 0); /* batches in one piece only */
         say(r, texts[i]);
         assert_int_equal(r->loans - loans, here ? 0 : 1);
         assert_int_equal(r->lent, -1);
         if (here)
-            sees(r, i == 0 ? "T D:t C:SELECT 1 Z:I " : "1 2 T D:t C:SELECT 1 Z:I ");
+            sees(r, answers[i]);
         else
             forget(r);
     }

@@ -311,6 +311,13 @@ static void note_said(const struct pg_client *c, const struct pg_in *m, struct p
         out->trace_id = said.trace_id;
 }
 
+/* Of a client without a loan. */
+static bool may_be_kill(const struct pg_client *c, uint8_t type)
+{
+    return (type == 'Q' || type == 'P' || (type == 'B' && c->may_kill)) && !c->skip_to_sync &&
+           c->lost == PG_LOST_NO;
+}
+
 enum proto_verdict pg_client_feed(void *pc, void *ps, const uint8_t *in, size_t n, size_t *used,
                                   struct proto_out *out)
 {
@@ -357,8 +364,9 @@ enum proto_verdict pg_client_feed(void *pc, void *ps, const uint8_t *in, size_t 
             break;
         c->drop = false;
         note_said(c, &m, out);
-        if (s == NULL && (m.p[0] == 'Q' || m.p[0] == 'P') && !c->skip_to_sync &&
-            c->lost == PG_LOST_NO) {
+        if (m.p[0] == 'P' && !c->may_kill)
+            c->may_kill = pg_kill_is_parsed(&m);
+        if (s == NULL && may_be_kill(c, m.p[0])) {
             size_t taken = 0;
             v = pg_kill(c, m.p, n - pos, &taken, out);
             pos += taken;

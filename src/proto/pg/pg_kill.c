@@ -5,7 +5,8 @@
  * That number is weir's, of a client, and no server knows it. Drivers and libraries that have no
  * other way to stop a statement (knex's timeouts) ask for it on another connection. So a statement
  * that is nothing but such a call is answered here, where its client holds no loan: as a text, or
- * as one batch from Parse to Sync. Also when every connection is lent: it may be to end that.
+ * as one batch from Parse, or from the Bind of what was prepared before, to Sync. Also when every
+ * connection is lent: it may be to end that.
  *
  * The call is read twice: before the wish is passed on (proto_out.kill), and when its answer has
  * come. A number that is no client's, or not of one of this user's, is the server's to judge.
@@ -24,7 +25,7 @@ struct call {
     const char *name; /* of the function, and so of the column */
     uint32_t id;
     size_t bytes; /* of the messages */
-    bool terminate, batch, described, binary;
+    bool terminate, batch, parsed, described, binary;
 };
 
 static const char *blanks(const char *p)
@@ -84,15 +85,15 @@ static const uint8_t *take(const uint8_t **p, const uint8_t *end, char type, siz
     return head + PG_HEAD_BYTES;
 }
 
-/* The value of $1, of a Bind of unnamed to unnamed, and in which format the row is wanted. */
-static bool read_bind(const uint8_t *b, size_t n, struct call *call)
+/* The value of $1, in what follows a Bind's two names, and in which format the row is wanted. */
+static bool read_values(const uint8_t *b, size_t n, struct call *call)
 {
-    size_t at = 2, formats = pg_get16(b + at);
-    bool binary = formats == 1 && n >= 6 && pg_get16(b + 4) == 1;
+    size_t formats = n >= 2 ? pg_get16(b) : 2;
+    bool binary = formats == 1 && n >= 4 && pg_get16(b + 2) == 1;
     char digits[12] = "";
-    if (b[0] != 0 || b[1] != 0 || formats > 1)
+    if (formats > 1)
         return false;
-    at += 2 + 2 * formats;
+    size_t at = 2 + 2 * formats;
     if (at + 2 > n || pg_get16(b + at) != (call->id == 0))
         return false;
     at += 2;
@@ -117,18 +118,54 @@ static bool read_bind(const uint8_t *b, size_t n, struct call *call)
     return formats <= 1 && at + 2 + 2 * formats == n;
 }
 
-/* Parse, Bind, perhaps Describe of the portal, Execute, Sync, and all of them unnamed. */
-static bool read_batch(const uint8_t *p, const uint8_t *end, struct call *call)
+/* A Parse's text; NULL: too long to be a call's, or not all there. */
+static const char *text_of(const uint8_t *parse, size_t n, size_t *name_bytes)
 {
-    size_t n;
+    *name_bytes = strnlen((const char *)parse, n);
+    const char *text = (const char *)parse + *name_bytes + 1;
+    size_t room = *name_bytes + 1 < n ? n - *name_bytes - 1 : 0;
+    size_t bytes = strnlen(text, room);
+    return bytes < room && bytes <= TEXT_MAX ? text : NULL;
+}
+
+bool pg_kill_is_parsed(const struct pg_in *m)
+{
+    size_t name, bytes;
+    struct call call;
+    const uint8_t *p = m->p, *parse = take(&p, m->p + m->have, 'P', 4, &bytes);
+    const char *text = parse != NULL ? text_of(parse, bytes, &name) : NULL;
+    return text != NULL && read_text(text, &call);
+}
+
+/* Of the unnamed portal, for the statement of this batch, or for one that was prepared before. */
+static bool read_bind(const struct pg_client *c, const uint8_t *b, size_t n, struct call *call)
+{
+    const char *name = (const char *)b + 1;
+    size_t bytes = strnlen(name, n - 1);
+    if (b[0] != 0 || bytes == n - 1 || (call->parsed && bytes != 0))
+        return false;
+    if (!call->parsed) {
+        const struct pg_stmt *stmt = bytes != 0 ? pg_names_find(c->names, name, bytes) : c->unnamed;
+        if (stmt == NULL || stmt->body_len > TEXT_MAX || !read_text((const char *)stmt->body, call))
+            return false;
+    }
+    return read_values(b + bytes + 2, n - bytes - 2, call);
+}
+
+/* Parse (unnamed), Bind, perhaps Describe of the portal, Execute, Sync; or without the Parse. */
+static bool read_batch(const struct pg_client *c, const uint8_t *p, const uint8_t *end,
+                       struct call *call)
+{
+    size_t n, name;
     const uint8_t *from = p, *parse = take(&p, end, 'P', 4, &n);
-    if (parse == NULL || parse[0] != 0 || n > TEXT_MAX + 8)
-        return false;
-    size_t text = 1 + strnlen((const char *)parse + 1, n - 1);
-    if (text == n || !read_text((const char *)parse + 1, call))
-        return false;
+    call->parsed = parse != NULL;
+    if (parse != NULL) {
+        const char *text = text_of(parse, n, &name);
+        if (text == NULL || name != 0 || !read_text(text, call))
+            return false;
+    }
     const uint8_t *bind = take(&p, end, 'B', 6, &n);
-    if (bind == NULL || !read_bind(bind, n, call))
+    if (bind == NULL || !read_bind(c, bind, n, call))
         return false;
     const uint8_t *describe = take(&p, end, 'D', 2, &n);
     call->described = describe != NULL;
@@ -161,10 +198,10 @@ static enum proto_verdict answer(const struct pg_client *c, const struct call *c
 {
     uint8_t row[] = {0, 1, 0, 0, 0, 1, call->binary ? 1 : 't'};
     bool own = call->id == c->id;
-    if (call->batch) {
+    if (call->parsed)
         pg_put_msg(out, &out->client, '1', "", 0);
+    if (call->batch)
         pg_put_msg(out, &out->client, '2', "", 0);
-    }
     if (own && call->terminate) {
         pg_put_error(out, "FATAL", "57P01", "terminating connection due to administrator command");
         return PROTO_BAD;
@@ -192,7 +229,7 @@ enum proto_verdict pg_kill(struct pg_client *c, const uint8_t *in, size_t n, siz
     bool is_call = text != NULL ? len <= TEXT_MAX && text[len - 1] == 0 &&
                                       strlen((const char *)text) == len - 1 &&
                                       read_text((const char *)text, &call) && call.id != 0
-                                : read_batch(in, end, &call);
+                                : read_batch(c, in, end, &call);
     uint8_t kill = c->kill;
     c->kill = PG_KILL_NONE;
     if (!is_call || kill == PG_KILL_UNKNOWN)

@@ -68,6 +68,7 @@ struct pg_client {
     bool lost_implicit; /* and over with that Sync: it was no transaction block */
     bool sequence_reader; /* has asked for currval() or lastval() */
     bool pdo;             /* it is PHP's PDO, by the names that it gives its statements */
+    bool may_kill;        /* has prepared a call of pg_cancel_backend() */
     bool replication;     /* gets a connection of its own, bytes pass untouched */
     uint8_t kill;         /* enum pg_kill: what came of the wish in the message that waits */
     uint32_t id;          /* that it was greeted with */
@@ -335,10 +336,12 @@ bool pg_check(void *ps, const char *query, struct proto_out *out);
 
 /* ---- pg_cancel_backend() of a client's number (pg_kill.c) ---- */
 
-/* The client holds no loan. Is what it says (n bytes at `in`, a Query or what begins with a Parse)
- * such a call, and all there? LOAN: it is not, or for the server to answer. WAIT: out->kill is set,
- * and when say() has told what came of it the same bytes are to come again. MORE: *used bytes are
- * answered. BAD: likewise, and the session ends. */
+/* Whether a Parse prepares such a call. */
+bool pg_kill_is_parsed(const struct pg_in *m);
+/* The client holds no loan. Is what it says (n bytes at `in`, a Query or what begins with a Parse
+ * or a Bind) such a call, and all there? LOAN: it is not, or for the server to answer. WAIT:
+ * out->kill is set, and when say() has told what came of it the same bytes are to come again. MORE:
+ * *used bytes are answered. BAD: likewise, and the session ends. */
 enum proto_verdict pg_kill(struct pg_client *c, const uint8_t *in, size_t n, size_t *used,
                            struct proto_out *out);
 
