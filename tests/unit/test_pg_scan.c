@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "proto/pg/pg_builtin.h"
 #include "proto/pg/pg_scan.h"
 
 #define SCS    PG_SCAN_OPT_SCS
@@ -622,7 +623,7 @@ static void calls(void **state)
         struct pg_scan found = scan(rows[i].text, SCS);
         uint32_t n = 0;
         for (; n < PG_SCAN_USED_MAX && rows[i].names[n] != NULL; n++)
-            if (found.used[n] != pg_scan_call_mark(rows[i].names[n], strlen(rows[i].names[n])))
+            if (found.used[n] != pg_builtin_mark(rows[i].names[n], strlen(rows[i].names[n])))
                 fail_msg("{%s}: not %s", rows[i].text, rows[i].names[n]);
         if (found.n_used != n || (n != 0) != ((found.flags & PG_SCAN_CALLS) != 0))
             fail_msg("{%s}: %u names", rows[i].text, found.n_used);
@@ -668,7 +669,7 @@ static void calls(void **state)
         if (found.n_used != n)
             fail_msg("{%s}: %u tables", tables[i].text, found.n_used);
     }
-    assert_int_not_equal(pg_scan_table_mark("log", 3), pg_scan_call_mark("log", 3));
+    assert_int_not_equal(pg_scan_table_mark("log", 3), pg_builtin_mark("log", 3));
     char many[200] = "select ";
     for (int i = 0; i <= PG_SCAN_USED_MAX; i++)
         strcat(many, "f(1) + ");

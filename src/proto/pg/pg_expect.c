@@ -221,6 +221,22 @@ void pg_put_msg(struct proto_out *out, struct proto_lane *lane, char type, const
         pg_put(out, lane, body, n);
 }
 
+void pg_put_column(struct proto_out *out, const char *name, uint32_t type, uint16_t bytes,
+                   bool binary)
+{
+    size_t n = strlen(name) + 1;
+    uint8_t head[PG_HEAD_BYTES + 2] = {'T'}, tail[18] = {0};
+    pg_put32(head + 1, (uint32_t)(4 + 2 + n + sizeof tail));
+    pg_put16(head + PG_HEAD_BYTES, 1);
+    pg_put32(tail + 6, type);
+    pg_put16(tail + 10, bytes);
+    pg_put32(tail + 12, UINT32_MAX); /* no modifier */
+    pg_put16(tail + 16, binary);
+    pg_put(out, &out->client, head, sizeof head);
+    pg_put(out, &out->client, name, n);
+    pg_put(out, &out->client, tail, sizeof tail);
+}
+
 void pg_put_query(struct proto_out *out, const char *sql, size_t n)
 {
     uint8_t head[PG_HEAD_BYTES] = {'Q'};

@@ -179,20 +179,6 @@ static bool read_batch(const struct pg_client *c, const uint8_t *p, const uint8_
     return n == 0;
 }
 
-static void put_columns(const struct call *call, struct proto_out *out)
-{
-    /* bool has the number 16 and one byte */
-    uint8_t body[2 + 24 + 18] = {0, 1}, *p = body + 2;
-    size_t n = strlen(call->name) + 1;
-    memcpy(p, call->name, n);
-    memset(p + n, 0, 18);
-    p[n + 9] = PG_OID_BOOL;
-    p[n + 11] = 1;
-    memset(p + n + 12, 0xff, 4);
-    p[n + 17] = call->binary;
-    pg_put_msg(out, &out->client, 'T', body, 2 + n + 18);
-}
-
 static enum proto_verdict answer(const struct pg_client *c, const struct call *call,
                                  struct proto_out *out)
 {
@@ -207,7 +193,7 @@ static enum proto_verdict answer(const struct pg_client *c, const struct call *c
         return PROTO_BAD;
     }
     if (!call->batch || call->described)
-        put_columns(call, out);
+        pg_put_column(out, call->name, PG_OID_BOOL, 1, call->binary);
     pg_put_msg(out, &out->client, 'D', row, sizeof row);
     if (own)
         pg_put_error(out, "ERROR", "57014", "canceling statement due to user request");

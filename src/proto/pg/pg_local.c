@@ -241,12 +241,8 @@ static enum proto_verdict lost_message(struct pg_client *c, const struct pg_in *
 
 static void answer_asyncpg_reset(struct proto_out *out)
 {
-    static const uint8_t void_column[] = {
-        0,   1,   'p', 'g',  '_',  'a', 'd', 'v',  'i',  's',  'o',  'r', 'y', '_', 'u',
-        'n', 'l', 'o', 'c',  'k',  '_', 'a', 'l',  'l',  0,    0,    0,   0,   0,   0,
-        0,   0,   0,   0x08, 0xe6, 0,   4,   0xff, 0xff, 0xff, 0xff, 0,   0};
     static const uint8_t empty_row[] = {0, 1, 0, 0, 0, 0};
-    pg_put_msg(out, &out->client, 'T', void_column, sizeof void_column);
+    pg_put_column(out, "pg_advisory_unlock_all", PG_OID_VOID, 4, false);
     pg_put_msg(out, &out->client, 'D', empty_row, sizeof empty_row);
     put_tag(out, "SELECT 1");
     put_tag(out, "CLOSE CURSOR ALL");

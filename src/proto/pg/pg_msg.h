@@ -64,6 +64,7 @@ struct pg_column {
 #define PG_OID_TEXT    25u
 #define PG_OID_FLOAT8  701u
 #define PG_OID_NUMERIC 1700u
+#define PG_OID_VOID    2278u
 
 #define PG_MUST __attribute__((warn_unused_result))
 

@@ -109,13 +109,7 @@ bool pg_own_has_rows(const char *sql)
 
 void pg_own_describe(struct proto_out *out)
 {
-    /* One column of type text, as SHOW has it. */
-    static const uint8_t tail[] = {0,  0,    0,    0,    0,    0,    0,    0, 0,
-                                   25, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0};
-    uint8_t body[2 + sizeof NAME + sizeof tail] = {0, 1};
-    memcpy(body + 2, NAME, sizeof NAME);
-    memcpy(body + 2 + sizeof NAME, tail, sizeof tail);
-    pg_put_msg(out, &out->client, 'T', body, sizeof body);
+    pg_put_column(out, NAME, PG_OID_TEXT, UINT16_MAX, false); /* as SHOW has it */
 }
 
 static void put_row(const struct pg_client *c, struct proto_out *out)

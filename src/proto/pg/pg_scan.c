@@ -123,11 +123,6 @@ static inline const uint8_t *skim_quoted(const struct scanner *s, const uint8_t 
     return *p == '"' && close + 1 < end && close[1] == '"' ? p : close + 1;
 }
 
-uint32_t pg_scan_call_mark(const char *name, size_t n)
-{
-    return pg_builtin_mark(name, n);
-}
-
 uint32_t pg_scan_table_mark(const char *name, size_t n)
 {
     return ~pg_builtin_mark(name, n);
@@ -177,7 +172,7 @@ static void note_call(struct scanner *s, const uint8_t *open)
     if (word_before(s, s->lx.base + name.off, &before) && before.len == 4 &&
         strncasecmp(text + before.off, "into", 4) == 0)
         return;
-    uint32_t mark = pg_scan_call_mark(text + name.off, name.len);
+    uint32_t mark = pg_builtin_mark(text + name.off, name.len);
     if (pg_builtin_is(mark))
         return;
     flag(s, PG_SCAN_CALLS);

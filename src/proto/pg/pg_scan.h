@@ -210,7 +210,7 @@ struct pg_scan {
     uint32_t n_custom; /* all of them; only the first PG_SCAN_CUSTOM_MAX are in custom[] */
     uint32_t n_names;  /* likewise, PG_SCAN_NAMES_MAX */
     /* What may do more than the text shows: what stands in front of a parenthesis and isn't
-     * PostgreSQL's own, as pg_scan_call_mark() has it, and tables and views as
+     * PostgreSQL's own, as pg_builtin_mark() has it, and tables and views as
      * pg_scan_table_mark() has them. Of n_used only the first PG_SCAN_USED_MAX. */
     uint32_t n_used;
     uint32_t used[PG_SCAN_USED_MAX];
@@ -219,8 +219,7 @@ struct pg_scan {
     struct pg_span custom[PG_SCAN_CUSTOM_MAX];
 };
 
-/* A mark of a function's or a table's name, without its schema, however it is written. */
-uint32_t pg_scan_call_mark(const char *name, size_t n);
+/* A mark of a table's name, without its schema, however it is written. */
 uint32_t pg_scan_table_mark(const char *name, size_t n);
 
 /* Scan the text. `opts` is a set of enum pg_scan_opt. */

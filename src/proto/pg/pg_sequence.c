@@ -55,7 +55,9 @@ static void kind_asks(uint32_t kind)
         atomic_fetch_or_explicit(&asked[kind / 64], bit, memory_order_relaxed);
 }
 
-static bool may_ask(const struct pg_client *c, const struct pg_server *s)
+/* It may ask what it drew: give it the moment for that. Of a kind that nobody knows it is counted.
+ */
+static bool give_moment(const struct pg_client *c, const struct pg_server *s)
 {
     uint32_t kind = kind_of(c, s);
     uint64_t bits = atomic_load_explicit(&asked[kind / 64], memory_order_relaxed);
@@ -118,7 +120,7 @@ uint64_t pg_sequence_note(struct pg_client *c, struct pg_server *s, uint64_t fla
         return flags;
     if (c->sequence_reader)
         return flags | PG_SCAN_SEQUENCE;
-    if ((flags & PG_SCAN_RETURNING) == 0 && may_ask(c, s))
+    if ((flags & PG_SCAN_RETURNING) == 0 && give_moment(c, s))
         s->lingers = true;
     return flags;
 }

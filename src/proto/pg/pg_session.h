@@ -434,6 +434,9 @@ uint8_t *pg_put(struct proto_out *out, struct proto_lane *lane, const void *p, s
 /* A whole message with a body. */
 void pg_put_msg(struct proto_out *out, struct proto_lane *lane, char type, const void *body,
                 size_t n);
+/* RowDescription, to the client: one column of no table; `bytes` of its type, UINT16_MAX: any. */
+void pg_put_column(struct proto_out *out, const char *name, uint32_t type, uint16_t bytes,
+                   bool binary);
 void pg_put_query(struct proto_out *out, const char *sql, size_t n);
 void pg_put_error(struct proto_out *out, const char *severity, const char *code, const char *fmt,
                   ...) __attribute__((format(printf, 4, 5)));

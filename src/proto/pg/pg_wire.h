@@ -21,6 +21,12 @@ static inline uint32_t pg_get32(const uint8_t *p)
     return __builtin_bswap32(v);
 }
 
+static inline void pg_put16(uint8_t *p, unsigned v)
+{
+    p[0] = (uint8_t)(v >> 8);
+    p[1] = (uint8_t)v;
+}
+
 static inline void pg_put32(uint8_t *p, uint32_t v)
 {
     v = __builtin_bswap32(v);
