@@ -7,6 +7,7 @@
 
 #include "worker/function.h"
 #include "worker/job.h"
+#include "worker/params.h"
 #include "worker/route.h"
 #include "worker/worker_priv.h"
 #include "worker/world.h"
@@ -453,14 +454,11 @@ static bool name_function(struct client *c, struct function **unnamed)
     return true;
 }
 
-/* Where the entry leads to, as params_collect() gives it to a server login. */
 static const char *home_of(const struct client *c)
 {
     const struct conf_database *db =
         conf_database_find(c->worker->settings->conf, c->route->database);
-    if (db == NULL)
-        return NULL;
-    return db->dbname != NULL || db->service ? db->dbname : c->route->database;
+    return db != NULL ? params_dbname(db, c->route->database) : NULL;
 }
 
 static void logged_in(struct client *c)

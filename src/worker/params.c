@@ -96,6 +96,11 @@ static void put_mysql(struct params *ps, const char *key, const char *value)
     params_put(ps, key, value);
 }
 
+const char *params_dbname(const struct conf_database *db, const char *asked)
+{
+    return db->dbname != NULL || db->service ? db->dbname : asked;
+}
+
 void params_collect(struct params *ps, const struct conf *conf, const struct conf_database *db,
                     const struct dial_as *as)
 {
@@ -108,7 +113,7 @@ void params_collect(struct params *ps, const struct conf *conf, const struct con
             params_put(ps, p->key, p->value);
     }
     put_startup(ps, db);
-    params_put(ps, "dbname", db->dbname != NULL || db->service ? db->dbname : as->database);
+    params_put(ps, "dbname", params_dbname(db, as->database));
     params_put(ps, "user", as->user);
     params_put(ps, "password", as->password);
     for (size_t i = 0; as->keys != NULL && i < SERVER_KEYS && as->keys->k[i].name[0] != '\0'; i++)

@@ -30,6 +30,9 @@ struct params {
 
 /* One more; an empty or missing value is none, and what is there already holds. */
 void params_put(struct params *ps, const char *key, const char *value);
+/* The database that an entry leads to when it was asked for as `asked`; NULL: the service names it.
+ */
+const char *params_dbname(const struct conf_database *db, const char *asked);
 /* All but the hosts. The strings belong to the settings, to `as` and to `ps`. */
 void params_collect(struct params *ps, const struct conf *conf, const struct conf_database *db,
                     const struct dial_as *as);

@@ -42,18 +42,22 @@ static void *login_create(const struct login_policy *policy)
     return l;
 }
 
+static void wipe(char **secret)
+{
+    if (*secret != NULL)
+        OPENSSL_cleanse(*secret, strlen(*secret));
+    free(*secret);
+    *secret = NULL;
+}
+
 static void login_destroy(void **lp)
 {
     struct my_login *l = *lp;
     if (l == NULL)
         return;
     *lp = NULL;
-    if (l->secret != NULL)
-        OPENSSL_cleanse(l->secret, strlen(l->secret));
-    if (l->password != NULL)
-        OPENSSL_cleanse(l->password, strlen(l->password));
-    free(l->secret);
-    free(l->password);
+    wipe(&l->secret);
+    wipe(&l->password);
     free(l->refuse);
     free(l->names);
     OPENSSL_cleanse(l, sizeof *l);
@@ -365,10 +369,7 @@ static enum login_step login_on_secret(void *login, const struct login_found *fo
     struct my_login *l = login;
     free(l->refuse);
     l->refuse = NULL;
-    if (l->secret != NULL)
-        OPENSSL_cleanse(l->secret, strlen(l->secret));
-    free(l->secret);
-    l->secret = NULL;
+    wipe(&l->secret);
     l->may_be_old = found->may_be_old;
     if (found->refuse != NULL) {
         l->refuse = strdup(found->refuse);
