@@ -482,11 +482,11 @@ void admin_world_destroy(struct admin_world **ap)
     *ap = NULL;
     if (a == NULL)
         return;
+    /* The consoles that wait for these went with the workers: there is nobody to be told, and rows
+     * that are on their way still name them. The process ends. */
     while ((p = LIST_FIRST(&a->pending)) != NULL) {
-        if (p->asked)
-            LIST_REMOVE(p, link); /* the rows on their way still name it */
-        else
-            pending_end(p);
+        LIST_REMOVE(p, link);
+        timer_clear(&p->timer);
     }
     if (a->http != NULL)
         admin_http_destroy(&a->http);

@@ -190,6 +190,7 @@ void loop_destroy(struct loop **lp)
 void loop_run(struct loop *l)
 {
     event_base_loop(l->base, EVLOOP_NO_EXIT_ON_EMPTY);
+    tls_arena_unlist_all();
     atomic_store_explicit(&l->stop, false, memory_order_relaxed);
 }
 

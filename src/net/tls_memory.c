@@ -234,6 +234,13 @@ void tls_arena_relist(struct arena *a)
     arena_list(a);
 }
 
+void tls_arena_unlist_all(void)
+{
+    struct arena *a;
+    while (awake.tqh_last && (a = TAILQ_FIRST(&awake)) != NULL)
+        tls_arena_unlist(a);
+}
+
 /* What two sessions have in common, made when the first one wants to sleep and kept for good: so it
  * holds nobody's keys. NULL while there is no second session. */
 static const uint8_t *sample_get(const struct arena *a)

@@ -29,6 +29,8 @@ unsigned tls_arena_sweep(void);
 /* The session leaves this thread: its arena stays awake until it has come to another. NULL is fine.
  */
 void tls_arena_unlist(struct arena *a);
+/* The thread is about to end; its sessions are another's from now on. */
+void tls_arena_unlist_all(void);
 void tls_arena_relist(struct arena *a);
 
 #endif

@@ -456,6 +456,46 @@ def test_sigint_ends_at_once(start, pg):
     wait_until(lambda: pg.count("usename = 'app3'") == 0, 15, "the servers' end")
 
 
+ENDS = {"SIGINT": lambda p: p.signal(signal.SIGINT), "SHUTDOWN": lambda p: p.console().send(wire.query("SHUTDOWN")),
+        "SIGTERM": lambda p: p.signal(signal.SIGTERM)}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("how", ENDS)
+def test_the_end_with_tls_clients_open(start, pg, how, workers):
+    """Idle, in a transaction, in the middle of its handshake, and one whose session sleeps: weir ends in order."""
+    proxy = start(client_tls_sslmode="allow", client_tls_key_file=f"{pg.certs}/localhost.key",
+                  client_tls_cert_file=f"{pg.certs}/localhost.crt", shutdown_timeout=1, workers=workers)
+    clients = []
+    for _ in range(4):
+        c = proxy.open()
+        c.start_tls()
+        clients.append(c.login("app", "secret", "shop"))
+    time.sleep(3.5)  # the sessions of all these are put to sleep
+    clients[0].simple("begin")
+    clients[1].value("select 1")
+    half = proxy.open()
+    half.send(struct.pack("!II", 8, wire.SSL_REQUEST))
+    assert half.read_bytes(1) == b"S"
+    ENDS[how](proxy)
+    assert proxy.wait(30) == 0
+
+
+@pytest.mark.parametrize("how", ENDS)
+@pytest.mark.parametrize("order", ["PAUSE", "WAIT_CLOSE"])
+def test_the_end_while_an_order_waits(start, order, how):
+    """For a transaction that is not over: nobody is told any more, and weir ends in order."""
+    proxy = start(shutdown_timeout=1)
+    with proxy.client() as c, proxy.console() as console:
+        c.simple("begin")
+        with proxy.console() as other:
+            other.simple("RECONNECT")
+        console.send(wire.query(order))
+        assert not console.readable(0.3)
+        ENDS[how](proxy)
+        assert proxy.wait(30) == 0
+
+
 # --- the database ----------------------------------------------------------------------------------------------
 
 def hammer(proxy, end, tolerate=True):
