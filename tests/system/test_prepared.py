@@ -355,3 +355,28 @@ def test_errors_of_names_have_the_routine_by_which_drivers_know_them(start, pg):
         found, expected = ([[(e["C"], e["M"], e.get("R")) for e in wire.errors(conn.ask(*messages))] for messages in asked]
                            for conn in (c, direct))
     assert found == expected
+
+
+# --- the unnamed statement, and batches that fail ---------------------------------------------------
+
+FAILS = {"runs": [P("z", "select 1/0"), B("", "z"), E()], "parse": [P("y", "selekt")], "no statement": [B("", "nope")],
+         "no portal": [E("nope")], "taken": [P("taken", "select 'refused'")], "no description": [DS("nope")]}
+
+
+@pytest.mark.parametrize("fails", FAILS)
+def test_what_another_left_in_the_unnamed_slot_is_never_executed(start, pg, fails):
+    """The server skips weir's own Parse with the rest of a batch that fails; what is pipelined behind needs it still."""
+    proxy = start(max_server_connections=1)
+
+    def session(c, before):
+        with c:
+            c.ask(P("taken", "select 0"), S)
+            c.ask(P("", "select 'mine'"), S)
+            before()
+            answers = c.ask(*FAILS[fails], B("p", ""), S, B("", ""), E(), S, B("", ""), E(), S, ready=3)
+            return [(m.type, m.fields.get("C") if m.type == "E" else m.body) for m in answers]
+
+    def leave_one():
+        with proxy.client() as other:
+            other.ask(P("", "select 'of another client'"), B("", ""), E(), S)
+    assert session(proxy.client(), leave_one) == session(pg.direct(), lambda: None)

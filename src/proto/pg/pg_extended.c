@@ -152,10 +152,24 @@ static bool ensure_named(struct pg_client *c, struct pg_server *s, struct pg_stm
     return *there || pg_put_needed(s, stmt, c->prepared_limit, PG_A_SWALLOW, out);
 }
 
+/* Has the server the unnamed statement only if it gets as far as weir's Parse in a batch that is
+ * sent? Where that fails before, what another client left is there still. */
+static bool unnamed_is_unsure(struct pg_server *s)
+{
+    bool synced = false;
+    for (uint32_t i = s->len; i-- > 0;) {
+        const struct pg_expect *x = pg_expect_at(s, i);
+        synced |= x->kind == PG_X_SYNC;
+        if (x->kind == PG_X_PARSE && x->act == PG_A_SWALLOW && !x->cached && x->name == NULL)
+            return synced;
+    }
+    return false;
+}
+
 /* The server's unnamed statement is the client's. */
 static bool ensure_unnamed(struct pg_client *c, struct pg_server *s, struct proto_out *out)
 {
-    if (c->unnamed == s->unnamed || c->unnamed == NULL)
+    if (c->unnamed == NULL || (c->unnamed == s->unnamed && !unnamed_is_unsure(s)))
         return true;
     struct pg_expect *x = pg_expect_push(s, PG_X_PARSE, PG_A_SWALLOW);
     if (x == NULL)
