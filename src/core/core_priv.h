@@ -52,6 +52,8 @@ struct core_line {
     uint32_t at;       /* in the pool's heap of lines; not there when nobody may borrow */
 };
 
+#define CORE_PACE 16u
+
 struct core_function {
     LIST_ENTRY(core_function) link; /* in the server */
     struct core_server *server;
@@ -60,6 +62,8 @@ struct core_function {
     LIST_HEAD(, core_line) lines;
     uint32_t lent, waiting;
     uint64_t busy_since_us; /* its queue was empty last */
+    uint32_t paced; /* of its waiters were served, and when the last ones were: see queue.c */
+    uint64_t paced_us[CORE_PACE];
     uint64_t loans_total, refused_total, expired_total;
 };
 

@@ -98,8 +98,8 @@ struct core_server_limits {
     uint64_t locality_us;       /* a waiter of the returning worker may be served before an older
                                    one elsewhere that is ahead by no more than this */
     uint64_t overload_after_us; /* a function's queue that has not been empty for so long, and whose
-                                   oldest has used up half of its time, is served newest first; 0:
-                                   never */
+                                   oldest has used up half of its time and won't be reached in the
+                                   rest of it, is served newest first; 0: never */
     uint32_t max_per_addr;      /* loans to the clients of one address at once; 0: no limit */
     uint64_t idle_to_zero_us; /* without a loan for so long every connection is closed; 0: never */
     uint64_t resume_us;       /* how long the database may then take to wake up: logins fail and

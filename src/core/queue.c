@@ -282,12 +282,43 @@ static bool is_half_gone(const struct core_waiter *w, uint64_t now_us)
            core_age(now_us, since_us) > (w->deadline_us - since_us) / 2;
 }
 
+/* How long it takes from one of a function's waiters that is served to the next: by the last
+ * CORE_PACE of them, without the longest gap. A stall (all connections behind one lock) that is
+ * over says nothing about what comes. 0: not known. */
+static uint64_t pace_us(const struct core_function *f)
+{
+    uint64_t longest = 0;
+    if (f->paced < CORE_PACE)
+        return 0;
+    uint32_t first = f->paced % CORE_PACE; /* the oldest is where the next will be */
+    for (uint32_t i = 1; i < CORE_PACE; i++)
+        longest = core_max(longest, f->paced_us[(first + i) % CORE_PACE] -
+                                        f->paced_us[(first + i - 1) % CORE_PACE]);
+    uint64_t all = f->paced_us[(first + CORE_PACE - 1) % CORE_PACE] - f->paced_us[first];
+    return (all - longest) / (CORE_PACE - 2);
+}
+
+static void note_pace(struct core_function *f, uint64_t now_us)
+{
+    f->paced_us[f->paced % CORE_PACE] = now_us;
+    f->paced++;
+    if (f->paced == 2 * CORE_PACE)
+        f->paced = CORE_PACE;
+}
+
+/* At the pace at which they are served: does the last of them get there too late? */
+static bool is_hopeless(const struct core_line *l, const struct core_waiter *w, uint64_t now_us)
+{
+    const struct core_function *f = l->function;
+    return is_half_gone(w, now_us) && f->waiting * pace_us(f) > w->deadline_us - now_us;
+}
+
 static bool is_overloaded(const struct core_line *l, uint64_t now_us)
 {
     uint64_t after = l->function->server->lim.overload_after_us;
     uint64_t since_us = core_max(l->function->busy_since_us, l->function->server->back_since_us);
     return after != 0 && core_age(now_us, since_us) > after &&
-           is_half_gone(TAILQ_FIRST(&l->waiters), now_us);
+           is_hopeless(l, TAILQ_FIRST(&l->waiters), now_us);
 }
 
 static struct core_waiter *pick_near(const struct core_line *l, uint16_t worker)
@@ -318,17 +349,19 @@ struct core_waiter *core_queue_pick(struct core_pool *p, uint16_t worker, uint64
             w = pick_near(l, worker);
         } else {
             /* Newest first; who is past hope is told, two for each that is served. */
-            for (int i = 0; i < 2 && l->n > 1 && is_half_gone(TAILQ_FIRST(&l->waiters), now_us);
+            for (int i = 0; i < 2 && l->n > 1 && is_hopeless(l, TAILQ_FIRST(&l->waiters), now_us);
                  i++)
                 make_late(TAILQ_FIRST(&l->waiters));
             w = TAILQ_LAST(&l->waiters, core_waiter_list);
         }
-        if (w->deadline_us <= now_us)
+        if (w->deadline_us <= now_us) {
             make_late(w);
-        else if (core_peer_is_full(p->server, w->peer))
+        } else if (core_peer_is_full(p->server, w->peer)) {
             core_queue_hold(w);
-        else
+        } else {
+            note_pace(l->function, now_us);
             return w;
+        }
     }
     return NULL;
 }

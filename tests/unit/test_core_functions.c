@@ -356,6 +356,43 @@ static void test_overload_serves_the_newest(void **state)
     assert_true(served_newest > served_in_order * 9 / 10); /* the connections are as busy */
 }
 
+/* Every connection hangs behind one lock for most of the time that a waiter has, and then all are
+ * free: nobody is past hope, as each is served within milliseconds. */
+static void test_a_stall_that_is_over_is_no_overload(void **state)
+{
+    enum { HOLDERS = 6, WAITERS_THEN = 24 };
+    struct core_server_limits lim = LIM;
+    const struct core_function_limits one = {.weight = 1};
+    (void)state;
+    lim.bound = HOLDERS;
+    lim.overload_after_us = 100000;
+    memset(client, 0, sizeof client);
+    world_open(&lim, 1, &POOL);
+    world.timeout_us = 5 * SECOND;
+    function[0] = core_function_create(world.server, "stalled", &one);
+    for (uint32_t i = 0; i < HOLDERS + WAITERS_THEN; i++)
+        client[i].function = function[0];
+    /* Before it all go through quickly. */
+    for (uint32_t i = 0; i < HOLDERS; i++)
+        world_client_start(&client[i], 0, (uint16_t)(i % 4), 1000, 1000);
+    world_run(world.now_us + SECOND);
+    for (uint32_t i = 0; i < HOLDERS; i++)
+        client[i].work_us = 3 * SECOND;
+    world_run(world.now_us + SECOND / 10);
+    for (uint32_t i = 0; i < HOLDERS; i++)
+        client[i].think_us = 10 * SECOND;
+    for (uint32_t i = HOLDERS; i < HOLDERS + WAITERS_THEN; i++)
+        world_client_start(&client[i], 0, (uint16_t)(i % 4), 1000, 10 * SECOND);
+    world_run(world.now_us + 6 * SECOND);
+    for (uint32_t i = HOLDERS; i < HOLDERS + WAITERS_THEN; i++) {
+        assert_int_equal(client[i].served, 1);
+        assert_int_equal(client[i].expired, 0);
+        assert_true(client[i].worst_us > 2 * SECOND);
+    }
+    world.timeout_us = 0;
+    world_close();
+}
+
 /* ---- what a decision costs ---- */
 
 enum { FUNCTIONS = 4096, WAITERS = 20000, LOANS = 20, DECISIONS = 40000 };
@@ -462,6 +499,7 @@ int main(void)
         cmocka_unit_test(test_an_address_is_limited),
         cmocka_unit_test(test_held_ones_expire),
         cmocka_unit_test(test_overload_serves_the_newest),
+        cmocka_unit_test(test_a_stall_that_is_over_is_no_overload),
         cmocka_unit_test(test_cost_of_a_decision),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
