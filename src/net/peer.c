@@ -9,10 +9,12 @@
 
 #include "net/peer.h"
 
+#include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stddef.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -63,6 +65,12 @@ void peer_rest(int fd, const struct tcp_options *o)
     set_number(fd, IPPROTO_TCP, TCP_KEEPIDLE,
                o->keepidle_s != 0 ? (int)o->keepidle_s : system_idle_s);
     set_number(fd, SOL_SOCKET, SO_KEEPALIVE, o->keepalive);
+}
+
+uint32_t peer_owed(int fd)
+{
+    int n = 0;
+    return ioctl(fd, SIOCOUTQ, &n) == 0 && n > 0 ? (uint32_t)n : 0;
 }
 
 bool peer_look(int fd, struct peer_look *out)

@@ -26,6 +26,9 @@ void peer_set_patience(int fd, unsigned user_timeout_ms);
 /* Back to how it was accepted; numbers that are 0 become the system's. A connection that has lost
  * its peer for less than those stays. */
 void peer_rest(int fd, const struct tcp_options *o);
+/* Bytes that were sent and that the peer has not taken: of a socket that is full it falls as the
+ * peer reads, long before there is room to send more. Unix sockets too. */
+uint32_t peer_owed(int fd);
 /* false: it can't be told. */
 bool peer_look(int fd, struct peer_look *out) __attribute__((warn_unused_result));
 

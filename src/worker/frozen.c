@@ -131,7 +131,9 @@ static void look(struct client *c)
     }
 }
 
-/* It has not taken a byte of its answer since, and the spool is full. */
+/* It has not taken a byte of its answer since, and the spool is full. The kernel may hold megabytes
+ * of that, and lets us send only when a good part of it is gone: what it still has tells sooner
+ * that a slow client reads on. */
 static void check_stalled(struct backend *b)
 {
     struct client *c = b->client;
@@ -139,7 +141,13 @@ static void check_stalled(struct backend *b)
     uint64_t limit = w->settings->dead_us;
     char text[200];
     if (limit == 0 || b->late != NULL || (b->stream.pause & PAUSE_BACKPRESSURE) == 0 ||
-        buf_len(&c->out) == 0 || w->now_us - b->active_us < limit)
+        buf_len(&c->out) == 0)
+        return;
+    uint32_t owed = peer_owed(c->stream.fd);
+    if (owed != b->owed)
+        b->active_us = w->now_us;
+    b->owed = owed;
+    if (w->now_us - b->active_us < limit)
         return;
     snprintf(text, sizeof text,
              "weir: the statement was cancelled: the client has taken nothing of its answer for "

@@ -179,6 +179,7 @@ struct backend {
     uint64_t lent_us;     /* the loan began */
     uint64_t active_us;   /* its client last sent or took a byte: think time counts from here;
                              while it is idle: since when */
+    uint32_t owed;        /* peer_owed() of its client, when that was last looked at */
     uint64_t query_us;    /* the statement under way began; 0: none */
     uint64_t until_us;    /* its client wants no answer later than this; 0: at any time */
     uint64_t waited_us;   /* for the loan, until the first message was sent in it */

@@ -329,3 +329,19 @@ def test_a_pinned_session_is_ended(weir, machine, driver, pg):
     assert "error" in d.ask("select * from mine")
     d.ok("!connect")
     works(d)
+
+
+@pytest.mark.parametrize("how", ["tcp", "unix"])
+def test_a_slow_reader_is_not_a_frozen_one(start, how):
+    """It takes a little all the time; so much lies in the kernel that weir can send nothing for longer than a frozen
+    client may take."""
+    proxy = start(max_server_connections=1, lease_dead_after="3s")
+    with wire.Conn(proxy.dir, proxy.port) if how == "unix" else proxy.open() as c:
+        c.login("app", "secret", "shop")
+        c.send(wire.query("select repeat('x', 1000) from generate_series(1, 12000)"))
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            c.buffer += c.sock.recv(10000)
+            time.sleep(0.05)
+        msgs = c.until(timeout=60)
+        assert wire.errors(msgs) == [] and len(wire.rows(msgs)) == 12000
