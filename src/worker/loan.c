@@ -45,7 +45,7 @@ void loan_attach(struct client *c, struct backend *b)
     b->client = c;
     b->function = c->function;
     b->lent_us = b->active_us = w->now_us;
-    b->query_us = b->until_us = 0;
+    b->query_us = b->tx_us = b->until_us = 0;
     b->waited_us = b->wait_us = waited;
     b->pinned = false;
     b->linger_us = 0;
@@ -336,8 +336,9 @@ void loan_check(struct backend *b)
             if (sent && b->deadline_us == 0)
                 b->deadline_us = w->now_us + w->settings->gone_us;
             return;
-        case LOAN_KEEP:
+        case LOAN_KEEP: /* by what pins it: no transaction is open */
             statement_over(b);
+            b->tx_us = 0;
             b->active_us = w->now_us;
             count_pin(b);
             if (c != NULL && w->draining && b->cancel == NULL)

@@ -132,6 +132,8 @@ static enum fed feed(struct client *c, const uint8_t *in, size_t n, size_t *used
             b->active_us = w->now_us;
             if (b->query_us == 0)
                 b->query_us = w->now_us;
+            if (b->tx_us == 0)
+                b->tx_us = w->now_us;
             if (w->out.deadline_ms != 0)
                 loan_note_deadline(b, w->out.deadline_ms);
             b->waited_us = 0;

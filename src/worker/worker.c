@@ -115,7 +115,7 @@ static void check_lent(struct worker *w, struct backend *b)
         b->until_us = now + CANCEL_AGAIN_US;
         return;
     }
-    if (tx_us != 0 && (in_tx || facts.busy) && now - b->lent_us > tx_us)
+    if (tx_us != 0 && (in_tx || facts.busy) && now - b->tx_us > tx_us)
         too_late(b, "transaction_timeout", tx_us);
     else if (idle_tx_us != 0 && !facts.busy && (in_tx || facts.open) &&
              now - b->active_us > idle_tx_us)

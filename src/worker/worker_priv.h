@@ -181,6 +181,7 @@ struct backend {
                              while it is idle: since when */
     uint32_t owed;        /* peer_owed() of its client, when that was last looked at */
     uint64_t query_us;    /* the statement under way began; 0: none */
+    uint64_t tx_us;       /* the transaction, or a statement without one, began; 0: neither */
     uint64_t until_us;    /* its client wants no answer later than this; 0: at any time */
     uint64_t waited_us;   /* for the loan, until the first message was sent in it */
     uint64_t wait_us;     /* likewise, for as long as the loan lasts */

@@ -93,6 +93,20 @@ def test_transaction_timeout(start, pg):
 
 
 @weir_only
+@pytest.mark.parametrize("pool_mode,sql", [("transaction", "create temporary table pins (a int)"), ("session", "select 1")])
+def test_transaction_timeout_counts_from_the_transactions_begin(start, pg, pool_mode, sql):
+    """Not from the loan's: a pin, or a session, may have held the connection for much longer."""
+    proxy = start(transaction_timeout="5s", databases={"shop": {"host": pg.host, "port": pg.port, "pool_mode": pool_mode}})
+    with proxy.client() as c:
+        c.simple(sql)
+        time.sleep(6)
+        c.simple("begin")
+        assert wire.error_code(c.simple("select pg_sleep(0.5)")) is None
+        c.simple("commit")
+        assert c.value("select 3") == "3"
+
+
+@weir_only
 def test_transaction_timeout_of_a_single_statement(start, pg):
     proxy = start(max_server_connections=1, transaction_timeout=1)
     with proxy.client("app3") as a:
