@@ -408,6 +408,7 @@ void loan_abandon(struct client *c, bool keep_session, const char *reason, const
         client_set_state(c, CLIENT_IDLE);
         stream_resume(&c->stream, PAUSE_BACKPRESSURE | PAUSE_LEASE);
     }
+    b->cancel_us = w->now_us;
     if (cancel)
         cancel_statement(b, -1);
     loan_check(b);

@@ -23,6 +23,7 @@
 #define CHURN_MANY      256u     /* logins, waits and ends that make giving memory back worth it */
 #define CHURN_QUIET_US  300000u  /* and so long none of them */
 #define CANCEL_AGAIN_US 1000000u /* a cancel may have missed the statement */
+#define CANCEL_NEXT_US  200000u  /* to the next statement of a client that left */
 #define TICK_IDLE_US    1000000u /* only idle clients are there */
 
 void worker_post(struct world *world, uint16_t worker, struct mail *m)
@@ -122,6 +123,20 @@ static void check_lent(struct worker *w, struct backend *b)
         too_late(b, "idle_transaction_timeout", idle_tx_us);
 }
 
+/* A client that left may have sent more statements than the one that was cancelled, and a cancel
+ * may have come before its statement. */
+static void cancel_again(struct worker *w, struct backend *b)
+{
+    struct proto_facts facts;
+    if (b->checking || b->cancel != NULL || w->now_us - b->cancel_us < CANCEL_NEXT_US)
+        return;
+    b->route->proto->facts(NULL, b->proto, &facts);
+    if (!facts.busy || facts.own)
+        return;
+    b->cancel_us = w->now_us;
+    cancel_statement(b, -1);
+}
+
 static void check_backends(struct worker *w)
 {
     struct backend *b, *tmp;
@@ -137,6 +152,8 @@ static void check_backends(struct worker *w)
             log_warn(core_pool_name(b->core.pool),
                      "server connection closed: not clean within client_gone_timeout");
             loan_lost(b);
+        } else {
+            cancel_again(w, b);
         }
     }
 }

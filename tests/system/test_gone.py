@@ -156,6 +156,17 @@ def test_gone_in_a_failed_pipeline(one, pg, leave):
     counts_are_exact(one, pg)
 
 
+def test_gone_with_several_long_statements_sent(one, pg, leave):
+    """Each of them is cancelled in its turn: the same connection serves the next client, and none beside it."""
+    pid = warm(one)
+    c = one.client()
+    c.send(*[wire.query(f"select pg_sleep({20 + i})") for i in range(4)])
+    wait_until(lambda: pg.count("wait_event = 'PgSleep'") == 1, 10, "the first statement")
+    leave(c)
+    next_client_is_untouched(one, pid)
+    counts_are_exact(one, pg)
+
+
 def test_gone_with_a_pipeline_behind_a_running_statement(one, pg, leave):
     """What had been sent after the running statement must not be carried out as if somebody wanted it."""
     pid = warm(one)
