@@ -245,3 +245,18 @@ def test_asyncpg(start):
         assert await conn.fetchval("select 1") == 1
         await conn.close()
     asyncio.run(work())
+
+
+@pytest.mark.parametrize("also", ["select 1", "set work_mem = '12MB'"])
+@pytest.mark.parametrize("reset", ["reset all", "discard all", "reset weir.deadline",
+                                   "SELECT pg_advisory_unlock_all();\nCLOSE ALL;\nUNLISTEN *;\nRESET ALL;"])
+def test_a_reset_of_the_session_ends_it(start, reset, also):
+    """Pools hand a session on: its next user has not asked for the deadline of the last one."""
+    proxy = start()
+    with proxy.client() as c, proxy.client(options="-c weir.deadline=9000") as timed:
+        for conn, then in ((c, "0"), (timed, "9000")):
+            conn.simple("set weir.deadline = 300")
+            conn.simple(also)
+            assert wire.error_code(conn.simple(reset)) is None
+            assert conn.value("show weir.deadline") == then
+            assert wire.error_code(conn.simple("select pg_sleep(0.6)")) is None

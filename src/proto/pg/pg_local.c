@@ -289,6 +289,8 @@ static bool whole_text(struct pg_client *c, const struct pg_in *m, struct proto_
         answer_asyncpg_reset(out);
         break;
     }
+    if (scan.whole != PG_WHOLE_DEALLOCATE_ALL)
+        c->deadline_ms = c->startup_deadline_ms;
     if (c->unnamed != NULL)
         pg_stmt_put(&c->unnamed);
     put_ready(out, 'I');

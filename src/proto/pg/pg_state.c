@@ -183,6 +183,7 @@ void pg_note(struct pg_client *c, struct pg_server *s, uint64_t flags, const cha
         s->pins |= (flags & PG_SCAN_SEED) != 0 ? PG_PIN_SEED : 0;
         s->pins |= (flags & PG_SCAN_DBLINK) != 0 ? PG_PIN_DBLINK : 0;
     }
+    s->resets_deadline |= (flags & (PG_SCAN_RESET_ALL | PG_SCAN_DISCARD_ALL)) != 0;
     s->resets |= (flags & RESETS) != 0 && var_set_count(c->startup) != 0;
     if ((flags & SETS) != 0 && !(change_is_simple(s, flags) && change_make(c, s, sql, n))) {
         s->dirt |= PG_D_SETTINGS;
@@ -203,6 +204,10 @@ void pg_on_tag(struct pg_client *c, struct pg_server *s, const char *tag, size_t
         s->change_done = true;
     pg_rights_on_tag(tag, n);
     bool discard = n == 11 && memcmp(tag, "DISCARD ALL", 11) == 0;
+    if (s->resets_deadline && c != NULL && (discard || (n == 5 && memcmp(tag, "RESET", 5) == 0))) {
+        s->resets_deadline = false;
+        c->deadline_ms = c->startup_deadline_ms;
+    }
     if (discard || (n == 14 && memcmp(tag, "DEALLOCATE ALL", 14) == 0)) {
         pg_cache_clear(&s->cache);
         if (c != NULL)
@@ -401,7 +406,7 @@ enum proto_loan pg_begin(void *ps, void *pc, struct proto_out *out)
     s->drops_all = s->alone = s->bound = false;
     s->asked = s->judged = NULL;
     pg_columns_forget(s);
-    s->resets = s->misreport = s->kept_ready = false;
+    s->resets = s->resets_deadline = s->misreport = s->kept_ready = false;
     pg_sql_free(&s->sql_bound);
     s->heal.state = PG_HEAL_OFF;
     vars_put(&s->restore);
