@@ -20,6 +20,16 @@ void core_function_counts(struct core_function *f, uint64_t now_us,
                           struct core_function_counts *out);
 /* Who has most loans: for the message of who waited for whom. 0: nobody has any; `name` as "". */
 uint32_t core_server_busiest(struct core_server *s, char *name, size_t room);
+/* What keeps this function's waiters of the pool waiting beside the server's own bound. */
+enum core_obstacle {
+    CORE_OBSTACLE_NONE,
+    CORE_OBSTACLE_PAUSE,
+    CORE_OBSTACLE_FUNCTION, /* its own limit */
+    CORE_OBSTACLE_POOL,     /* the pool's size */
+    CORE_OBSTACLE_GROUP,    /* *group: which of the pool's groups, as it was created with them */
+};
+enum core_obstacle core_pool_obstacle(struct core_pool *p, const struct core_function *f,
+                                      uint32_t *group);
 /* Steps that the decisions about who is next have taken so far; for tests of what one costs. */
 uint64_t core_server_moves(struct core_server *s);
 #endif

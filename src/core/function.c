@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include "core/core_priv.h"
+#include "core/group.h"
 #include "core/queue.h"
 
 #include <assert.h>
@@ -94,6 +95,26 @@ uint32_t core_server_busiest(struct core_server *s, char *name, size_t room)
     snprintf(name, room, "%s", most != NULL ? most->name : "");
     core_exit(s);
     return n;
+}
+
+enum core_obstacle core_pool_obstacle(struct core_pool *p, const struct core_function *f,
+                                      uint32_t *group)
+{
+    enum core_obstacle what = CORE_OBSTACLE_NONE;
+    core_enter(p->server, 0);
+    const struct core_group *full = core_group_full(p);
+    if (p->paused)
+        what = CORE_OBSTACLE_PAUSE;
+    else if (f->lim.limit != 0 && f->lent >= f->lim.limit)
+        what = CORE_OBSTACLE_FUNCTION;
+    else if (p->lim.max_conns != 0 && core_held(p) + p->n[CONN_CLOSING] >= p->lim.max_conns)
+        what = CORE_OBSTACLE_POOL;
+    else if (full != NULL && full->max_conns != 0)
+        what = CORE_OBSTACLE_GROUP;
+    for (*group = 0; what == CORE_OBSTACLE_GROUP && p->group[*group] != full;)
+        ++*group;
+    core_exit(p->server);
+    return what;
 }
 
 uint64_t core_server_moves(struct core_server *s)

@@ -15,6 +15,27 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Where connections are free and it waits all the same, which setting has it wait. */
+static const char *obstacle(const struct client *c)
+{
+    static const char *const by_group[] = {", max_db_connections of its database are in use",
+                                           ", max_user_connections of its user are in use"};
+    uint32_t group;
+    switch (core_pool_obstacle(c->route->pool, c->function->core, &group)) {
+    case CORE_OBSTACLE_NONE:
+        break;
+    case CORE_OBSTACLE_PAUSE:
+        return ", its database is paused";
+    case CORE_OBSTACLE_FUNCTION:
+        return ", its function has as many as its limit lets it";
+    case CORE_OBSTACLE_POOL:
+        return ", its database and user have as many as pool_size lets them";
+    case CORE_OBSTACLE_GROUP:
+        return group < 2 ? by_group[group] : "";
+    }
+    return c->wait != NULL && c->wait->waiter.held ? ", to its address as many as it may have" : "";
+}
+
 /* Who waited for what: the sentence that the client and the log get. */
 static void describe_wait(struct client *c, const char *what, char *to, size_t room)
 {
@@ -30,9 +51,7 @@ static void describe_wait(struct client *c, const char *what, char *to, size_t r
              " lent%s%s, %" PRIu32 " waiting, oldest loan %.1f s)",
              c->function->name, what, core_server_name(server),
              core_server_resuming(server) ? " is resuming," : "", n.lent, n.bound, most,
-             c->wait != NULL && c->wait->waiter.held ? ", to its address as many as it may have"
-                                                     : "",
-             n.waiting, (double)n.oldest_loan_us / 1e6);
+             obstacle(c), n.waiting, (double)n.oldest_loan_us / 1e6);
     char code[6], why[200];
     size_t used = strlen(to);
     if (core_pool_failure(c->route->pool, code, why, sizeof why))

@@ -284,3 +284,27 @@ def test_a_waiter_hears_that_the_database_is_resuming(start, own_pg):
         assert "resuming" in told[0]["M"], told
         server.start()
         wait_until(lambda: d.simple("select 3")[0].type == "T", 30, "it is back, and the session was kept")
+
+
+@pytest.mark.parametrize("settings,why", [
+    ({"functions": {"a": "limit=1"}}, "its function has as many as its limit lets it"),
+    ({"default_pool_size": 1}, "its database and user have as many as pool_size lets them"),
+    ({"max_db_connections": 1}, "max_db_connections of its database are in use"),
+    ({"max_user_connections": 1}, "max_user_connections of its user are in use"), ({"pause": True}, "its database is paused"),
+    ({"max_server_connections": 1}, None)])
+def test_a_refusal_names_what_was_in_the_way(start, settings, why):
+    """Where connections are free, and the bound is not why it waited."""
+    settings = dict(settings)
+    paused = settings.pop("pause", False)
+    proxy = start(query_wait_timeout="300ms", **settings)
+    with proxy.client(application_name="a") as holder, proxy.client(application_name="a") as c:
+        if paused:
+            with proxy.console() as console:
+                console.simple("PAUSE shop")
+        else:
+            holder.simple("begin")
+        with pytest.raises(PgError) as err:
+            c.value("select 1")
+        assert err.value.code == "53300"
+        assert why is None or why in str(err.value), str(err.value)
+        assert why is not None or "lent, 0 waiting" in str(err.value) or "lent, 1 of them" in str(err.value), str(err.value)
