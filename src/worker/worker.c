@@ -20,8 +20,9 @@
 #include <unistd.h>
 
 #define TICK_US         50000u
-#define CHURN_MANY      256u     /* logins, waits and ends that make giving memory back worth it */
-#define CHURN_QUIET_US  300000u  /* and so long none of them */
+#define CHURN_MANY      256u    /* logins, waits and ends that make giving memory back worth it */
+#define CHURN_QUIET_US  300000u /* and so long none of them */
+#define SHUTTING_DOWN   "terminating connection: weir is shutting down"
 #define CANCEL_AGAIN_US 1000000u /* a cancel may have missed the statement */
 #define CANCEL_NEXT_US  200000u  /* to the next statement of a client that left */
 #define TICK_IDLE_US    1000000u /* only idle clients are there */
@@ -286,8 +287,10 @@ static void drain_start(struct worker *w)
     TAILQ_FOREACH_SAFE(c, &w->states[CLIENT_IDLE], link, tmp)
     {
         if (!c->is_console)
-            client_say(c, PROTO_EV_SHUTDOWN, NULL, "terminating connection: weir is shutting down");
+            client_say(c, PROTO_EV_SHUTDOWN, NULL, SHUTTING_DOWN);
     }
+    TAILQ_FOREACH_SAFE(c, &w->states[CLIENT_LOGIN], link, tmp)
+    client_say(c, PROTO_EV_SHUTDOWN, NULL, SHUTTING_DOWN);
     struct backend *b, *next;
     TAILQ_FOREACH_SAFE(b, &w->backends[BACKEND_LENT], link, next)
     loan_check(b);

@@ -402,12 +402,15 @@ def test_sigterm_drains(start):
     """Who is in a transaction ends it; who is idle is told 57P01; nobody new gets in; then it is over."""
     proxy = start(shutdown_timeout=10)
     busy, running, idle = proxy.clients(3)
+    silent, half = proxy.open(), proxy.open().startup({"user": "app", "database": "shop"})
+    assert half.recv().type == "R"
     busy.simple("begin")
     busy.simple("insert into scratch (who) values ('drained')")
     running.send(wire.query("select pg_sleep(0.5), 'ran'"))
     time.sleep(0.1)
     proxy.signal(signal.SIGTERM)
-    assert wire.error_code(idle.until_closed(5)) == "57P01"
+    for who in (idle, silent, half):
+        assert wire.error_code(who.until_closed(5)) == "57P01"
     wait_until(lambda: refused(proxy.host, proxy.port) and refused(proxy.dir, proxy.port), what="a closed door")
     assert wire.rows(running.until()) == [["", "ran"]]
     assert busy.value("select 1") == "1"
