@@ -374,6 +374,39 @@ def test_no_rows_of_columns_that_the_client_does_not_know(start, pg):
         s.rows("drop table shifting")
 
 
+def test_a_format_for_each_column_of_before_a_change(start, pg):
+    """pgx asks for a description in each batch, but sends a result format for each column that it was told of:
+    PostgreSQL says that the columns have changed, and pgx prepares anew. A count that was always wrong stays wrong."""
+    proxy = start(max_server_connections=1)
+    with pg.superuser() as s, proxy.client() as c, proxy.client() as other:
+        s.rows("drop table if exists counted; create table counted (a int, b int, c int);"
+               " insert into counted values (1, 2, 3); grant all on counted to public")
+
+        def run(formats):
+            msgs = c.ask(B("", "n", result_formats=[0] * formats), DP(), E(), S)
+            for error in wire.errors(msgs):
+                assert error["C"] != "0A000" or error["R"] == "RevalidateCachedQuery"
+            return wire.error_code(msgs) or wire.rows(msgs)
+
+        known = 3
+        c.ask(P("n", "select * from counted"), DS("n"), S)
+        assert run(3) == [["1", "2", "3"]]
+        assert run(2) == "08P01"
+        for change, columns in (("drop column b", 2), ("add d int, add e int", 4)):
+            s.rows("alter table counted " + change)
+            assert [run(known), run(known)] == ["0A000"] * 2, change
+            c.simple("begin")
+            assert run(known) == "0A000", change
+            c.simple("rollback")
+            other.ask(P("o", "select * from counted"), DS("o"), B("", "o"), E(), S)
+            assert run(known) == "0A000", change
+            c.ask(CS("n"), P("n", "select * from counted"), DS("n"), S)
+            assert len(run(columns)[0]) == columns
+            assert run(columns - 1 if columns == 4 else columns + 1) == "08P01"
+            known = columns
+        s.rows("drop table counted")
+
+
 def test_a_description_is_kept_to_on_every_connection(start, pg):
     """Also on one where the statement was prepared after the change, or by somebody who calls another table by its name."""
     proxy = start(max_server_connections=2, workers=1)  # of two, each might go back to a connection of its own

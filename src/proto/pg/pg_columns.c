@@ -40,7 +40,8 @@ pg_columns_t pg_columns_of(char type, const uint8_t *body, size_t n)
          * Nor its format (the last 2): it isn't decided yet. */
         h = fnv_add(h, body + at + 6, COLUMN_BYTES - 8);
     }
-    return h > NO_DATA ? h : h + 2;
+    h = h > NO_DATA ? h : h + 2;
+    return n < 2 ? h : (pg_columns_t)pg_get16(body) << PG_COLUMNS_COUNT_SHIFT | h;
 }
 
 static bool is_worth_noting(const struct pg_expect *x)
@@ -129,6 +130,31 @@ enum pg_columns_fit pg_columns_check(struct pg_client *c, struct pg_server *s, s
     s->asked = stmt;
     s->alone = true;
     return PG_COLUMNS_ASKED;
+}
+
+bool pg_columns_send_changed(const struct pg_client *c, const struct pg_expect *head,
+                             const uint8_t *body, size_t n, struct proto_out *out)
+{
+    static const char routine[] = "PortalSetResultFormat";
+    struct pg_view v;
+    if (head->kind != PG_X_BIND || head->mark == 0 || !pg_msg_error_field(body, n, 'R', &v) ||
+        v.n != sizeof routine - 1 || memcmp(v.p, routine, v.n) != 0 ||
+        !pg_msg_error_field(body, n, 'M', &v))
+        return false;
+    /* The text is translated; the formats are its first number in any language. */
+    pg_columns_t told = pg_names_told_by_mark(c->names, head->mark);
+    size_t at = strcspn(v.p, "0123456789");
+    if (strtoull(v.p + at, NULL, 10) != told >> PG_COLUMNS_COUNT_SHIFT)
+        return false;
+    struct buf b = {0};
+    struct pg_report r = {.severity = "ERROR",
+                          .sqlstate = PG_CHANGED_CODE,
+                          .message = PG_CHANGED_TEXT,
+                          .routine = PG_CHANGED_ROUTINE};
+    if (pg_msg_error(&b, &r))
+        pg_put(out, &out->client, buf_head(&b), buf_len(&b));
+    buf_release(&b);
+    return true;
 }
 
 void pg_columns_forget(struct pg_server *s)

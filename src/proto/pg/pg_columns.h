@@ -26,6 +26,10 @@
 #include "proto/pg/pg_stmt.h"
 #include "proto/proto.h"
 
+#define PG_CHANGED_CODE    "0A000"
+#define PG_CHANGED_ROUTINE "RevalidateCachedQuery"
+#define PG_CHANGED_TEXT    "cached plan must not change result type"
+
 struct pg_client;
 struct pg_server;
 struct pg_in;
@@ -61,6 +65,13 @@ enum pg_columns_fit {
 /* The statement is about to run for who goes by `expected`. */
 enum pg_columns_fit pg_columns_check(struct pg_client *c, struct pg_server *s, struct pg_stmt *stmt,
                                      pg_columns_t expected, struct proto_out *out);
+
+/* The error at the head of the queue: a Bind gave a format to each column that the client was told
+ * of, and the statement, prepared anew, has more or fewer. Where it was prepared before, PostgreSQL
+ * would say that its columns have changed, and drivers know what to do. true: the client was told
+ * that. */
+bool pg_columns_send_changed(const struct pg_client *c, const struct pg_expect *head,
+                             const uint8_t *body, size_t n, struct proto_out *out);
 
 /* Bind, to this portal, of the client's statement of this name, of which it was told so. The
  * connection has it, and pg_columns_forget() came before. */

@@ -430,8 +430,7 @@ static bool has_columns(struct pg_client *c, struct pg_server *s, struct pg_stmt
         *v = PROTO_WAIT;
         break;
     case PG_COLUMNS_OTHER:
-        *v = fail_here(s, out, "0A000", "RevalidateCachedQuery",
-                       "cached plan must not change result type");
+        *v = fail_here(s, out, PG_CHANGED_CODE, PG_CHANGED_ROUTINE, PG_CHANGED_TEXT);
         break;
     case PG_COLUMNS_NO_MEMORY:
         *v = out_of_memory(out);

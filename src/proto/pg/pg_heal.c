@@ -83,10 +83,10 @@ void pg_heal_keep(struct pg_server *s, const struct pg_in *m)
 /* The text is translated where lc_messages says so; the routine's name never is. */
 bool pg_heal_is_stale(const uint8_t *body, size_t n)
 {
-    static const char routine[] = "RevalidateCachedQuery";
-    static const char text[] = "cached plan must not change result type";
+    static const char routine[] = PG_CHANGED_ROUTINE;
+    static const char text[] = PG_CHANGED_TEXT;
     struct pg_view v;
-    if (!pg_msg_error_field(body, n, 'C', &v) || v.n != 5 || memcmp(v.p, "0A000", 5) != 0)
+    if (!pg_msg_error_field(body, n, 'C', &v) || v.n != 5 || memcmp(v.p, PG_CHANGED_CODE, 5) != 0)
         return false;
     if (pg_msg_error_field(body, n, 'R', &v) && v.n == sizeof routine - 1 &&
         memcmp(v.p, routine, v.n) == 0)

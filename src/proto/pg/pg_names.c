@@ -137,6 +137,14 @@ void pg_names_changed(const struct pg_names *names, uint32_t mark)
             pg_stmt_changed(item->s->name);
 }
 
+pg_columns_t pg_names_told_by_mark(const struct pg_names *names, uint32_t mark)
+{
+    for (const struct pg_names *item = names; item != NULL; item = item->hh.next)
+        if (mark == pg_names_mark(item->name, item->len))
+            return item->told;
+    return 0;
+}
+
 const char *pg_names_of(const struct pg_names *names, const char *server_name, uint32_t mark)
 {
     for (const struct pg_names *item = names; item != NULL; item = item->hh.next)

@@ -38,6 +38,8 @@ static inline uint32_t pg_names_mark(const char *name, size_t n)
 }
 /* The columns of what the client calls by a name with this mark were found to have changed. */
 void pg_names_changed(const struct pg_names *names, uint32_t mark);
+/* What it was told of these columns. */
+pg_columns_t pg_names_told_by_mark(const struct pg_names *names, uint32_t mark);
 /* What the client calls the statement that servers know as `server_name`, by a name with this mark
  * (0: any); NULL: nothing. */
 const char *pg_names_of(const struct pg_names *names, const char *server_name, uint32_t mark);

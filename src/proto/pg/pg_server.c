@@ -256,9 +256,10 @@ static enum pass on_error(struct pg_client *c, struct pg_server *s, const uint8_
     case PG_A_PASS:
     case PG_A_SWALLOW:
     case PG_A_FAKE:
-        if (c != NULL && (send_overdue(s, body, n, out) ||
-                          (x->sql != NULL && pg_sql_error(x->sql, body, n, out)) ||
-                          send_renamed(c, s, body, n, out)))
+        if (c != NULL &&
+            (send_overdue(s, body, n, out) ||
+             (x->sql != NULL && pg_sql_error(x->sql, body, n, out)) ||
+             pg_columns_send_changed(c, x, body, n, out) || send_renamed(c, s, body, n, out)))
             verdict = DROP;
         else if (c != NULL)
             verdict = PASS; /* weir prepared the statement for the client: the failure is its own */

@@ -60,9 +60,11 @@ static inline size_t pg_name_len(size_t n)
     return n < PG_NAME_BYTES ? n : PG_NAME_BYTES;
 }
 
-/* Of the columns that a statement was described with: names and types, as far as PostgreSQL's
- * "cached plan must not change result type" goes by them. 0: not described. */
-typedef uint32_t pg_columns_t;
+/* Of the columns that a statement was described with: how many, in the upper half, and their names
+ * and types, as far as PostgreSQL's "cached plan must not change result type" goes by them. 0: not
+ * described. */
+typedef uint64_t pg_columns_t;
+#define PG_COLUMNS_COUNT_SHIFT 32
 
 /* Likewise of the types of its parameters, by ParameterDescription's body. */
 typedef uint32_t pg_types_t;
