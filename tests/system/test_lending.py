@@ -180,6 +180,29 @@ def test_copy_fails_while_data_is_still_coming(one):
         assert a.value("select 2") == "2"
 
 
+@weir_only
+def test_copy_that_fails_in_extended_protocol_and_what_is_pipelined_behind_it(one):
+    """The Sync in front of the data is eaten where the COPY has read anything, and is answered where it hasn't."""
+    begin = [wire.bind("", "cp"), wire.execute(), wire.SYNC]
+    close = [wire.close_statement("k"), wire.SYNC]
+    with one.client() as a:
+        a.ask(wire.parse("cp", "copy items (id, name, n) from stdin"), wire.SYNC)
+        for failing in ([wire.copy_fail("no more")], [wire.copy_data(b"bad\n"), wire.COPY_DONE]):
+            a.ask(wire.parse("k", "select 1"), wire.SYNC)
+            a.send(*begin)
+            assert wire.kinds(a.until("G")) == "2G"
+            a.send(*failing, wire.SYNC, *close, *begin, *failing, wire.close_statement("k"), wire.SYNC, *close)
+            assert wire.kinds(a.until(count=4)) == "EZ3Z2GEZ3Z"
+            assert a.value("select 1") == "1"
+        a.simple("create temp table early (i int); create function pg_temp.no() returns trigger language plpgsql"
+                 " as 'begin raise exception ''no''; end';"
+                 "create trigger no before insert on early execute function pg_temp.no()")
+        msgs = a.ask(wire.parse("", "copy early from stdin"), wire.bind("", ""), wire.execute(), wire.SYNC,
+                     wire.copy_data(b"1\n"), wire.COPY_DONE, wire.SYNC, wire.query("select 2"), ready=3)
+        assert wire.kinds(msgs) == "12GEZZTDCZ"
+        a.simple("discard all")
+
+
 # --- pipelines ----------------------------------------------------------------------------------------
 
 def test_pipelined_simple_queries(one):

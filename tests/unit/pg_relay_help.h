@@ -227,6 +227,10 @@ static inline bool model_run(struct model *m, const char *sql, bool simple)
         m->copy_fails = model_is(sql, "COPY BAD");
         model_msg(&m->held, 'G', "\0\0\0", 3);
         model_flush(m);
+    } else if (model_is(sql, "COPY EARLY")) { /* fails before it reads, as a trigger can make it */
+        model_msg(&m->held, 'G', "\0\0\0", 3);
+        model_error(m, "P0001", "no");
+        return false;
     } else if (model_is(sql, "COPY OUT")) {
         model_msg(&m->held, 'H', "\0\0\0", 3);
         model_msg(&m->held, 'd', "a\n", 2);
@@ -392,7 +396,15 @@ static inline void model_copy(struct model *m, char type)
     if (type == 'c' && !m->copy_fails) {
         model_tag(m, "COPY 1");
     } else {
-        model_error(m, type == 'f' ? "57014" : "22P02", "bad copy");
+        static const char fields[] = "SERROR\0VERROR\0C57014\0Mbad copy\0WCOPY t, line 1\0";
+        char body[sizeof fields];
+        memcpy(body, fields, sizeof body);
+        if (type != 'f')
+            memcpy(body + sizeof "SERROR\0VERROR", "C22P02", 6);
+        model_msg(&m->held, 'E', body, sizeof body);
+        if (m->status == 'T')
+            m->status = 'E';
+        model_flush(m);
         m->skip = extended;
     }
     if (!extended)

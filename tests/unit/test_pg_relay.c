@@ -190,6 +190,18 @@ static void copy_extended_fails(struct relay *r)
         say(r, "P:COPY BAD|B:|E|S|dx|dy|c|S|Qselect 1|P:select 2|B:|E|S");
         sees(r, "1 2 G E:22P02 Z:I T D:select 1 C:SELECT 1 Z:I 1 2 D:select 2 C:SELECT 1 Z:I ");
     }
+    /* What follows in the same pipeline is answered in its turn. */
+    for (int i = 0; i < 2; i++) {
+        say(r, "Pa:select 1|S|P:COPY BAD|B:|E|S");
+        forget(r);
+        say(r, "dx|c|S|C:a|S|Pa:select 2|S|P:COPY BAD|B:|E|S|fno|C:a|S|C:a|S|Qselect 1");
+        sees(r, "E:22P02 Z:I 3 Z:I 1 Z:I 1 2 G E:57014 Z:I 3 Z:I T D:select 1 C:SELECT 1 Z:I ");
+        say(r, "P:COPY BAD|B:|E|H|S|dx|c|S|S|C:a|S");
+        sees(r, "1 2 G E:22P02 Z:I Z:I 3 Z:I ");
+        say(r, "P:COPY EARLY|B:|E|S|c|S|Qselect 1");
+        sees(r, "1 2 G E:P0001 Z:I Z:I T D:select 1 C:SELECT 1 Z:I ");
+        assert_int_equal(r->lent, -1);
+    }
     say(r, "QBEGIN|P:COPY BAD|B:|E|S|dx|S");
     say(r, "QROLLBACK");
     sees(r, "C:BEGIN Z:T 1 2 G E:22P02 Z:E C:ROLLBACK Z:I ");

@@ -465,7 +465,7 @@ static void gone_in_copy_extended(struct relay *r)
 static void gone_after_copy_failed(struct relay *r)
 {
     say(r, "P:COPY BAD|B:|E|S|dx");
-    gone(r, true);
+    gone(r, false);
 }
 
 static void gone_without_sync(struct relay *r)

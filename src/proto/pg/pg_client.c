@@ -124,6 +124,7 @@ static enum proto_verdict on_sync(struct pg_server *s, const struct pg_in *m, st
         return PROTO_BAD;
     /* In COPY FROM STDIN the server ignores it, unless the COPY has failed meanwhile. */
     x->maybe = s->copy == 'G' || s->copy == 'W';
+    x->early = x->maybe && !s->copy_fed;
     s->maybes |= x->maybe;
     s->skipping = false;
     s->open = s->bound = false;
@@ -151,6 +152,7 @@ static enum proto_verdict on_copy(struct pg_server *s, const struct pg_in *m, st
     if (s->copy != 'G' && s->copy != 'W') /* late data of a COPY that failed: nobody wants it */
         return copy_may_begin(s) ? PROTO_WAIT : PROTO_MORE;
     proto_lane_add(&out->server, m->p, m->have);
+    s->copy_fed = true;
     if (m->p[0] != 'd')
         s->copy = s->copy == 'W' ? 'H' : 0;
     return PROTO_MORE;

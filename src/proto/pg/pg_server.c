@@ -64,6 +64,20 @@ static void drop_surplus(struct pg_server *s, uint8_t type)
         pg_expect_pop(s);
 }
 
+/* The COPY at the head failed. If it was reading, the error says where, and the Syncs in front of
+ * the data are gone: what stands behind them is skipped up to the Sync that is answered. */
+static void drop_early(struct pg_server *s, const uint8_t *body, size_t n)
+{
+    struct pg_view where;
+    if (!s->maybes || !pg_msg_error_field(body, n, 'W', &where) || strstr(where.p, "COPY ") == NULL)
+        return;
+    uint32_t kept = 1;
+    for (uint32_t i = 1; i < s->len; i++)
+        if (!pg_expect_at(s, i)->early)
+            *pg_expect_at(s, kept++) = *pg_expect_at(s, i);
+    s->len = kept;
+}
+
 static enum pass on_complete(struct pg_client *c, struct pg_server *s, const uint8_t *body,
                              size_t n, enum pass verdict)
 {
@@ -270,6 +284,8 @@ static enum pass on_error(struct pg_client *c, struct pg_server *s, const uint8_
             s->dirt |= PG_D_SETTINGS;
         pg_change_free(&s->change);
     }
+    if (x->kind == PG_X_EXECUTE)
+        drop_early(s, body, n);
     if (x->kind != PG_X_QUERY && x->kind != PG_X_FUNCTION && x->kind != PG_X_SYNC)
         pg_expect_fail(s, c);
     return verdict;
@@ -318,13 +334,14 @@ static enum pass on_copy_start(struct pg_server *s, uint8_t type, enum pass verd
     if (x == NULL || (x->kind != PG_X_QUERY && x->kind != PG_X_EXECUTE))
         return BROKEN;
     s->copy = (char)type;
+    s->copy_fed = false;
     if (type == 'H')
         return verdict;
     /* Syncs that are already on their way will be eaten, if the COPY gets as far as reading. */
     for (uint32_t i = 1; i < s->len; i++) {
         struct pg_expect *later = pg_expect_at(s, i);
         if (later->kind == PG_X_SYNC && later->act == PG_A_PASS)
-            s->maybes = later->maybe = true;
+            s->maybes = later->maybe = later->early = true;
     }
     return verdict;
 }

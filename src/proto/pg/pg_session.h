@@ -103,6 +103,7 @@ struct pg_expect {
     uint8_t kind;
     uint8_t act;
     bool maybe;           /* a Sync that a COPY may have eaten */
+    bool early;           /* and has, if it read anything: no data stands before it */
     bool unsure;          /* may be taken back; counted in the server's `unsure` */
     bool unnamed;         /* PARSE, CLOSE of the client's unnamed statement */
     bool replaced;        /* which was `stmt` before; else the same text */
@@ -216,6 +217,7 @@ struct pg_server {
     bool truth_failed;
     bool dying;           /* it said FATAL */
     bool open;            /* messages of the extended protocol without their Sync yet */
+    bool copy_fed;        /* data was sent to the COPY under way */
     bool maybes;          /* Syncs are in the queue that a failed COPY may or may not have eaten */
     bool raw;             /* replication: bytes pass, nothing is tracked */
     bool drops_all;       /* bound: DISCARD ALL or DEALLOCATE ALL */
