@@ -203,6 +203,34 @@ def test_copy_that_fails_in_extended_protocol_and_what_is_pipelined_behind_it(on
         a.simple("discard all")
 
 
+@weir_only
+def test_copy_data_of_no_copy_in_extended_protocol(one):
+    """PostgreSQL drops it. Nothing is kept waiting by it, though answers come only with the Sync behind it."""
+    stray = [wire.copy_data(b"1\n"), wire.COPY_DONE, wire.copy_fail("no")]
+    with one.client() as a:
+        for text, kinds in (("select 1", "12DCZ"), ("begin", "12CZ"), ("selekt", "EZ"), ("", "12IZ")):
+            msgs = a.ask(wire.parse("", text), wire.bind("", ""), wire.execute(), *stray, wire.SYNC)
+            assert wire.kinds(msgs) == kinds, text
+            a.simple("rollback")
+        # DISCARD ALL is bound, and the COPY executed
+        msgs = a.ask(wire.parse("d", "discard all"), wire.bind("p", "d"), wire.parse("", "copy scratch (note) from stdin"),
+                     wire.bind("", ""), wire.execute(), wire.copy_data(b"1\n"), wire.COPY_DONE, wire.SYNC)
+        assert wire.kinds(msgs) == "1212GCZ"
+
+
+@weir_only
+def test_what_a_copy_cannot_take_ends_the_connection(one):
+    """PostgreSQL, which loses its place, ends it."""
+    with one.client() as b:
+        for begin in ([wire.parse("", "copy scratch (note) from stdin"), wire.bind("", ""), wire.execute()],
+                      [wire.query("copy scratch (note) from stdin")]):
+            with one.client() as a:
+                a.send(*begin, wire.query("select 1"), wire.SYNC)
+                msgs = a.until_closed()
+                assert [m.fields["S"] for m in msgs if m.type == "E"] == ["ERROR", "FATAL"]
+            assert b.value("select 2") == "2"
+
+
 # --- pipelines ----------------------------------------------------------------------------------------
 
 def test_pipelined_simple_queries(one):

@@ -208,6 +208,27 @@ static void copy_extended_fails(struct relay *r)
     assert_int_equal(r->lent, -1);
 }
 
+static void copy_of_nothing(struct relay *r)
+{
+    for (int i = 0; i < 2; i++) {
+        say(r, "P:select 1|B:|E|dx|c|fno|S|dx|P:select 2|B:|dx|c|E|S|dx|S");
+        sees(r, "1 2 D:select 1 C:SELECT 1 Z:I 1 2 D:select 2 C:SELECT 1 Z:I Z:I ");
+        say(r, "P:FAIL|B:|E|dx|c|S|Qselect 1|dx|c|Qselect 2");
+        sees(r, "1 2 E:22012 Z:I T D:select 1 C:SELECT 1 Z:I T D:select 2 C:SELECT 1 Z:I ");
+    }
+    assert_int_equal(r->lent, -1);
+}
+
+/* Bound, but it is the COPY that is executed. */
+static void copy_beside_drop_all(struct relay *r)
+{
+    say(r, "Pd:DISCARD ALL|Bp:d|Pc:COPY IN|B:c|E|dx|c|S|Qselect 1");
+    sees(r, "1 2 1 2 G C:COPY 1 Z:I T D:select 1 C:SELECT 1 Z:I ");
+    say(r, "B:d|E|B:c|E|S|dx|c|S");
+    sees(r, "2 C:DISCARD ALL E:26000 Z:I Z:I ");
+    assert_int_equal(r->lent, -1);
+}
+
 /* ---- dropping statements by SQL
  * ---------------------------------------------------------------------- */
 
@@ -422,6 +443,8 @@ CONVERSATION(portals)
 CONVERSATION(copy)
 CONVERSATION(copy_extended)
 CONVERSATION(copy_extended_fails)
+CONVERSATION(copy_of_nothing)
+CONVERSATION(copy_beside_drop_all)
 CONVERSATION(deallocate)
 CONVERSATION(drop_all)
 CONVERSATION(heals)
@@ -447,6 +470,8 @@ int main(void)
         cmocka_unit_test(test_copy),
         cmocka_unit_test(test_copy_extended),
         cmocka_unit_test(test_copy_extended_fails),
+        cmocka_unit_test(test_copy_of_nothing),
+        cmocka_unit_test(test_copy_beside_drop_all),
         cmocka_unit_test(test_deallocate),
         cmocka_unit_test(test_drop_all),
         cmocka_unit_test(test_heals),

@@ -149,8 +149,16 @@ static bool copy_may_begin(struct pg_server *s)
 
 static enum proto_verdict on_copy(struct pg_server *s, const struct pg_in *m, struct proto_out *out)
 {
-    if (s->copy != 'G' && s->copy != 'W') /* late data of a COPY that failed: nobody wants it */
-        return copy_may_begin(s) ? PROTO_WAIT : PROTO_MORE;
+    if (s->copy != 'G' && s->copy != 'W') {
+        if (!copy_may_begin(s)) /* late data of a COPY that failed: nobody wants it */
+            return PROTO_MORE;
+        /* If it is none, the server would keep its answers until the Sync that stands behind this.
+         */
+        if (s->open)
+            pg_put_msg(out, &out->server, 'H', NULL, 0);
+        s->alone = true;
+        return PROTO_WAIT;
+    }
     proto_lane_add(&out->server, m->p, m->have);
     s->copy_fed = true;
     if (m->p[0] != 'd')
@@ -342,8 +350,8 @@ enum proto_verdict pg_client_feed(void *pc, void *ps, const uint8_t *in, size_t 
             pos += take;
             continue;
         }
-        if (s != NULL && s->alone && s->len == 0)
-            s->alone = false;
+        if (s != NULL && s->alone && (s->len == 0 || s->copy == 'G' || s->copy == 'W'))
+            s->alone = false; /* a COPY waits for its data, what was before it is answered */
         if (s != NULL &&
             (s->hold || s->alone || s->phase != PG_PH_NONE || s->len > PG_EXPECT_MAX - 64)) {
             v = PROTO_WAIT;

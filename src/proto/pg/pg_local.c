@@ -375,12 +375,13 @@ static bool fail_message(struct pg_client *c, const char *code, const char *text
 }
 
 /* The server is gone with answers owed: each open request fails once, in its own form. Where it
- * took a transaction with it, something pinned, or something that it was not yet asked about, the
- * session is not what its client believes any more, and ends. */
+ * took a transaction with it, something pinned, or something that it was not yet asked about, or
+ * where a COPY was sent what it can't take, the session is not what its client believes any more,
+ * and ends. */
 static bool fail_owed(struct pg_client *c, struct pg_server *s, const char *code, const char *text,
                       struct buf *out)
 {
-    if (s->status != 'I' || s->pins != 0 || s->dirt != 0 || s->raw ||
+    if (s->status != 'I' || s->pins != 0 || s->dirt != 0 || s->raw || s->out_of_step ||
         (s->skip != 0 && !s->skip_drop)) {
         if (s->skip == 0 || s->skip_drop)
             (void)append_error(out, "FATAL", code, text);

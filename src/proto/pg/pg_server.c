@@ -115,6 +115,7 @@ static enum pass on_ready(struct pg_client *c, struct pg_server *s, const uint8_
         return BROKEN;
     s->status = (char)body[0];
     s->copy = 0;
+    s->out_of_step = false;
     forget_overdue(s);
     enum pg_expect_act act = (enum pg_expect_act)x->act;
     bool query = x->kind == PG_X_QUERY;
@@ -334,7 +335,7 @@ static enum pass on_copy_start(struct pg_server *s, uint8_t type, enum pass verd
     if (x == NULL || (x->kind != PG_X_QUERY && x->kind != PG_X_EXECUTE))
         return BROKEN;
     s->copy = (char)type;
-    s->copy_fed = false;
+    s->copy_fed = s->out_of_step = false;
     if (type == 'H')
         return verdict;
     /* Syncs that are already on their way will be eaten, if the COPY gets as far as reading. */
@@ -342,6 +343,7 @@ static enum pass on_copy_start(struct pg_server *s, uint8_t type, enum pass verd
         struct pg_expect *later = pg_expect_at(s, i);
         if (later->kind == PG_X_SYNC && later->act == PG_A_PASS)
             s->maybes = later->maybe = later->early = true;
+        s->out_of_step |= later->kind != PG_X_SYNC && later->act != PG_A_FAKE;
     }
     return verdict;
 }

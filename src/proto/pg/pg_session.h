@@ -215,21 +215,22 @@ struct pg_server {
     bool hold;       /* the client gets no turn until weir's own batch is answered */
     bool set_failed; /* the batch of SET failed */
     bool truth_failed;
-    bool dying;           /* it said FATAL */
-    bool open;            /* messages of the extended protocol without their Sync yet */
-    bool copy_fed;        /* data was sent to the COPY under way */
-    bool maybes;          /* Syncs are in the queue that a failed COPY may or may not have eaten */
-    bool raw;             /* replication: bytes pass, nothing is tracked */
-    bool drops_all;       /* bound: DISCARD ALL or DEALLOCATE ALL */
-    bool bound;           /* of the batch that is open a Bind, Describe or Execute was sent */
-    bool alone;           /* the client's next message waits until all before it is answered */
+    bool dying;       /* it said FATAL */
+    bool open;        /* messages of the extended protocol without their Sync yet */
+    bool copy_fed;    /* data was sent to the COPY under way */
+    bool out_of_step; /* something else is on its way to it, which costs the connection */
+    bool maybes;      /* Syncs are in the queue that a failed COPY may or may not have eaten */
+    bool raw;         /* replication: bytes pass, nothing is tracked */
+    bool drops_all;   /* bound: DISCARD ALL or DEALLOCATE ALL */
+    bool bound;       /* of the batch that is open a Bind, Describe or Execute was sent */
+    bool alone;       /* the client's next message waits until all before it is answered */
+    bool resets;      /* something that RESETs, by a client with startup settings, is under way */
+    bool misreport;   /* it made the server report its own value of one of these */
+    bool strange;     /* what currval() and lastval() know here is not this client's */
+    bool lingers;     /* its client may be about to ask for them: see pg_sequence.c */
+    bool calls;       /* since the loan began a text had a parenthesis: it may call a function */
+    bool kept_ready;  /* so the ReadyForQuery is kept back until the startup values are in force */
     bool resets_deadline; /* RESET ALL, or DISCARD ALL, is under way */
-    bool resets;     /* something that RESETs, by a client with startup settings, is under way */
-    bool misreport;  /* it made the server report its own value of one of these */
-    bool strange;    /* what currval() and lastval() know here is not this client's */
-    bool lingers;    /* its client may be about to ask for them: see pg_sequence.c */
-    bool calls;      /* since the loan began a text had a parenthesis: it may call a function */
-    bool kept_ready; /* so the ReadyForQuery is kept back until the startup values are in force */
     char pin_statement[128];
     char set_error[160];
     char set_code[6];
