@@ -370,6 +370,22 @@ def test_statement_mode_refuses_transaction_blocks(start):
         assert b.value("select 1") == "1"
 
 
+@weir_only
+def test_statement_mode_refuses_transaction_blocks_in_extended_protocol(start):
+    proxy = start(max_server_connections=1, pool_mode="statement")
+    insert = [wire.parse("", "insert into scratch (note) values ('statement')"), wire.bind("", ""), wire.execute()]
+    for name in ("", "b"):
+        with proxy.client() as a:
+            assert wire.error_code(a.ask(wire.parse(name, "start transaction"), wire.SYNC)) is None
+            a.send(*insert, wire.parse(name + "2", "begin"), wire.bind("", name + "2"), wire.execute(), wire.SYNC)
+            assert [(e["S"], e["C"]) for e in wire.errors(a.until_closed())] == [("FATAL", "08P01")]
+        with proxy.client() as a:
+            a.send(wire.parse(name, "begin"), wire.bind("", name), wire.execute(), wire.SYNC)
+            assert [(e["S"], e["C"]) for e in wire.errors(a.until_closed())] == [("FATAL", "08P01")]
+    with proxy.client() as b:
+        assert b.value("select count(*) from scratch") == "0"
+
+
 # --- the queue ---------------------------------------------------------------------------------------------
 
 @weir_only

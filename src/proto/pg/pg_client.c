@@ -69,6 +69,14 @@ enum proto_verdict pg_push_query(struct pg_client *c, struct pg_server *s, const
     return PROTO_MORE;
 }
 
+bool pg_refuse_block(const struct pg_client *c, uint64_t scan_flags, struct proto_out *out)
+{
+    if (c->pool_mode != PG_MODE_STATEMENT || (scan_flags & PG_SCAN_TX_BEGIN) == 0)
+        return false;
+    pg_put_error(out, "FATAL", "08P01", "transaction blocks not allowed in statement pooling mode");
+    return true;
+}
+
 static enum proto_verdict on_query(struct pg_client *c, struct pg_server *s, const struct pg_in *m,
                                    struct proto_out *out)
 {
@@ -81,11 +89,8 @@ static enum proto_verdict on_query(struct pg_client *c, struct pg_server *s, con
         n--; /* the NUL; if there is none the server refuses the message */
     struct pg_scan scan;
     pg_text_scan(sql, n, c->how, opts, &scan);
-    if (c->pool_mode == PG_MODE_STATEMENT && (scan.flags & PG_SCAN_TX_BEGIN) != 0) {
-        pg_put_error(out, "FATAL", "08P01",
-                     "transaction blocks not allowed in statement pooling mode");
+    if (pg_refuse_block(c, scan.flags, out))
         return PROTO_BAD;
-    }
     if ((scan.flags & PG_SQL_NAMES) != 0) {
         enum proto_verdict v = pg_sql_query(c, s, m, &scan, out);
         if (v != PROTO_LOAN)

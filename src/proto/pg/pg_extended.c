@@ -467,6 +467,19 @@ static enum proto_verdict no_such_statement(struct pg_server *s, enum pg_expect_
                      "prepared statement \"%s\" does not exist", name);
 }
 
+/* What the statement may do; its Bind has the values at `values`. */
+static void note_bound(struct pg_client *c, struct pg_server *s, struct pg_stmt *stmt,
+                       const struct pg_in *m, size_t values)
+{
+    uint64_t flags = stmt->flags;
+    if ((flags & PG_SCAN_SET_UNNAMED) != 0 && m->have == m->total &&
+        pg_note_parameters(s, m->p + values, m->have - values))
+        flags = (flags & ~PG_SCAN_SET_UNNAMED) | PG_SCAN_SET_OPAQUE;
+    pg_note(c, s, flags, (const char *)stmt->body, strlen((const char *)stmt->body));
+    pg_hidden_note_stmt(c, s, stmt);
+    s->drops_all |= (stmt->flags & DROPS_ALL) != 0;
+}
+
 /* A message that names a statement at `at`: find it, bring it to the server, rename. */
 static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s,
                                         enum pg_expect_kind kind, const struct pg_in *m, size_t at,
@@ -506,6 +519,8 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
             expected = pg_columns_expected(told, m);
         }
     }
+    if (stmt != NULL && kind == PG_X_BIND && pg_refuse_block(c, stmt->flags, out))
+        return PROTO_BAD;
     if (stmt != NULL && (stmt->flags & PG_SQL_NAMES) != 0) {
         bool used;
         v = use_replaced(c, s, kind, stmt, m, at, name_len, &used, out);
@@ -519,16 +534,8 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
     if (!(name_len == 0 ? ensure_unnamed(c, s, out)
                         : ensure_named(c, s, stmt, expected, &there, out)))
         return out_of_memory(out);
-    if (stmt != NULL && kind == PG_X_BIND) {
-        uint64_t flags = stmt->flags;
-        size_t values = at + name_len + 1;
-        if ((flags & PG_SCAN_SET_UNNAMED) != 0 && m->have == m->total &&
-            pg_note_parameters(s, m->p + values, m->have - values))
-            flags = (flags & ~PG_SCAN_SET_UNNAMED) | PG_SCAN_SET_OPAQUE;
-        pg_note(c, s, flags, (const char *)stmt->body, strlen((const char *)stmt->body));
-        pg_hidden_note_stmt(c, s, stmt);
-        s->drops_all |= (stmt->flags & DROPS_ALL) != 0;
-    }
+    if (stmt != NULL && kind == PG_X_BIND)
+        note_bound(c, s, stmt, m, at + name_len + 1);
     if (name_len == 0)
         return pass(s, kind, m, out);
     bool first = s->heal.state == PG_HEAL_OFF ? there && pg_heal_start(s, stmt->name, expected == 0)

@@ -308,6 +308,9 @@ bool pg_put_needed(struct pg_server *s, struct pg_stmt *stmt, uint32_t limit,
 /* A simple query goes out: the `have` bytes, and its entry. */
 enum proto_verdict pg_push_query(struct pg_client *c, struct pg_server *s, const struct pg_in *m,
                                  struct proto_out *out);
+/* Does a text with these scan flags begin a transaction block, where there may be none? The client
+ * was told, and goes. */
+bool pg_refuse_block(const struct pg_client *c, uint64_t scan_flags, struct proto_out *out);
 /* Fail where the message stood that is being dropped. */
 enum proto_verdict pg_refuse_statement(struct pg_server *s, struct proto_out *out);
 
