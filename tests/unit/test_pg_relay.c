@@ -152,6 +152,25 @@ static void portals(struct relay *r)
     sees(r, "C:BEGIN Z:T 1 2 Z:T D:select 1 C:SELECT 1 Z:T T 3 E:34000 Z:E C:ROLLBACK Z:I ");
 }
 
+/* A query drops the unnamed statement where it is run, not where it is skipped. */
+static void skipped_query(struct relay *r)
+{
+    for (int i = 0; i < 2; i++) {
+        say(r, "P:select 1|S|B:nope|Qselect 2|S|B:|E|S");
+        sees(r, "1 Z:I E:26000 Z:I 2 D:select 1 C:SELECT 1 Z:I ");
+        say(r, "B:|Qselect 2|B:|S");
+        sees(r, "2 T D:select 2 C:SELECT 1 Z:I E:26000 Z:I ");
+        say(r, "P:select 1|S|B:|E|Qselect 2|P:select 3|S|B:nope|Qselect 4|S|B:|E|S");
+        sees(r, "1 Z:I 2 D:select 1 C:SELECT 1 T D:select 2 C:SELECT 1 Z:I 1 Z:I "
+                "E:26000 Z:I 2 D:select 3 C:SELECT 1 Z:I ");
+        say(r, "P:select 1|S|B:nope|P:select 2|S|B:nope|Qselect 4|S|B:|E|S");
+        sees(r, "1 Z:I E:26000 Z:I E:26000 Z:I 2 D:select 1 C:SELECT 1 Z:I ");
+        say(r, "P:select 1|S|B:nope|P:select 2|Qselect 4|S|B:|E|S");
+        sees(r, "1 Z:I E:26000 Z:I 2 D:select 1 C:SELECT 1 Z:I ");
+    }
+    assert_int_equal(r->lent, -1);
+}
+
 /* ---- COPY
  * ---------------------------------------------------------------------------------------- */
 
@@ -440,6 +459,7 @@ CONVERSATION(equal_texts)
 CONVERSATION(undone)
 CONVERSATION(flushed)
 CONVERSATION(portals)
+CONVERSATION(skipped_query)
 CONVERSATION(copy)
 CONVERSATION(copy_extended)
 CONVERSATION(copy_extended_fails)
@@ -467,6 +487,7 @@ int main(void)
         cmocka_unit_test(test_undone),
         cmocka_unit_test(test_flushed),
         cmocka_unit_test(test_portals),
+        cmocka_unit_test(test_skipped_query),
         cmocka_unit_test(test_copy),
         cmocka_unit_test(test_copy_extended),
         cmocka_unit_test(test_copy_extended_fails),

@@ -52,15 +52,23 @@ static bool head_is_sound(uint8_t type, uint32_t len, struct proto_out *out)
 enum proto_verdict pg_push_query(struct pg_client *c, struct pg_server *s, const struct pg_in *m,
                                  struct proto_out *out)
 {
-    if (pg_expect_push(s, PG_X_QUERY, PG_A_PASS) == NULL) {
+    struct pg_expect *x = pg_expect_push(s, PG_X_QUERY, PG_A_PASS);
+    if (x == NULL) {
         pg_put_error(out, "FATAL", "53200", "weir: out of memory");
         return PROTO_BAD;
+    }
+    /* A simple query destroys the unnamed statement, on the server as in the client's eyes; but not
+     * when what is open before it fails, and it is skipped. */
+    if (s->open && c->unnamed != NULL) {
+        x->unnamed = x->replaced = true;
+        x->stmt = c->unnamed;
+        c->unnamed = NULL;
+        pg_expect_set_unsure(s, x);
     }
     s->bound = false;
     s->open = false; /* its ReadyForQuery ends what stands before it, too */
     pg_stmt_put(&s->own);
     pg_sql_free(&s->sql_bound);
-    /* A simple query destroys the unnamed statement, on the server as in the client's eyes. */
     if (s->unnamed != NULL)
         pg_stmt_put(&s->unnamed);
     if (c->unnamed != NULL)
@@ -82,6 +90,8 @@ static enum proto_verdict on_query(struct pg_client *c, struct pg_server *s, con
 {
     const char *sql = (const char *)m->p + PG_HEAD_BYTES;
     size_t n = m->have - PG_HEAD_BYTES;
+    if (s->open && pg_is_unsure(s, "", 0, NULL))
+        return PROTO_WAIT;
     unsigned opts = 0;
     if (m->have < m->total)
         opts = PG_SCAN_OPT_CUT;

@@ -105,7 +105,7 @@ struct pg_expect {
     bool maybe;           /* a Sync that a COPY may have eaten */
     bool early;           /* and has, if it read anything: no data stands before it */
     bool unsure;          /* may be taken back; counted in the server's `unsure` */
-    bool unnamed;         /* PARSE, CLOSE of the client's unnamed statement */
+    bool unnamed;         /* PARSE, CLOSE of the client's unnamed statement, QUERY */
     bool replaced;        /* which was `stmt` before; else the same text */
     bool first;           /* BIND, DESCRIBE: the first one that pg_heal has kept */
     bool judged;          /* DESCRIBE: of the text of `stmt` in the unnamed slot */
