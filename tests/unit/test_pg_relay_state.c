@@ -556,6 +556,18 @@ static void taken_back(struct relay *r)
     sees(r, "E:40001 Z:E E:25P02 Z:E C:ROLLBACK Z:I T D:select 2 C:SELECT 1 Z:I ");
 }
 
+/* No transaction is chained to it, and nothing runs as if there was one. */
+static void taken_back_chained(struct relay *r)
+{
+    say(r, "Pr:ROLLBACK AND CHAIN|S|QBEGIN");
+    forget(r);
+    take_back(r);
+    say(r, "QCOMMIT AND CHAIN|QROLLBACK AND CHAIN|Qselect 1|P:COMMIT AND CHAIN|S|B:r|S|Qselect 2");
+    sees(r, "E:40001 Z:E E:40001 Z:E E:25P02 Z:E E:25P02 Z:E E:25P02 Z:E E:25P02 Z:E ");
+    say(r, "QROLLBACK AND NO CHAIN|Qselect 1");
+    sees(r, "C:ROLLBACK Z:I T D:select 1 C:SELECT 1 Z:I ");
+}
+
 static void taken_back_extended(struct relay *r)
 {
     say(r, "QBEGIN|Pr:ROLLBACK|S");
@@ -745,6 +757,7 @@ CONVERSATION(gone_running)
 CONVERSATION(gone_while_asked)
 CONVERSATION(gone_within_message)
 CONVERSATION(taken_back)
+CONVERSATION(taken_back_chained)
 CONVERSATION(taken_back_extended)
 CONVERSATION(taken_back_bound)
 CONVERSATION(taken_back_running)
@@ -795,6 +808,7 @@ int main(void)
         cmocka_unit_test(test_gone_while_asked),
         cmocka_unit_test(test_gone_within_message),
         cmocka_unit_test(test_taken_back),
+        cmocka_unit_test(test_taken_back_chained),
         cmocka_unit_test(test_taken_back_extended),
         cmocka_unit_test(test_taken_back_bound),
         cmocka_unit_test(test_taken_back_running),

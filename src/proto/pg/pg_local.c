@@ -54,23 +54,34 @@ static void lost_over(struct pg_client *c)
     c->lost_text = NULL;
 }
 
-static bool ends_transaction(const struct pg_client *c, const char *sql, size_t n)
+enum lost_end { LOST_GOES_ON, LOST_ENDS, LOST_CHAINS };
+
+static enum lost_end end_of(const struct pg_client *c, const char *sql, size_t n)
 {
     struct pg_scan scan;
     pg_text_scan(sql, n, c->how, 0, &scan);
-    return (scan.kind == PG_KIND_ROLLBACK || scan.kind == PG_KIND_COMMIT) && scan.statements == 1;
+    if ((scan.kind != PG_KIND_ROLLBACK && scan.kind != PG_KIND_COMMIT) || scan.statements != 1)
+        return LOST_GOES_ON;
+    return (scan.flags & PG_SCAN_TX_BEGIN) != 0 ? LOST_CHAINS : LOST_ENDS;
+}
+
+static bool ends_transaction(const struct pg_client *c, const char *sql, size_t n)
+{
+    return end_of(c, sql, n) == LOST_ENDS;
 }
 
 /* The answer to one statement: the first gets 40001, COMMIT included; later ones 25P02 until the
- * client ends the transaction. true: it has ended. */
+ * client ends the transaction. There is no server on which another could be chained to it (AND
+ * CHAIN): who wants that is told again. true: it has ended. */
 static bool lost_statement(struct pg_client *c, const char *sql, size_t n, struct proto_out *out)
 {
-    if (c->lost == PG_LOST_TELL) {
+    enum lost_end end = end_of(c, sql, n);
+    if (c->lost == PG_LOST_TELL || end == LOST_CHAINS) {
         c->lost = PG_LOST_TOLD;
         pg_put_error(out, "ERROR", "40001", "%s", c->lost_text != NULL ? c->lost_text : "");
         return false;
     }
-    if (ends_transaction(c, sql, n)) {
+    if (end == LOST_ENDS) {
         lost_over(c);
         put_tag(out, "ROLLBACK");
         return true;
