@@ -679,6 +679,32 @@ def test_application_name_is_seen_in_the_database(shared):
 
 
 @weir_only
+@pytest.mark.parametrize("given", [
+    {"application_name": "x" * 63},
+    {"application_name": "x" * 64},
+    {"application_name": "ü" * 32},
+    {"options": "-c client_min_messages=warning", "application_name": "x" * 64},
+])
+def test_application_name_that_is_too_long_is_noticed_at_login(shared, pg, given):
+    with pg.direct(**given) as direct, shared.client(**given) as c:
+        def notices(conn):
+            return [(m.fields["S"], m.fields["C"], m.fields["M"]) for m in conn.log if m.type == "N"]
+        assert notices(c) == notices(direct)
+        assert c.value("show application_name") == direct.value("show application_name")
+        assert notices(c) == notices(direct)
+
+
+@weir_only
+def test_replication_of_a_strange_kind_is_refused_with_the_servers_words(shared, pg):
+    told = []
+    for login in (pg.direct, shared.client):
+        with pytest.raises(wire.PgError) as e:
+            login(replication="maybe")
+        told.append({k: e.value.fields[k] for k in "SVCMH"})
+    assert told[0] == told[1]
+
+
+@weir_only
 def test_user_suffix_names_the_function_and_is_not_sent(shared):
     with shared.client("app+getUsers", password="secret") as c:
         assert c.value("select current_user") == "app"

@@ -405,9 +405,31 @@ static bool login_proof(const void *login, struct login_proof *out)
     return l->auth != NULL && pg_auth_client_key(l->auth, out->key);
 }
 
+/* The server would say so, too, but weir sets the name on it when it pleases. */
+static bool put_name_cut(const struct pg_client *c, struct buf *out)
+{
+    struct var_entry app, level;
+    if (!var_set_find(c->startup, "application_name", 16, &app) || app.value_len <= PG_NAME_BYTES)
+        return true;
+    if (var_set_find(c->startup, "client_min_messages", 19, &level) &&
+        (strcasecmp(level.value, "warning") == 0 || strcasecmp(level.value, "error") == 0))
+        return true;
+    size_t n = PG_NAME_BYTES;
+    while (n > 0 && ((unsigned char)app.value[n] & 0xc0) == 0x80)
+        n--; /* no half character */
+    char *text = NULL;
+    if (asprintf(&text, "identifier \"%s\" will be truncated to \"%.*s\"", app.value, (int)n,
+                 app.value) < 0)
+        return false;
+    struct pg_report r = {.severity = "NOTICE", .sqlstate = "42622", .message = text};
+    bool ok = pg_msg_notice(out, &r);
+    free(text);
+    return ok;
+}
+
 static bool greet(struct pg_client *c, const struct login_welcome *w, struct buf *out)
 {
-    bool ok = true;
+    bool ok = put_name_cut(c, out);
     for (uint32_t i = 0; ok && i < var_set_count(c->report); i++) {
         struct var_entry e = var_set_at(c->report, i);
         ok = pg_msg_parameter_status(out, e.name, e.value);

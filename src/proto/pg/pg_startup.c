@@ -151,6 +151,8 @@ static bool read_replication(struct pg_view v, enum pg_replication *out, struct 
     } else {
         pg_fault_set(fault, "22023", "invalid value for parameter \"replication\": \"%.*s\"",
                      (int)v.n, v.p);
+        snprintf(fault->hint, sizeof(fault->hint),
+                 "Valid values are: \"false\", 0, \"true\", 1, \"database\".");
         return false;
     }
     return true;
