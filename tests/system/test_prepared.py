@@ -380,3 +380,17 @@ def test_what_another_left_in_the_unnamed_slot_is_never_executed(start, pg, fail
         with proxy.client() as other:
             other.ask(P("", "select 'of another client'"), B("", ""), E(), S)
     assert session(proxy.client(), leave_one) == session(pg.direct(), lambda: None)
+
+
+def test_errors_of_a_text_with_names_say_the_clients_own_name(start, pg):
+    """For `execute a`, prepared by the protocol, the server has another statement, under a name of weir's."""
+    proxy = start(max_server_connections=1)
+    for text in ("deallocate a", "prepare b as select 1", "execute a"):
+        for name in ("u", ""):
+            told = []
+            for login in (pg.direct, proxy.client):
+                with login() as c:
+                    c.simple("prepare a as select 1")
+                    msgs = c.ask(P(name, text), B("", name, "2"), S)
+                    told += [(e["C"], e["M"]) for e in wire.errors(msgs)]
+            assert len(told) == 2 and told[0] == told[1], (text, name)

@@ -408,9 +408,11 @@ static enum proto_verdict use_replaced(struct pg_client *c, struct pg_server *s,
     *used = v != PROTO_MORE || use != NULL;
     if (!*used)
         return v;
-    if (v == PROTO_MORE && pg_expect_push(s, kind, PG_A_PASS) == NULL)
+    struct pg_expect *x = v == PROTO_MORE ? pg_expect_push(s, kind, PG_A_PASS) : NULL;
+    if (v == PROTO_MORE && x == NULL)
         v = out_of_memory(out);
     if (v == PROTO_MORE) {
+        x->mark = pg_names_mark((const char *)m->p + at, name_len);
         s->open = true;
         put_renamed(out, m, at, name_len, use->name);
     }

@@ -151,7 +151,10 @@ const char *pg_names_of(const struct pg_names *names, const char *server_name, u
         if (memcmp(item->s->name, server_name, PG_STMT_NAME_BYTES - 1) == 0 &&
             (mark == 0 || mark == pg_names_mark(item->name, item->len)))
             return item->name;
-    return NULL;
+    for (const struct pg_names *item = names; mark != 0 && item != NULL; item = item->hh.next)
+        if (mark == pg_names_mark(item->name, item->len))
+            return item->name;
+    return mark == pg_names_mark("", 0) ? "" : NULL;
 }
 
 uint32_t pg_names_count(const struct pg_names *names)

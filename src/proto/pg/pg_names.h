@@ -41,7 +41,7 @@ void pg_names_changed(const struct pg_names *names, uint32_t mark);
 /* What it was told of these columns. */
 pg_columns_t pg_names_told_by_mark(const struct pg_names *names, uint32_t mark);
 /* What the client calls the statement that servers know as `server_name`, by a name with this mark
- * (0: any); NULL: nothing. */
+ * (0: any), or what it calls the one that this stands for; NULL: nothing. */
 const char *pg_names_of(const struct pg_names *names, const char *server_name, uint32_t mark);
 uint32_t pg_names_count(const struct pg_names *names);
 

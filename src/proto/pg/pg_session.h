@@ -113,7 +113,8 @@ struct pg_expect {
     bool again;           /* SYNC: the client's, of a batch that is going to be run again */
     bool cached;          /* PARSE: it was added to the server's cache under stmt->name;
                              CLOSE with SWALLOW: it was taken out of it (name is the server's) */
-    uint32_t mark;        /* BIND, DESCRIBE: of the client's name of the statement, 0: unnamed */
+    uint32_t mark;        /* BIND, DESCRIBE: of the client's name for the statement; 0: unnamed on
+                             both sides */
     struct pg_stmt *stmt; /* PARSE: what is being prepared; holds a reference. With `replaced`
                              what it took the place of. DESCRIBE: what is described; its FAKE, and
                              EXECUTE's: weir's own statement */
