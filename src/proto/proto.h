@@ -35,7 +35,9 @@ struct proto_out {
     struct proto_lane client, server;
     uint8_t *arena;
     size_t arena_used, arena_size;
-    unsigned queries;  /* of the client's that were answered */
+    unsigned queries; /* of the client's that were answered */
+    /* Statements with a name: prepared by the client, prepared on the server, and executed. */
+    unsigned client_parses, server_parses, binds;
     bool close_client; /* what the client was sent can't be ended in order: close it */
     bool renamed; /* from_server: the client's application_name (proto_facts) may have changed */
     /* Set by the caller of from_server: stop where the message ends of which the client has been

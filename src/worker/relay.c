@@ -24,7 +24,7 @@ static void out_reset(struct worker *w)
     o->client.n = o->server.n = 0;
     o->client.bytes = o->server.bytes = 0;
     o->arena_used = 0;
-    o->queries = 0;
+    o->queries = o->client_parses = o->server_parses = o->binds = 0;
     o->close_client = o->whole = o->renamed = false;
     o->kill = PROTO_KILL_NONE;
     o->kill_seen_us = 0;
@@ -113,6 +113,16 @@ static enum fed on_verdict(struct client *c, enum proto_verdict v)
     return FED_GONE;
 }
 
+static void count_statements(struct worker *w, struct route *r)
+{
+    const struct proto_out *o = &w->out;
+    if ((o->client_parses | o->server_parses | o->binds) == 0)
+        return;
+    route_count(r, w, STAT_CLIENT_PARSES, o->client_parses);
+    route_count(r, w, STAT_SERVER_PARSES, o->server_parses);
+    route_count(r, w, STAT_BINDS, o->binds);
+}
+
 /* Feed n bytes; *used of them are done with. `want` is set when a loan is needed. */
 static enum fed feed(struct client *c, const uint8_t *in, size_t n, size_t *used, bool *want)
 {
@@ -128,6 +138,7 @@ static enum fed feed(struct client *c, const uint8_t *in, size_t n, size_t *used
         enum proto_verdict v = ops->from_client(c->proto, b != NULL ? b->proto : NULL, in + *used,
                                                 n - *used, &step, &w->out);
         *used += step;
+        count_statements(w, c->route);
         if (b != NULL && w->out.server.bytes != 0) {
             b->active_us = w->now_us;
             if (b->query_us == 0)
@@ -328,6 +339,7 @@ static bool feed_backend(struct backend *b, const uint8_t *in, size_t n, size_t 
         enum proto_verdict v = ops->from_server(b->proto, c != NULL ? c->proto : NULL, in + *used,
                                                 n - *used, &step, &w->out);
         *used += step;
+        count_statements(w, b->route);
         if (w->out.queries != 0) {
             route_count(b->route, w, STAT_QUERIES, w->out.queries);
             b->statements += w->out.queries;

@@ -189,6 +189,29 @@ def test_stats_count(start):
     assert int(row["client_login_count"]) == 1
 
 
+def totals(proxy, database="shop"):
+    row = next(r for r in proxy.show("STATS_TOTALS") if r["database"] == database)
+    return {k: int(v) for k, v in row.items() if k != "database"}
+
+
+def test_statements_are_counted(start):
+    """Those with a name, as PgBouncer counts them: each text once on one connection, whoever prepares it."""
+    proxy = start(max_server_connections=1)
+    for _ in range(2):
+        with proxy.client() as c:
+            c.ask(wire.parse("mine", "select 4711"), wire.SYNC)
+            for _ in range(3):
+                assert wire.rows(c.ask(wire.bind("", "mine"), wire.execute(), wire.SYNC)) == [["4711"]]
+            c.ask(wire.parse("", "select 4712"), wire.bind("", ""), wire.execute(), wire.SYNC)
+    wait_until(lambda: totals(proxy)["xact_count"] >= 10, what="the transactions are counted")
+    row = totals(proxy)
+    assert (row["client_parse_count"], row["server_parse_count"], row["bind_count"]) == (2, 1, 6)
+    text = proxy.http("/metrics")
+    found = dict(re.findall(r'^weir_database_(client_parses|server_parses|binds)_total\{.*database="shop".*\} (\d+)$', text,
+                            re.M))
+    assert found == {"client_parses": "2", "server_parses": "1", "binds": "6"}
+
+
 def test_functions_are_counted(start):
     proxy = start(max_server_connections=2)
     with proxy.client() as a, proxy.client() as b:

@@ -162,6 +162,8 @@ enum proto_verdict my_on_prepare(struct my_client *c, struct my_server *s, const
     if (s->owner != c->turn)
         s->owner = 0;
     proto_lane_add(&out->server, m->p, m->have);
+    out->client_parses++;
+    out->server_parses++;
     return PROTO_MORE;
 }
 
@@ -214,6 +216,7 @@ static bool send_prepare(struct my_server *s, const struct my_text *text, struct
 {
     const char *sql = my_text_sql(text);
     size_t n = text->text_len, len = MY_PACKET_FULL - 1;
+    out->server_parses++;
     if (n < len) {
         my_put_command(out, MY_COM_STMT_PREPARE, sql, n);
         return true;
@@ -570,6 +573,7 @@ static enum proto_verdict on_execute(struct my_client *c, struct my_server *s,
     v = send_execute(c, s, stmt, there, m, &e, out);
     if (v != PROTO_MORE || out->server.bytes == before)
         return v;
+    out->binds++;
     s->owner = c->turn = my_stamp(c, c->turn);
     s->long_id = stmt->id;
     if (!my_expect_push(s, MY_R_RESULT, MY_A_PASS, m->p[MY_HEAD_BYTES]))

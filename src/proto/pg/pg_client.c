@@ -336,6 +336,22 @@ static void note_said(const struct pg_client *c, const struct pg_in *m, struct p
         out->trace_id = said.trace_id;
 }
 
+/* Like PgBouncer, which follows statements with a name and counts no others. */
+static void count_statement(const struct pg_in *m, struct proto_out *out)
+{
+    const uint8_t *name = m->p + PG_HEAD_BYTES;
+    size_t n = m->have - PG_HEAD_BYTES;
+    if (m->p[0] == 'B') {
+        size_t portal = strnlen((const char *)name, n);
+        portal += portal < n;
+        name += portal;
+        n -= portal;
+    }
+    bool named = n != 0 && name[0] != '\0';
+    out->client_parses += named && m->p[0] == 'P';
+    out->binds += named && m->p[0] == 'B';
+}
+
 /* Of a client without a loan. */
 static bool may_be_kill(const struct pg_client *c, uint8_t type)
 {
@@ -405,6 +421,8 @@ enum proto_verdict pg_client_feed(void *pc, void *ps, const uint8_t *in, size_t 
             v = s == NULL ? pg_local(c, &m, out) : with_server(c, s, &m, out);
         if (v != PROTO_MORE)
             break;
+        if (!c->drop)
+            count_statement(&m, out);
         c->skip = m.total - m.have;
         pos += m.have;
     }

@@ -80,6 +80,7 @@ static void put_parse(struct pg_server *s, struct proto_out *out, const char *na
 {
     size_t len = strlen(name) + 1;
     s->open = true;
+    out->server_parses += len > 1;
     uint8_t head[PG_HEAD_BYTES] = {'P'};
     pg_put32(head + 1, (uint32_t)(4 + len + stmt->body_len));
     pg_put(out, &out->server, head, sizeof head);

@@ -610,6 +610,21 @@ def test_show_statements(start):
         assert int(found[0]["servers"]) >= 1
 
 
+def test_statements_are_counted(start):
+    """Those that clients prepare, and what weir prepares for them where the connection is another."""
+    proxy = start(max_server_connections=2)
+    with Wire(proxy.connect()) as a, Wire(proxy.connect()) as b:
+        number = a.prepare("select ? + 1")[0]
+        a.execute(number, (1,))
+        b.query("begin")
+        b.query("select count(*) from items")
+        for _ in range(2):
+            a.execute(number, (1,))
+        b.query("commit")
+    row = next(r for r in proxy.my_show("STATS_TOTALS") if r["database"] == "shop")
+    assert [int(row[f"{what}_count"]) for what in ("client_parse", "server_parse", "bind")] == [1, 2, 3]
+
+
 def rows_of(proxy, sql, who=ADMIN):
     with proxy.connect(who[0], "weir", who[1]) as c:
         return rows(c, sql)
