@@ -245,7 +245,6 @@ static void end_loan(struct backend *b)
         loan_log(b, c, b->overdue, "loan ended");
     route_count(b->route, w, STAT_XACTS, 1);
     route_count(b->route, w, STAT_XACT_US, held);
-    route_count(b->route, w, STAT_QUERY_US, held);
     if (c != NULL) {
         c->loan = NULL;
         client_set_state(c, CLIENT_IDLE);
@@ -284,6 +283,8 @@ static void count_pin(struct backend *b)
 static void statement_over(struct backend *b)
 {
     cancel_moot(b);
+    if (b->query_us != 0)
+        route_count(b->route, b->worker, STAT_QUERY_US, b->worker->now_us - b->query_us);
     b->query_us = b->until_us = 0;
 }
 

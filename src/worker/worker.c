@@ -109,6 +109,7 @@ static void check_lent(struct worker *w, struct backend *b)
         char what[64];
         snprintf(what, sizeof what, "query_timeout (%.1f s)", (double)query_us / 1e6);
         cancel_late(b, "query_timeout", what);
+        route_count(r, b->worker, STAT_QUERY_US, now - b->query_us);
         b->query_us = now;
         return;
     }

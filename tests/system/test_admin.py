@@ -212,6 +212,19 @@ def test_statements_are_counted(start):
     assert found == {"client_parses": "2", "server_parses": "1", "binds": "6"}
 
 
+def test_time_of_queries_is_without_the_pauses_between(start):
+    proxy = start()
+    with proxy.client() as c:
+        c.simple("begin")
+        c.simple("select pg_sleep(0.2)")
+        time.sleep(0.5)
+        c.simple("commit")
+    wait_until(lambda: totals(proxy)["xact_count"] == 1, what="the transaction is counted")
+    row = totals(proxy)
+    assert row["query_time"] >= 200_000
+    assert row["xact_time"] - row["query_time"] >= 500_000
+
+
 def test_functions_are_counted(start):
     proxy = start(max_server_connections=2)
     with proxy.client() as a, proxy.client() as b:
