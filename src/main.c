@@ -18,6 +18,7 @@
 #include "net/loop.h"
 #include "net/watch.h"
 #include "worker/protocols.h"
+#include "worker/view.h"
 #include "worker/worker.h"
 
 #include <errno.h>
@@ -67,7 +68,8 @@ static const char usage_text[] =
     "  --help           print this\n"
     "\n"
     "Every setting is also WEIR_<KEY> in the environment, every database WEIR_URL or\n"
-    "WEIR_URL_<NAME>. SIGHUP reloads, SIGTERM drains, SIGINT ends at once. See weir(1).\n";
+    "WEIR_URL_<NAME>. SIGHUP reloads, SIGTERM drains, SIGINT and SIGQUIT end at\n"
+    "once, SIGUSR1 pauses, SIGUSR2 resumes. See weir(1).\n";
 
 static bool parse_options(int argc, char **argv, struct options *o)
 {
@@ -202,6 +204,15 @@ static void process_stop(void *arg)
     loop_stop(((struct process *)arg)->loop);
 }
 
+static void process_pause(struct process *p, bool on)
+{
+    bool done = world_order(p->world, on ? WORLD_PAUSE : WORLD_RESUME, NULL) == WORLD_DONE;
+    log_info(NULL, "%s: %s", on ? "SIGUSR1" : "SIGUSR2",
+             !done ? "nothing is paused"
+             : on  ? "all databases are paused"
+                   : "all databases are resumed");
+}
+
 static void wait_for_signal(struct process *p);
 
 static void on_signal(bool ready, void *arg)
@@ -210,12 +221,25 @@ static void on_signal(bool ready, void *arg)
     struct signalfd_siginfo info;
     while (ready && read(p->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
         char text[512];
-        if (info.ssi_signo == SIGHUP)
+        switch (info.ssi_signo) {
+        case SIGHUP:
             (void)process_reload(p, text, sizeof text);
-        else if (info.ssi_signo == SIGTERM && !p->draining)
-            process_drain(p, false);
-        else
+            break;
+        case SIGUSR1:
+        case SIGUSR2:
+            process_pause(p, info.ssi_signo == SIGUSR1);
+            break;
+        case SIGTERM:
+            if (!p->draining) {
+                process_drain(p, false);
+                break;
+            }
             loop_stop(p->loop);
+            break;
+        default: /* SIGINT, SIGQUIT */
+            loop_stop(p->loop);
+            break;
+        }
     }
     wait_for_signal(p);
 }
@@ -228,11 +252,11 @@ static void wait_for_signal(struct process *p)
 
 static int open_signals(void)
 {
+    static const int taken[] = {SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2};
     sigset_t set;
     sigemptyset(&set);
-    sigaddset(&set, SIGHUP);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
+    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
+        sigaddset(&set, taken[i]);
     (void)signal(SIGPIPE, SIG_IGN);
     /* Blocked before any thread is started, so that every thread inherits it. */
     pthread_sigmask(SIG_BLOCK, &set, NULL);

@@ -448,11 +448,12 @@ def test_sigterm_ends_after_shutdown_timeout(start):
         assert 0.5 < time.monotonic() - begun < 25
 
 
-def test_sigint_ends_at_once(start, pg):
+@pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGQUIT])
+def test_a_signal_ends_at_once(start, pg, which):
     proxy = start()
     with proxy.client("app3") as c:
         c.simple("begin")
-        proxy.signal(signal.SIGINT)
+        proxy.signal(which)
         begun = time.monotonic()
         assert proxy.wait(30) == 0
         assert time.monotonic() - begun < 15
@@ -497,6 +498,23 @@ def test_the_end_while_an_order_waits(start, order, how):
         assert not console.readable(0.3)
         ENDS[how](proxy)
         assert proxy.wait(30) == 0
+
+
+def test_signals_pause_and_resume(start):
+    """SIGUSR1 and SIGUSR2, as PgBouncer takes them; a RESUME of nothing is only said."""
+    proxy = start()
+    with proxy.client() as c, proxy.client("app3") as other:
+        c.value("select 1")
+        proxy.signal(signal.SIGUSR2)
+        proxy.wait_log("nothing is paused")
+        proxy.signal(signal.SIGUSR1)
+        wait_until(lambda: [r["paused"] for r in proxy.show("DATABASES") if r["name"] == "shop"] == ["1"], what="the pause")
+        for waits in (c, other):
+            waits.send(wire.query("select 2"))
+        wait_until(lambda: int(proxy.pool()["cl_waiting"]) == 1, what="a client that waits")
+        proxy.signal(signal.SIGUSR2)
+        for waits in (c, other):
+            assert wire.rows(waits.until()) == [["2"]]
 
 
 # --- the database ----------------------------------------------------------------------------------------------
