@@ -130,6 +130,7 @@ struct core_pool_limits {
     uint64_t idle_timeout_us; /* server_idle_timeout; 0: never. Keeps min_conns */
     uint64_t lifetime_us;     /* server_lifetime; 0: never. Shortened by up to a fifth by the core,
                                  so that those opened together do not end together */
+    bool once;                /* a connection ends with its first loan */
     struct core_group *group[CORE_GROUPS]; /* it is in these, NULL last; fixed by create */
 };
 

@@ -213,7 +213,7 @@ enum core_next core_give_back(struct core_conn *c, uint64_t now_us, struct core_
         assert(c->state == CONN_LENT);
         s->last_return_us = s->last_use_us = p->served_us = now_us;
         core_conn_unborrow(c); /* before it is asked who should have it */
-        if (core_lend_must_close(c, now_us) || core_share_yields(c, now_us))
+        if (p->lim.once || core_lend_must_close(c, now_us) || core_share_yields(c, now_us))
             core_conn_enter(c, CONN_CLOSING, now_us);
         else
             answer = core_lend_settle(c, now_us, next);

@@ -193,6 +193,7 @@ static void route_configure(struct route *r, const struct settings *set,
         .group = {r->of_database, r->of_user},
         .idle_timeout_us = cs->server_idle_timeout_us,
         .lifetime_us = p.server_lifetime_us,
+        .once = p.server_lifetime_us == 0,
     };
     /* The first connection teaches what a client is to be greeted with. */
     if (r->report == NULL && !r->relaxed && lim->min_conns == 0 && !r->replication)

@@ -175,6 +175,22 @@ def test_server_lifetime_replaces_old_connections(start, pg):
             time.sleep(0.1)
 
 
+@pytest.mark.parametrize("of", ["setting", "database"])
+def test_a_server_lifetime_of_0_is_one_use(start, pg, of):
+    """As in PgBouncer. A database's own is stronger, also where it is 0."""
+    shop = {"host": pg.host, "port": pg.port, "user": "app", "password": "secret"}
+    if of == "setting":
+        proxy = start(max_server_connections=2, server_lifetime=0, databases={"shop": shop})
+    else:
+        proxy = start(max_server_connections=2, databases={"shop": {**shop, "server_lifetime": 0}})
+    with proxy.client() as c:
+        pids = [c.backend_pid() for _ in range(5)]
+        assert len(set(pids)) == 5
+        c.simple("begin")
+        assert c.backend_pid() == c.backend_pid()
+        c.simple("commit")
+
+
 def test_server_lifetime_does_not_cut_a_loan(start, pg):
     proxy = start(max_server_connections=1, server_lifetime=1)
     with proxy.client() as c:

@@ -537,6 +537,23 @@ static void test_lifetime_is_spread(void **state)
     assert_ptr_equal(plan(10 * SECOND, CORE_ACT_CLOSE).conn, &conn[0]);
 }
 
+static void test_one_use_only(void **state)
+{
+    struct core_waiter *next;
+    const struct core_pool_limits lim = {.min_conns = 1, .once = true};
+
+    (void)state;
+    core_pool_limit(p, &lim);
+    assert_ptr_equal(plan(10, CORE_ACT_OPEN).pool, p);
+    assert_int_equal(core_opened(p, &conn[0], 20, &next), CORE_NEXT_IDLE); /* none yet */
+    plan(100 * SECOND, CORE_ACT_NONE);
+    struct core_conn *c;
+    assert_int_equal(borrow(0, p, 0, 100 * SECOND, &c), CORE_LENT);
+    queue(1, p, 0, 100 * SECOND);
+    assert_int_equal(give_back(0, 100 * SECOND, &next), CORE_NEXT_CLOSE);
+    assert_null(next);
+}
+
 static void test_idle_of_one_pool_goes_to_another(void **state)
 {
     (void)state;
@@ -814,6 +831,7 @@ int main(void)
         CASE(test_warm_wakes),
         CASE(test_own_deadlines_while_it_wakes),
         CASE(test_lifetime_is_spread),
+        CASE(test_one_use_only),
         CASE(test_idle_of_one_pool_goes_to_another),
         CASE(test_pool_limit),
         CASE(test_pool_limit_closes_idle),

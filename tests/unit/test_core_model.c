@@ -473,7 +473,8 @@ static void step_limits(void)
     const struct core_pool_limits lim = {.max_conns = roll(8),
                                          .min_conns = roll(2),
                                          .idle_timeout_us = roll(3) * 3000,
-                                         .lifetime_us = roll(2) * 50000};
+                                         .lifetime_us = roll(2) * 50000,
+                                         .once = roll(8) == 0};
     uint32_t f = roll(FUNCTIONS), g = roll(GROUPS);
     switch (roll(8)) {
     case 7:
