@@ -5,8 +5,10 @@
 
 #include "worker/params.h"
 
+#include "base/clock.h"
 #include "net/tls.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,6 +98,26 @@ static void put_mysql(struct params *ps, const char *key, const char *value)
     params_put(ps, key, value);
 }
 
+/* As for clients' connections; 0 is the system's. */
+static void put_tcp(struct params *ps, const struct conf_settings *cs)
+{
+    const struct {
+        const char *key;
+        uint64_t value;
+    } rows[] = {{"keepalives_idle", cs->tcp_keepidle_us / US_PER_S},
+                {"keepalives_interval", cs->tcp_keepintvl_us / US_PER_S},
+                {"keepalives_count", (uint64_t)cs->tcp_keepcnt},
+                {"tcp_user_timeout", cs->tcp_user_timeout_us / US_PER_MS}};
+    _Static_assert(sizeof rows / sizeof rows[0] == sizeof ps->tcp / sizeof ps->tcp[0], "");
+    if (!cs->tcp_keepalive)
+        params_put(ps, "keepalives", "0");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        (void)snprintf(ps->tcp[i], sizeof ps->tcp[i], "%" PRIu64, rows[i].value);
+        if (rows[i].value != 0)
+            params_put(ps, rows[i].key, ps->tcp[i]);
+    }
+}
+
 const char *params_dbname(const struct conf_database *db, const char *asked)
 {
     return db->dbname != NULL || db->service ? db->dbname : asked;
@@ -113,6 +135,7 @@ void params_collect(struct params *ps, const struct conf *conf, const struct con
             params_put(ps, p->key, p->value);
     }
     put_startup(ps, db);
+    put_tcp(ps, cs);
     params_put(ps, "dbname", params_dbname(db, as->database));
     params_put(ps, "user", as->user);
     params_put(ps, "password", as->password);

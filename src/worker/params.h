@@ -26,6 +26,7 @@ struct params {
     struct dsn_param p[PARAMS_MAX];
     size_t n;
     char options[2048];
+    char tcp[4][16]; /* numbers of settings */
 };
 
 /* One more; an empty or missing value is none, and what is there already holds. */

@@ -201,6 +201,20 @@ def test_server_lifetime_does_not_cut_a_loan(start, pg):
         c.simple("commit")
 
 
+def test_keepalive_of_server_connections(start, pg):
+    """The tcp_ settings are for both sides; what the database's own string says is stronger."""
+    shop = {"host": pg.host, "port": pg.port, "user": "app", "password": "secret"}
+    proxy = start(tcp_keepidle=700, databases={"shop": shop, "other": {**shop, "keepalives_idle": 5000},
+                                               "third": {**shop, "keepalives": 0}})
+    for name in proxy.databases:
+        with proxy.client(database=name) as c:
+            c.value("select 1")
+    assert {r["database"] for r in proxy.show("SERVERS")} == {"shop", "other", "third"}
+    wait_until(lambda: len(proxy.probes_due(pg.port)) >= 2, what="two that will be probed")
+    settings, own = sorted(proxy.probes_due(pg.port))
+    assert 0 < settings <= 700 < own <= 5000
+
+
 def test_min_pool_size_is_kept_ready(start, pg):
     proxy = start(max_server_connections=5, min_pool_size=3, server_idle_timeout=1,
                   databases={"shop": {"host": pg.host, "port": pg.port, "user": "app", "password": "secret"}})

@@ -14,6 +14,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -663,6 +664,35 @@ static void lies_about_tls(void **state)
     assert_int_equal(my_dial_poll(f->dial), DIAL_FAILED);
 }
 
+static int option_of(const struct fixture *f, int level, int option)
+{
+    int value = -1;
+    socklen_t n = sizeof value;
+    assert_int_equal(getsockopt(my_dial_socket(f->dial), level, option, &value, &n), 0);
+    return value;
+}
+
+static void sets_the_sockets_options(void **state)
+{
+    struct fixture *f = *state;
+    over_tcp(f, "disable");
+    set(f, "keepalives_idle", "71");
+    set(f, "keepalives_interval", "13");
+    set(f, "keepalives_count", "5");
+    set(f, "tcp_user_timeout", "4321");
+    begin(f);
+    assert_int_equal(option_of(f, SOL_SOCKET, SO_KEEPALIVE), 1);
+    assert_int_equal(option_of(f, IPPROTO_TCP, TCP_KEEPIDLE), 71);
+    assert_int_equal(option_of(f, IPPROTO_TCP, TCP_KEEPINTVL), 13);
+    assert_int_equal(option_of(f, IPPROTO_TCP, TCP_KEEPCNT), 5);
+    assert_int_equal(option_of(f, IPPROTO_TCP, TCP_USER_TIMEOUT), 4321);
+    end(f);
+    set(f, "keepalives", "0");
+    begin(f);
+    assert_int_equal(option_of(f, SOL_SOCKET, SO_KEEPALIVE), 0);
+    end(f);
+}
+
 /* ---- several hosts ---- */
 
 static void tries_the_next_host(void **state)
@@ -748,6 +778,7 @@ int main(void)
         T(an_answer_without_end),
         T(runs_connect_query),
         T(lies_about_tls),
+        T(sets_the_sockets_options),
         T(tries_the_next_host),
         T(begins_anew_with_the_next_host),
     };

@@ -4,6 +4,7 @@
 #include "config.h"
 
 #include "base/clock.h"
+#include "proto/dial/dial_socket.h"
 #include "proto/mysql/my_ask.h"
 #include "proto/mysql/my_dial_priv.h"
 #include "proto/mysql/my_proto.h"
@@ -13,7 +14,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -156,7 +156,6 @@ static socklen_t address_of(struct my_dial *d, struct sockaddr_storage *ss)
 static enum dial_step start_socket(struct my_dial *d)
 {
     struct sockaddr_storage ss;
-    int on = 1;
     close_socket(d);
     socklen_t n = address_of(d, &ss);
     if (n == 0)
@@ -165,10 +164,8 @@ static enum dial_step start_socket(struct my_dial *d)
     if (d->fd < 0)
         return my_dial_fail(d, DIAL_FAIL_REACH, "08001", "could not create a socket: %s",
                             strerror(errno));
-    if (!d->local) {
-        (void)setsockopt(d->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        (void)setsockopt(d->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-    }
+    if (!d->local)
+        dial_socket_options(d->fd, d->origin->params, d->origin->n_params);
     d->state = MY_D_CONNECT;
     if (connect(d->fd, (const struct sockaddr *)&ss, n) != 0 && errno != EINPROGRESS)
         return my_dial_fail(d, DIAL_FAIL_REACH, "08001", "%s", strerror(errno));

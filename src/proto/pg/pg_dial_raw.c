@@ -6,10 +6,11 @@
 
 #include "proto/pg/pg_dial_priv.h"
 
+#include "proto/dial/dial_socket.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -165,30 +166,6 @@ static socklen_t host_address(struct pg_raw *r, struct sockaddr_storage *ss)
     return 0;
 }
 
-static void socket_options(const struct pg_raw *r)
-{
-    static const struct {
-        const char *key;
-        int level, option;
-    } rows[] = {
-        {"keepalives_idle", IPPROTO_TCP, TCP_KEEPIDLE},
-        {"keepalives_interval", IPPROTO_TCP, TCP_KEEPINTVL},
-        {"keepalives_count", IPPROTO_TCP, TCP_KEEPCNT},
-        {"tcp_user_timeout", IPPROTO_TCP, TCP_USER_TIMEOUT},
-    };
-    int on = 1;
-    if (r->local)
-        return;
-    (void)setsockopt(r->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (strcmp(pg_raw_param(r, "keepalives"), "0") != 0)
-        (void)setsockopt(r->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        int value = (int)strtol(pg_raw_param(r, rows[i].key), NULL, 10);
-        if (value > 0)
-            (void)setsockopt(r->fd, rows[i].level, rows[i].option, &value, sizeof value);
-    }
-}
-
 static enum dial_step start_socket(struct pg_raw *r)
 {
     close_socket(r);
@@ -200,7 +177,8 @@ static enum dial_step start_socket(struct pg_raw *r)
     if (r->fd < 0)
         return pg_raw_fail(r, DIAL_FAIL_REACH, "08006", "could not create socket: %s",
                            strerror(errno));
-    socket_options(r);
+    if (!r->local)
+        dial_socket_options(r->fd, r->params, r->n_params);
     r->state = RAW_CONNECT;
     if (connect(r->fd, (const struct sockaddr *)&r->addr, r->addr_n) != 0 && errno != EINPROGRESS)
         return pg_raw_fail(r, DIAL_FAIL_REACH, "08006", "%s", strerror(errno));

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """The program under test as a process: its configuration, its log, its clients and its console."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -257,6 +258,18 @@ class Proxy:
 
     def fd_count(self):
         return len(os.listdir(f"/proc/{self.proc.pid}/fd"))
+
+    def probes_due(self, port):
+        """Seconds until keepalive's next probe, of each of its connections to this port that is quiet."""
+        mine = set()
+        for fd in os.listdir(f"/proc/{self.proc.pid}/fd"):
+            with contextlib.suppress(OSError):
+                mine.add(os.readlink(f"/proc/{self.proc.pid}/fd/{fd}"))
+        with open(f"/proc/{self.proc.pid}/net/tcp") as f:
+            lines = [line.split() for line in f][1:]
+        ours = [c for c in lines if int(c[2].split(":")[1], 16) == port and f"socket:[{c[9]}]" in mine]
+        timers = [c[5].split(":") for c in ours]
+        return [int(when, 16) / os.sysconf("SC_CLK_TCK") for kind, when in timers if kind == "02"]
 
 
 USERS_PLAIN = {name: password for name, (password, _) in USERS.items() if name != "hidden"}

@@ -174,6 +174,14 @@ def test_server_lifetime_replaces_old_connections_and_cuts_no_loan(start):
         wait_until(lambda: server_id(c) != first, 20, "another connection")
 
 
+def test_keepalive_of_server_connections(start, my):
+    proxy = start(tcp_keepidle=700)
+    with proxy.connect() as c:
+        assert one(c, "select 1") == 1
+        wait_until(lambda: proxy.probes_due(my.port), what="a probe")
+        assert 0 < max(proxy.probes_due(my.port)) <= 700
+
+
 def test_server_connect_timeout(start):
     """A server that accepts and says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as deaf:
