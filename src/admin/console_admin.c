@@ -164,7 +164,7 @@ static void on_poll(void *arg)
             timer_set_us(&p->timer, POLL_US);
         return;
     }
-    if (world_lent(p->a->world, p->order->database) == 0)
+    if (world_connections(p->a->world, p->order->database) == 0)
         pending_end(p);
     else
         timer_set_us(&p->timer, POLL_US);

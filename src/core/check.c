@@ -76,8 +76,10 @@ static void check_pool(const struct core_pool *p, uint32_t *timed)
     HOLDS((p->lines.n > 0) == (p->eligible > 0));
     HOLDS(check_conns(p, &p->lent, CONN_LENT, 0) == p->n[CONN_LENT]);
     HOLDS(check_conns(p, &p->closing, CONN_CLOSING, 0) == p->n[CONN_CLOSING]);
-    /* Nobody waits beside an idle connection, unless nobody may be lent to. */
-    HOLDS(idle == 0 || p->eligible == 0 || p->paused || p->resumed);
+    /* Nobody waits beside an idle connection, unless core_plan is to lend it; none is kept by a
+     * PAUSE. */
+    HOLDS(idle == 0 || p->eligible == 0 || p->resumed);
+    HOLDS(idle == 0 || !p->paused);
     HOLDS(p->hungry_at == 0 || p->eligible > p->n[CONN_OPENING]);
     HOLDS(p->hungry_at == 0 || p->server->hungry.slot[p->hungry_at - 1].key == core_pool_hunger(p));
     HOLDS(p->opening_stale <= p->n[CONN_OPENING]);

@@ -30,9 +30,11 @@ void core_pool_limit(struct core_pool *p, const struct core_pool_limits *lim);
 const char *core_pool_name(const struct core_pool *p);
 void *core_pool_owner(const struct core_pool *p); /* the worker floor's route */
 
-/* PAUSE: nobody is lent to, waiters wait. DISABLE: nobody may queue. RECONNECT: connections opened
- * before now (or being opened now) are closed as they come back, idle ones by core_plan. */
-void core_pool_pause(struct core_pool *p, bool paused);
+/* PAUSE: nobody is lent to, waiters wait; nothing is opened, and what there is is closed as by
+ * RECONNECT, so that the database can be restarted or renamed. DISABLE: nobody may queue.
+ * RECONNECT: connections opened before now (or being opened now) are closed as they come back, idle
+ * ones by core_plan. */
+void core_pool_pause(struct core_pool *p, bool paused, uint64_t now_us);
 void core_pool_disable(struct core_pool *p, bool disabled);
 void core_pool_reconnect(struct core_pool *p, uint64_t now_us);
 /* For good: what it has is closed as by RECONNECT, nothing is opened, whoever waits or comes is

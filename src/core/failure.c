@@ -105,7 +105,7 @@ void core_failure_note_demand(struct core_pool *p)
 {
     struct core_server *s = p->server;
 
-    if (p->retired)
+    if (p->retired || p->paused)
         return;
     if (p->refused > 0) {
         p->probe_wanted = true;

@@ -177,7 +177,7 @@ bool core_lend_must_close(const struct core_conn *c, uint64_t now_us)
 {
     const struct core_pool *p = c->pool;
 
-    if (core_slots_missing(p->server) > 0)
+    if (p->paused || core_slots_missing(p->server) > 0)
         return true;
     if ((p->lim.max_conns > 0 && core_held(p) > p->lim.max_conns) || core_group_over(p))
         return true;
@@ -188,7 +188,7 @@ enum core_next core_lend_settle(struct core_conn *c, uint64_t now_us, struct cor
 {
     struct core_pool *p = c->pool;
     core_conn_unborrow(c);
-    struct core_waiter *w = p->paused ? NULL : core_queue_pick(p, c->worker, now_us);
+    struct core_waiter *w = core_queue_pick(p, c->worker, now_us);
 
     *next = w;
     if (w == NULL) {

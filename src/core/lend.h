@@ -12,7 +12,7 @@
 
 /* `c` is `w`'s now; a message to its worker has to follow. */
 void core_lend_grant(struct core_conn *c, struct core_waiter *w, uint64_t now_us);
-/* The connection may not be lent again: bound, limit of the pool, RECONNECT, lifetime. */
+/* The connection may not be lent again: bound, limit of the pool, PAUSE, RECONNECT, lifetime. */
 bool core_lend_must_close(const struct core_conn *c, uint64_t now_us);
 /* To the next waiter of its pool, or idle. */
 enum core_next core_lend_settle(struct core_conn *c, uint64_t now_us, struct core_waiter **next);

@@ -295,20 +295,6 @@ void core_pool_limit(struct core_pool *p, const struct core_pool_limits *lim)
     core_exit(p->server);
 }
 
-void core_pool_pause(struct core_pool *p, bool paused)
-{
-    struct core_server *s = p->server;
-
-    core_enter(s, 0);
-    p->paused = paused;
-    if (!paused && !p->resumed && p->eligible > 0 && p->n[CONN_IDLE] > 0) {
-        p->resumed = true;
-        TAILQ_INSERT_TAIL(&s->resumed, p, resumed_link);
-    }
-    core_pool_rate(p);
-    core_exit(s);
-}
-
 void core_pool_disable(struct core_pool *p, bool disabled)
 {
     core_enter(p->server, 0);
@@ -327,6 +313,22 @@ static void retire_idle(struct core_pool *p, bool unused, uint64_t now_us)
                 core_conn_retire(c, now_us);
         }
     }
+}
+
+void core_pool_pause(struct core_pool *p, bool paused, uint64_t now_us)
+{
+    struct core_server *s = p->server;
+
+    core_enter(s, now_us);
+    p->paused = paused;
+    if (paused) {
+        retire_idle(p, false, now_us);
+        p->probe_wanted = false;
+        if (s->probe_pool == p)
+            s->probe_pool = NULL;
+    }
+    core_pool_rate(p);
+    core_exit(s);
 }
 
 static void pool_renew(struct core_pool *p, uint64_t now_us)

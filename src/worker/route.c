@@ -456,7 +456,7 @@ static struct route *route_add(struct routes *rs, struct settings *set,
     struct route_standing s = standing(rs, r->database);
     atomic_store(&r->disabled, s.disabled);
     atomic_store(&r->paused, s.paused);
-    core_pool_pause(r->pool, s.paused);
+    core_pool_pause(r->pool, s.paused, clock_now_us());
     r->next = rs->first;
     __atomic_store_n(&rs->first, r, __ATOMIC_RELEASE);
     return r;

@@ -573,7 +573,7 @@ static void order_route(struct route *r, enum world_verb verb)
     case WORLD_PAUSE:
     case WORLD_RESUME:
         atomic_store(&r->paused, verb == WORLD_PAUSE);
-        core_pool_pause(r->pool, verb == WORLD_PAUSE);
+        core_pool_pause(r->pool, verb == WORLD_PAUSE, clock_now_us());
         break;
     case WORLD_DISABLE:
     case WORLD_ENABLE:
@@ -581,7 +581,7 @@ static void order_route(struct route *r, enum world_verb verb)
         break;
     case WORLD_KILL:
         atomic_store(&r->paused, true);
-        core_pool_pause(r->pool, true);
+        core_pool_pause(r->pool, true, clock_now_us());
         core_pool_reconnect(r->pool, clock_now_us());
         break;
     case WORLD_RECONNECT:
@@ -621,7 +621,7 @@ enum world_answer world_order(struct world *w, enum world_verb verb, const char 
     return WORLD_DONE;
 }
 
-uint32_t world_lent(struct world *w, const char *database)
+uint32_t world_connections(struct world *w, const char *database)
 {
     uint32_t n = 0;
     for (struct route *r = routes_first(w->routes); r != NULL; r = r->next) {
@@ -629,7 +629,7 @@ uint32_t world_lent(struct world *w, const char *database)
         if (database != NULL && strcmp(r->database, database) != 0)
             continue;
         core_pool_counts(r->pool, clock_now_us(), &c);
-        n += c.lent;
+        n += c.opening + c.idle + c.lent + c.closing;
     }
     return n;
 }

@@ -52,8 +52,8 @@ enum world_answer {
 };
 /* For one database, or (NULL) all. */
 enum world_answer world_order(struct world *w, enum world_verb verb, const char *database);
-/* Server connections of a database that are lent, and whether it is paused. */
-uint32_t world_lent(struct world *w, const char *database);
+/* Server connections that a database has, or is about to have. */
+uint32_t world_connections(struct world *w, const char *database);
 /* Log in until this database has so many connections, for the user (NULL: its own, or the only one
  * that it has had), as far as the bound allows. false: why not. */
 bool world_warm(struct world *w, const char *database, const char *user, uint32_t n, char *why,

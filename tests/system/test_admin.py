@@ -259,6 +259,31 @@ def test_pause_waits_for_loans_and_holds_new_ones_and_resume_lets_go(start):
     busy.terminate(), later.terminate()
 
 
+def test_a_pause_leaves_no_server_connection(start, pg):
+    """The database can be renamed, and none comes back before RESUME: not for a minimum, nor for who waits."""
+    with pg.superuser() as s:
+        s.rows("create database short_of_breath owner app")
+    breath = {"host": pg.host, "port": pg.port, "dbname": "short_of_breath", "user": "app", "password": "secret"}
+    proxy = start(max_server_connections=5, min_pool_size=2, databases={"breath": breath})
+    ours = "datname = 'short_of_breath'"
+    with proxy.client(database="breath") as c, pg.superuser() as s:
+        c.value("select 1")
+        wait_until(lambda: pg.count(ours) >= 2, what="the minimum")
+        assert wire.tags(proxy.admin("PAUSE breath")) == ["PAUSE"]
+        assert [int(proxy.pool("breath")[n]) for n in ("sv_active", "sv_idle", "sv_login")] == [0, 0, 0]
+        c.send(wire.query("select 2"))
+        wait_until(lambda: int(proxy.pool("breath")["cl_waiting"]) == 1, what="a client that waits")
+        s.rows("alter database short_of_breath rename to out_of_breath")
+        assert pg.count("datname = 'out_of_breath'") == 0
+        s.rows("alter database out_of_breath rename to short_of_breath")
+        proxy.admin("RESUME breath")
+        assert wire.rows(c.until()) == [["2"]]
+        wait_until(lambda: pg.count(ours) >= 2, what="the minimum, again")
+    proxy.stop()
+    with pg.superuser() as s:
+        s.rows("drop database short_of_breath with (force)")
+
+
 def test_pause_of_everything(start):
     proxy = start()
     with proxy.client() as c:

@@ -194,7 +194,7 @@ def test_settings_and_statements_survive_a_check(start):
         assert c.value("show search_path") == "pg_catalog"
 
 
-def test_a_paused_pool_is_checked_when_it_goes_on(weir, line):
+def test_a_paused_pool_goes_on_behind_a_line_that_was_cut(weir, line):
     proxy = weir()
     clients = fill(proxy, 2)
     proxy.admin("PAUSE")

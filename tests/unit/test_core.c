@@ -358,22 +358,48 @@ static void test_bound_shrinks(void **state)
 static void test_pause_and_resume(void **state)
 {
     struct core_waiter *next;
+    const struct core_pool_limits lim = {.min_conns = 2};
 
     (void)state;
     lend_new(0, p, 0, 10);
-    core_pool_pause(p, true);
-    queue(1, p, 1, 20);
-    plan(20, CORE_ACT_NONE); /* no login for a paused pool */
-    assert_int_equal(give_back(0, 30, &next), CORE_NEXT_IDLE);
-    queue(2, p, 1, 40);
-    core_pool_pause(p, false);
-    queue(3, p, 0, 45); /* an idle connection, but others were first */
-    assert_true(core_leave(&w[3]));
-    struct core_plan pl = plan(50, CORE_ACT_LEND);
-    assert_ptr_equal(pl.conn, &conn[0]);
-    assert_ptr_equal(pl.waiter, &w[1]);
-    assert_ptr_equal(plan(50, CORE_ACT_OPEN).pool, p); /* for the other one */
-    core_open_failed(p, CORE_FAIL_REACH, "08006", "x", 60);
+    lend_new(1, p, 0, 10);
+    make_idle(1, 11);
+    core_pool_limit(p, &lim);
+    core_pool_pause(p, true, 20);
+    assert_ptr_equal(plan(20, CORE_ACT_CLOSE).conn, &conn[1]);
+    core_conn_closed(&conn[1], 21, &nudge);
+    queue(2, p, 1, 22);
+    plan(22,
+         CORE_ACT_NONE); /* no login for a paused pool, whoever waits and whatever its minimum */
+    assert_int_equal(give_back(0, 30, &next), CORE_NEXT_CLOSE);
+    core_conn_closed(&conn[0], 31, &nudge);
+    assert_int_equal(counts(40).closing + counts(40).idle + counts(40).lent, 0);
+    core_pool_pause(p, false, 50);
+    assert_ptr_equal(plan(50, CORE_ACT_OPEN).pool, p);
+    core_pool_pause(p, true, 51); /* in the middle of a login */
+    assert_int_equal(core_opened(p, &conn[0], 52, &next), CORE_NEXT_CLOSE);
+    core_conn_closed(&conn[0], 53, &nudge);
+    plan(53, CORE_ACT_NONE);
+}
+
+/* Nor does a pool that could not log in when it was paused try to. */
+static void test_pause_stops_probes(void **state)
+{
+    struct core_conn *c;
+
+    (void)state;
+    queue(0, p, 0, 10);
+    assert_ptr_equal(plan(10, CORE_ACT_OPEN).pool, p);
+    core_open_failed(p, CORE_FAIL_REFUSED, "28P01", "x", 11);
+    assert_ptr_equal(plan(11, CORE_ACT_FAIL).pool, p);
+    assert_null(core_waiter_take(&w[0]));
+    assert_int_equal(borrow(0, p, 0, 12, &c), CORE_DOWN); /* to be tried again, for who comes */
+    core_pool_pause(p, true, 13);
+    assert_int_equal(borrow(0, p, 0, 14, &c), CORE_DOWN);
+    plan(60 * SECOND, CORE_ACT_NONE);
+    core_pool_pause(p, false, 60 * SECOND);
+    queue(0, p, 0, 61 * SECOND);
+    assert_ptr_equal(plan(61 * SECOND, CORE_ACT_OPEN).pool, p);
 }
 
 static void test_reconnect(void **state)
@@ -824,6 +850,7 @@ int main(void)
         CASE(test_cancels_hand_their_slot_on),
         CASE(test_bound_shrinks),
         CASE(test_pause_and_resume),
+        CASE(test_pause_stops_probes),
         CASE(test_reconnect),
         CASE(test_what_nobody_has_borrowed_is_dropped),
         CASE(test_idle_timeout_keeps_the_minimum),

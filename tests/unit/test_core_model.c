@@ -183,7 +183,7 @@ static void settled(enum core_next next, struct conn *c, struct core_waiter *w)
     switch (next) {
     case CORE_NEXT_IDLE:
         c->state = CONN_IDLE;
-        assert_true(m.paused[pool_of(c->core.pool)] || next_in(c->core.pool) == NULL);
+        assert_true(!m.paused[pool_of(c->core.pool)] && next_in(c->core.pool) == NULL);
         c->returned = ++m.ticks;
         break;
     case CORE_NEXT_LEND:
@@ -243,7 +243,7 @@ static void step_borrow(void)
         break;
     case CORE_QUEUED:
         assert_false(m.disabled[p]);
-        assert_true(want == NULL || m.paused[p] || !may || eligible_in(c->w.pool));
+        assert_true(want == NULL || !may || eligible_in(c->w.pool));
         c->doing = WAITS;
         c->order = ++m.ticks;
         break;
@@ -505,7 +505,7 @@ static void step_limits(void)
         break;
     default:
         m.paused[p] = roll(4) == 0;
-        core_pool_pause(m.pool[p], m.paused[p]);
+        core_pool_pause(m.pool[p], m.paused[p], m.now_us);
     }
     /* Idle ones may be closing now, which we are told when they are handed out. */
 }

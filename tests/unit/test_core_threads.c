@@ -274,7 +274,7 @@ static void control_main(uint32_t *random)
             continue;
         turn++;
         for (uint64_t i = 0; i < POOLS; i++)
-            core_pool_pause(pool[i], turn % 8 == i && !atomic_load(&ending));
+            core_pool_pause(pool[i], turn % 8 == i && !atomic_load(&ending), now_us);
         if (turn % 16 == 0)
             core_pool_reconnect(pool[turn / 16 % POOLS], now_us);
         wake_us = 0;

@@ -22,7 +22,7 @@ from harness.myproxy import code, one, rows
 from harness.mysql import USERS
 from harness.mywire import MyError, Wire
 from harness.postgres import free_port, make_certificates
-from harness.proxy import ADMIN, STATS, wait_until, weir_binary
+from harness.proxy import ADMIN, STATS, crowd, wait_until, weir_binary
 
 SESSION_TRACK = 1 << 23
 SSL_REQUEST = struct.pack("<I", 32)[:3] + b"\x01" + struct.pack("<IIB23x", 0x0080AA05 | 0x800, 1 << 24, 45)
@@ -636,6 +636,22 @@ def test_console_is_the_same_by_both_doors(start):
     assert by_my and [list(r.items()) for r in by_my] == [list(r.items()) for r in by_pg]
     for what in ("DATABASES", "LISTS", "POOLS", "STATS"):
         assert [list(r) for r in proxy.my_show(what)][:1] == [list(r) for r in proxy.show(what)][:1]
+
+
+def test_a_pause_leaves_no_server_connection(start, my):
+    proxy = start(max_server_connections=5)
+    ours = "user = 'app3'"
+    crowd(3, lambda i: one(proxy.connect("app3"), "select sleep(0.2)"))
+    assert my.count(ours) != 0
+    with proxy.connect(ADMIN[0], "pgbouncer", ADMIN[1]) as console, proxy.connect("app3") as c:
+        rows(console, "pause")
+        wait_until(lambda: my.count(ours) == 0, what="the end of its connections")
+        slow = Slow(c, "select 3")
+        wait_until(lambda: any(int(p["cl_waiting"]) for p in proxy.my_show("POOLS")), what="a client that waits")
+        assert my.count(ours) == 0
+        rows(console, "resume")
+        slow.join(20)
+        assert slow.rows == [(3,)]
 
 
 def test_console_orders(start):
