@@ -29,6 +29,12 @@ static const char *mode_name(int mode)
     return names[mode >= 0 && mode < 3 ? mode : 0];
 }
 
+static const char *balance_name(enum conf_load_balance how)
+{
+    static const char *const names[] = {"disable", "round-robin", "random"};
+    return names[how];
+}
+
 /* ---- rows that are read where they stand
  * ------------------------------------------------------------ */
 
@@ -184,6 +190,9 @@ size_t world_databases(struct world *w, struct view_database **rows)
         v->pool_size = (uint32_t)p.pool_size;
         v->min_pool_size = (uint32_t)p.min_pool_size;
         v->max_connections = (uint32_t)p.max_db_connections;
+        v->max_client_connections = (uint32_t)p.max_db_client_connections;
+        v->server_lifetime_s = (uint32_t)(p.server_lifetime_us / US_PER_S);
+        v->load_balance_hosts = db->n_hosts > 1 ? balance_name(db->load_balance_hosts) : NULL;
         struct route_standing said = routes_standing(w->routes, db->name);
         v->paused = said.paused;
         v->disabled = said.disabled;
@@ -200,26 +209,74 @@ size_t world_databases(struct world *w, struct view_database **rows)
     return *rows != NULL ? n : 0;
 }
 
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct view_user *)a)->name, ((const struct view_user *)b)->name);
+}
+
+/* Rows of equal names become one. */
+static size_t merge_users(struct view_user *rows, size_t n)
+{
+    size_t kept = 0;
+    qsort(rows, n, sizeof *rows, by_name);
+    for (size_t i = 0; i < n; i++) {
+        if (kept == 0 || strcmp(rows[kept - 1].name, rows[i].name) != 0) {
+            rows[kept++] = rows[i];
+            continue;
+        }
+        rows[kept - 1].current_connections += rows[i].current_connections;
+        rows[kept - 1].current_client_connections += rows[i].current_client_connections;
+    }
+    return kept;
+}
+
+/* What [users] says, or where a limit has no "unset" the setting. */
+static void fill_terms(struct view_user *v, const struct conf *conf)
+{
+    const struct conf_settings *cs = conf_settings(conf);
+    const struct conf_user *u = conf_user_find(conf, v->name);
+    v->max_connections = (uint32_t)cs->max_user_connections;
+    v->max_client_connections = (uint32_t)cs->max_user_client_connections;
+    if (u == NULL)
+        return;
+    if (u->pool_size > 0)
+        v->pool_size = (uint32_t)u->pool_size;
+    if (u->pool_mode != CONF_POOL_UNSET)
+        v->pool_mode = mode_name((int)u->pool_mode);
+    if (u->max_user_connections >= 0)
+        v->max_connections = (uint32_t)u->max_user_connections;
+    if (u->max_user_client_connections >= 0)
+        v->max_client_connections = (uint32_t)u->max_user_client_connections;
+}
+
+/* Who has been here, and whoever is configured. */
 size_t world_users(struct world *w, struct view_user **rows)
 {
-    size_t n = 0, room = count_routes(w);
-    *rows = calloc(room + 1, sizeof **rows);
-    if (*rows == NULL)
-        return 0;
-    for (struct route *r = routes_first(w->routes); r != NULL; r = r->next) {
-        size_t i = 0;
-        while (i < n && strncmp((*rows)[i].name, r->user, VIEW_NAME_MAX - 1) != 0)
-            i++;
-        if (i == n) {
-            if (n == room)
-                break;
-            copy((*rows)[n++].name, VIEW_NAME_MAX, r->user);
-        }
+    struct settings *set = world_settings(w);
+    const struct conf_user *u;
+    size_t n = 0, users = set->users != NULL ? userlist_count(set->users) : 0;
+    size_t routes = count_routes(w), lines = 0;
+    while (conf_user_at(set->conf, lines) != NULL)
+        lines++;
+    *rows = calloc(routes + users + lines + 1, sizeof **rows);
+    for (struct route *r = routes_first(w->routes); *rows != NULL && r != NULL && n < routes;
+         r = r->next) {
         struct core_counts c;
+        struct view_user *v = &(*rows)[n++];
         core_pool_counts(r->pool, clock_now_us(), &c);
-        (*rows)[i].current_connections += c.opening + c.idle + c.lent + c.closing;
-        (*rows)[i].current_client_connections += atomic_load(&r->clients);
+        copy(v->name, sizeof v->name, r->user);
+        v->current_connections = c.opening + c.idle + c.lent + c.closing;
+        v->current_client_connections = atomic_load(&r->clients);
     }
+    for (size_t i = 0; *rows != NULL && i < users; i++)
+        copy((*rows)[n++].name, VIEW_NAME_MAX, userlist_at(set->users, i)->name);
+    for (size_t i = 0; *rows != NULL && (u = conf_user_at(set->conf, i)) != NULL; i++)
+        copy((*rows)[n++].name, VIEW_NAME_MAX, u->name);
+    if (n != 0)
+        n = merge_users(*rows, n);
+    for (size_t i = 0; i < n; i++)
+        fill_terms(&(*rows)[i], set->conf);
+    settings_put(&set);
     return n;
 }
 

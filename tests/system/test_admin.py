@@ -295,6 +295,29 @@ def test_pause_of_everything(start):
         assert wire.rows(c.until()) == [["1"]]
 
 
+def test_users_and_databases_are_shown_as_configured(start, pg):
+    """Of users also those who haven't come yet."""
+    shop = {"host": pg.host, "port": pg.port, "dbname": "shop"}
+    proxy = start(max_user_connections=11, max_db_client_connections=13, server_lifetime="30min",
+                  users={"app": "pool_size=1 max_user_connections=2 max_user_client_connections=3 pool_mode=session",
+                         "stranger": "pool_size=4"},
+                  databases={"shop": {**shop, "max_db_client_connections": 5, "server_lifetime": "2min"},
+                             "pair": {**shop, "host": f"{pg.host},{pg.host}", "load_balance_hosts": "disable"}})
+    with proxy.client() as c:
+        c.value("select 1")
+        users = {r["name"]: r for r in proxy.show("USERS")}
+        databases = {r["name"]: r for r in proxy.show("DATABASES")}
+    assert set(proxy.userlist) | {"stranger"} == set(users)
+    assert len(proxy.show("USERS")) == len(users)
+    shown = "pool_size pool_mode max_user_connections max_user_client_connections current_client_connections".split()
+    assert [users["app"][k] for k in shown] == ["1", "session", "2", "3", "1"]
+    assert [users["app3"][k] for k in shown] == ["", None, "11", "0", "0"]
+    assert users["stranger"]["pool_size"] == "4"
+    shown = "server_lifetime max_client_connections load_balance_hosts".split()
+    assert [databases["shop"][k] for k in shown] == ["120", "5", None]
+    assert [databases["pair"][k] for k in shown] == ["1800", "13", "disable"]
+
+
 def test_disable_refuses_new_clients_only(start):
     proxy = start()
     with proxy.client() as old:
