@@ -271,14 +271,17 @@ static void print_dsn(const struct options *o, const struct conf *conf)
 {
     const struct conf_settings *cs = conf_settings(conf);
     const struct conf_database *db;
+    bool named = false;
     if (o->n_urls == 0 && !env_has_url())
         return;
     for (size_t i = 0; (db = conf_database_at(conf, i)) != NULL; i++)
-        if (db->from_url && strcmp(db->name, "*") != 0 && protocol_of(db->proto) != NULL)
+        named = named || (db->from_url && strcmp(db->name, "*") != 0);
+    for (size_t i = 0; (db = conf_database_at(conf, i)) != NULL; i++)
+        if (db->from_url && (strcmp(db->name, "*") != 0) == named && protocol_of(db->proto) != NULL)
             log_info(NULL, "give your function: %s://%s:***@%s:%d/%s",
                      protocol_of(db->proto)->url_scheme, db->user != NULL ? db->user : "USER",
                      strcmp(cs->listen_addr, "*") == 0 ? "127.0.0.1" : cs->listen_addr,
-                     protocol_port(protocol_of(db->proto), cs), db->name);
+                     protocol_port(protocol_of(db->proto), cs), named ? db->name : "DATABASE");
 }
 
 static int run(struct process *p, struct conf *conf, struct conf_report *report)

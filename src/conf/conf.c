@@ -274,6 +274,19 @@ static void take_file(struct conf_loader *l)
 
 /* --- the command line --- */
 
+/* Of two URLs in one place none is the stronger; a file's entry gives way to both. */
+static bool is_second_url(struct conf_loader *l, const struct conf_raw *raw)
+{
+    const struct conf_raw *old = conf_table_find(&l->raw[CONF_KIND_DATABASE], raw->name);
+    if (old == NULL || !old->from_url || strcmp(old->at.file, raw->at.file) != 0)
+        return false;
+    conf_report_add(l->report, CONF_ERROR, raw->at.file, raw->at.line,
+                    "two URLs are of a database \"%.60s\"; give one of them another name: in "
+                    "WEIR_URL_<NAME>, or in [databases]",
+                    raw->name);
+    return true;
+}
+
 void conf_take_url(struct conf_loader *l, const char *name, const char *url,
                    const struct conf_place *at)
 {
@@ -291,7 +304,8 @@ void conf_take_url(struct conf_loader *l, const char *name, const char *url,
         }
         raw.name = parts.dbname != NULL ? parts.dbname : "*";
     }
-    take_raw(l, CONF_KIND_DATABASE, &raw, true);
+    if (!is_second_url(l, &raw))
+        take_raw(l, CONF_KIND_DATABASE, &raw, true);
 }
 
 /* A single URL serves every database name that clients ask for. */

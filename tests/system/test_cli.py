@@ -147,6 +147,17 @@ def test_sidecar_prints_the_dsn_that_works(sidecar, pg):
         assert cur.fetchone() == ("app", "shop")
 
 
+def test_sidecar_of_all_databases_prints_where_the_name_goes(sidecar, pg):
+    proxy = sidecar(["--url", f"postgres://app:secret@127.0.0.1:{pg.port}"])
+    proxy.wait_log(rf"give your function: postgres\S*://app:\*\*\*@127\.0\.0\.1:{proxy.port}/DATABASE")
+
+
+def test_two_urls_of_one_database_are_an_error(pg):
+    """Also where they are of different protocols: there is one entry of a name."""
+    out = weir("--url", f"postgres://app:secret@127.0.0.1:{pg.port}/shop", "--url", "mysql://app:secret@127.0.0.1/shop")
+    assert out.returncode == 1 and '"shop"' in out.stderr and "another name" in out.stderr
+
+
 def test_sidecar_without_a_password_says_that_nobody_gets_in(sidecar, pg):
     proxy = sidecar(["--url", f"postgres://app@127.0.0.1:{pg.port}/shop"])
     assert "nobody can log in" in proxy.log()

@@ -741,6 +741,28 @@ static void urls_of_the_command_line(void **state)
     conf_report_fini(&r);
 }
 
+/* Of one place none is the stronger; the command line is stronger than the environment. */
+static void two_urls_of_one_name(void **state)
+{
+    const char *const urls[] = {"postgres://app:pw@db/shop", "mysql://app:pw@my/shop"};
+    const char *const env[] = {"WEIR_URL=postgres://app:pw@db/shop",
+                               "WEIR_URL_SHOP=mysql://app:pw@my/orders", NULL};
+    const char *const other[] = {"WEIR_URL_SHOP=mysql://app:pw@my/orders", NULL};
+    struct conf_report r;
+    (void)state;
+    assert_null(load_all(NULL, NULL, urls, 2, &r));
+    assert_non_null(strstr(STAILQ_FIRST(&r.problems)->text, "\"shop\""));
+    conf_report_fini(&r);
+    assert_null(load_all(NULL, env, NULL, 0, &r));
+    assert_string_equal(STAILQ_FIRST(&r.problems)->file, "environment");
+    conf_report_fini(&r);
+    struct conf *conf = load_all(NULL, other, urls, 1, &r);
+    assert_non_null(conf);
+    assert_string_equal(conf_database_find(conf, "shop")->server, "db:5432");
+    conf_free(&conf);
+    conf_report_fini(&r);
+}
+
 /* --- one, two, three configurations --- */
 
 static void copies_and_set(void **state)
@@ -859,6 +881,7 @@ int main(void)
         cmocka_unit_test(password_environment),
         cmocka_unit_test(mysql_door),
         cmocka_unit_test(urls_of_the_command_line),
+        cmocka_unit_test(two_urls_of_one_name),
         cmocka_unit_test(copies_and_set),
         cmocka_unit_test(set_contradicts),
         cmocka_unit_test(reload_differences),
