@@ -9,6 +9,7 @@
 #include "conf/userlist.h"
 #include "worker/params.h"
 #include "worker/protocols.h"
+#include "worker/worker.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +38,14 @@ static unsigned bound_of_own(struct conf_bound b, const struct server_facts *f, 
     return own < bound ? own : bound;
 }
 
+/* Of "*" one that every server has. MySQL needs none. */
+static const char *usual_database(const struct conf_database *db)
+{
+    if (strcmp(db->name, "*") != 0)
+        return db->name;
+    return db->proto == CONF_PROTO_POSTGRES ? "postgres" : "";
+}
+
 /* As whom the database is asked; false: why not is in `e`. */
 static bool ask(const struct conf *conf, const struct conf_database *db, const char **user,
                 const struct userlist *users, struct server_facts *f, struct err *e)
@@ -47,7 +56,7 @@ static bool ask(const struct conf *conf, const struct conf_database *db, const c
         *user = userlist_at(users, 0)->name;
     else
         *user = db->user != NULL ? db->user : "";
-    struct dial_as as = {.user = *user, .database = db->name, .password = db->password};
+    struct dial_as as = {.user = *user, .database = usual_database(db), .password = db->password};
     const struct userlist_user *u = users != NULL ? userlist_find(users, *user) : NULL;
     if (as.password == NULL && u != NULL && protocol_secret(protocol_of(db->proto), u)) {
         enum keys_kind kind = ops->keys(u->secret, NULL, &keys);
@@ -81,8 +90,12 @@ static bool check_database(const struct conf *conf, const struct conf_database *
     bool ok = ask(conf, db, &user, users, &f, &e);
     if (!ok) {
         fprintf(to, "%-16s %-28s %s\n", db->name, db->server, "can't connect");
-        conf_report_add(report, CONF_ERROR, NULL, 0, "%s: can't connect to %s as \"%s\": %s",
-                        db->name, db->server, user, e.text);
+        /* The server is there; that nobody may go where it was tried need not be wrong. */
+        bool only_there = strcmp(db->name, "*") == 0 && db->dbname == NULL &&
+                          strstr(e.text, "database \"postgres\"") != NULL;
+        conf_report_add(report, only_there ? CONF_WARNING : CONF_ERROR, NULL, 0,
+                        "%s: can't connect to %s as \"%s\": %s", db->name, db->server, user,
+                        e.text);
         return false;
     }
     struct conf_bound said = configured(conf, db);
@@ -108,6 +121,18 @@ static bool check_database(const struct conf *conf, const struct conf_database *
     return true;
 }
 
+/* A single URL's fallback for all other names: nothing but its own entry again. */
+static bool is_echo(const struct conf *conf, const struct conf_database *db)
+{
+    const struct conf_database *of;
+    bool echo = false;
+    if (strcmp(db->name, "*") != 0 || !db->from_url)
+        return false;
+    for (size_t i = 0; (of = conf_database_at(conf, i)) != NULL; i++)
+        echo = echo || (of != db && of->from_url && strcmp(of->server, db->server) == 0);
+    return echo;
+}
+
 int check_run(const struct conf *conf, struct conf_report *report, FILE *to)
 {
     const struct conf_settings *cs = conf_settings(conf);
@@ -117,14 +142,17 @@ int check_run(const struct conf *conf, struct conf_report *report, FILE *to)
         fprintf(stderr, "weir: %s\n", e.text);
         return 1;
     }
+    size_t before = report->errors;
     conf_check_files(conf, report);
+    if (report->errors == before) /* a certificate that is missing need not be said twice */
+        world_try(conf, report);
     if (cs->auth_file[0] != '\0')
         users = userlist_load(cs->auth_file, report);
     fprintf(to, "%-16s %-28s %-16s %-8s %6s %6s %6s\n", "database", "server", "version", "role",
             "limit", "left", "bound");
     const struct conf_database *db;
     for (size_t i = 0; (db = conf_database_at(conf, i)) != NULL; i++)
-        if (strcmp(db->name, "*") != 0)
+        if (!is_echo(conf, db))
             (void)check_database(conf, db, users, report, to);
     conf_report_print(report, stderr);
     if (users != NULL)

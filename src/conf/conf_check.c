@@ -250,6 +250,21 @@ static void check_socket_dir(const struct conf_settings *s, struct conf_report *
                         s->unix_socket_group);
 }
 
+static void check_pidfile(const struct conf_settings *s, struct conf_report *report)
+{
+    struct stat st;
+    char dir[4096] = ".";
+    const char *slash = strrchr(s->pidfile, '/');
+    if (s->pidfile[0] == '\0')
+        return;
+    if (slash != NULL)
+        (void)snprintf(dir, sizeof dir, "%.*s", slash != s->pidfile ? (int)(slash - s->pidfile) : 1,
+                       s->pidfile);
+    if (stat(dir, &st) != 0 || !S_ISDIR(st.st_mode))
+        conf_report_add(report, CONF_ERROR, NULL, 0, "pidfile: %s: %s is not a directory",
+                        s->pidfile, dir);
+}
+
 void conf_check_files(const struct conf *conf, struct conf_report *report)
 {
     const struct conf_setting *row;
@@ -263,6 +278,7 @@ void conf_check_files(const struct conf *conf, struct conf_report *report)
                             strerror(errno));
     }
     check_socket_dir(&conf->settings, report);
+    check_pidfile(&conf->settings, report);
     struct rlimit limit;
     uint64_t needed = conf_fds_needed(conf);
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max != RLIM_INFINITY &&

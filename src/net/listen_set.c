@@ -272,26 +272,66 @@ static bool tcp_add_host(struct listen_set *s, const char *host, const struct li
     return ok;
 }
 
+/* For --check: none of the ports that the system has to give is anybody's. */
+static bool tcp_try_host(const char *host, struct err *e)
+{
+    const struct listen_spec any = {.backlog = 1};
+    struct addrinfo hints = {.ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM}, *list = NULL;
+    int failed = 0;
+    bool some = false;
+    int rc = getaddrinfo(strcmp(host, "*") == 0 ? NULL : host, "0", &hints, &list);
+    if (rc != 0) {
+        err_set(e, "\"%s\": %s", host, gai_strerror(rc));
+        return false;
+    }
+    for (struct addrinfo *a = list; a; a = a->ai_next) {
+        int fd = tcp_open(a, &any);
+        some = some || fd >= 0;
+        if (fd >= 0)
+            close(fd);
+        else
+            failed = errno;
+    }
+    freeaddrinfo(list);
+    if (!some)
+        err_set(e, "\"%s\": %s", host, strerrordesc_np(failed));
+    return some;
+}
+
+/* The next of a list in `host`: 1; 0: there is none; -1: it is too long. */
+static int next_host(const char **p, char host[256], struct err *e)
+{
+    *p += strspn(*p, ", \t");
+    size_t n = strcspn(*p, ", \t");
+    if (n >= 256) {
+        err_set(e, "listening address is longer than %d bytes", 255);
+        return -1;
+    }
+    memcpy(host, *p, n);
+    host[n] = '\0';
+    *p += n;
+    return n != 0;
+}
+
+bool listen_addr_try(const char *addr, struct err *e)
+{
+    char host[256];
+    int next;
+    while ((next = next_host(&addr, host, e)) > 0)
+        if (!tcp_try_host(host, e))
+            return false;
+    return next == 0;
+}
+
 static bool tcp_add(struct listen_set *s, const struct listen_spec *spec, struct err *e)
 {
     const char *p = spec->addr;
-    while (*p) {
-        char host[256];
-        p += strspn(p, ", \t");
-        size_t n = strcspn(p, ", \t");
-        if (n == 0)
-            break;
-        if (n >= sizeof host) {
-            err_set(e, "listening address is longer than %zu bytes", sizeof host - 1);
-            return false;
-        }
-        memcpy(host, p, n);
-        host[n] = '\0';
-        p += n;
+    char host[256];
+    int next;
+    while ((next = next_host(&p, host, e)) > 0)
         if (!tcp_add_host(s, host, spec, e))
             return false;
-    }
-    return true;
+    return next == 0;
 }
 
 /* ---- Unix ------------------------------------------------------------------------------------ */

@@ -46,6 +46,10 @@ void listen_set_close(struct listen_set *s);
 bool listen_set_add(struct listen_set *s, const struct listen_spec *spec, struct err *e)
     __attribute__((warn_unused_result));
 
+/* Would these addresses (a list as in listen_spec) do? No port is taken, for another weir may have
+ * it, and nothing stays open. May block on a name. */
+bool listen_addr_try(const char *addr, struct err *e) __attribute__((warn_unused_result));
+
 /* Sockets that systemd handed over for somebody who doesn't accept clients: the admin port. They
  * are the claimer's, who may close them. */
 enum { LISTEN_CLAIM_MAX = 4 };

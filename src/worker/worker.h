@@ -23,6 +23,8 @@ struct world;
  * of `conf`. NULL: `report` or `e` says why. */
 struct world *world_create(struct conf *conf, struct conf_report *report, struct err *e)
     __attribute__((warn_unused_result));
+/* Report what world_create() and the admin port would fail at, but for ports that are taken. */
+void world_try(const struct conf *conf, struct conf_report *report);
 /* Every thread ends, clients and server connections are closed. Before what consoles ask
  * (world_on_console) is gone: their sessions end here. */
 void world_stop(struct world *w);

@@ -70,10 +70,8 @@ static enum login_auth auth_type(enum conf_auth_type t)
     return LOGIN_AUTH_SCRAM;
 }
 
-static bool make_tls(struct settings *s, const struct conf_settings *cs, struct err *e)
+static struct tls_ctx *client_tls(const struct conf_settings *cs, struct err *e)
 {
-    if (cs->client_tls_sslmode == CONF_SSLMODE_DISABLE)
-        return true;
     bool verify = cs->client_tls_sslmode >= CONF_SSLMODE_VERIFY_CA;
     struct tls_settings t = {
         .key_file = cs->client_tls_key_file,
@@ -87,7 +85,14 @@ static bool make_tls(struct settings *s, const struct conf_settings *cs, struct 
         .verify_client = verify || cs->client_tls_ca_file[0] != '\0',
         .require_client = verify,
     };
-    s->tls = tls_ctx_create(&t, e);
+    return tls_ctx_create(&t, e);
+}
+
+static bool make_tls(struct settings *s, const struct conf_settings *cs, struct err *e)
+{
+    if (cs->client_tls_sslmode == CONF_SSLMODE_DISABLE)
+        return true;
+    s->tls = client_tls(cs, e);
     s->policy.tls_mode = cs->client_tls_sslmode >= CONF_SSLMODE_REQUIRE ? 2 : 1;
     return s->tls != NULL;
 }
@@ -146,6 +151,31 @@ static void choose_sources(struct settings *s, const char *list)
     }
 }
 
+static void check_server_tls(const struct conf_settings *cs, struct conf_report *report)
+{
+    const char *min, *max;
+    if (!tls_version_range(cs->server_tls_protocols, &min, &max))
+        conf_report_add(report, CONF_ERROR, NULL, 0,
+                        "server_tls_protocols: \"%s\" is not like tlsv1.2,tlsv1.3, secure or all",
+                        cs->server_tls_protocols);
+}
+
+void world_try(const struct conf *conf, struct conf_report *report)
+{
+    const struct conf_settings *cs = conf_settings(conf);
+    struct err e = {""};
+    struct tls_ctx *tls = NULL;
+    if (cs->client_tls_sslmode != CONF_SSLMODE_DISABLE && (tls = client_tls(cs, &e)) == NULL)
+        conf_report_add(report, CONF_ERROR, NULL, 0, "client_tls: %s", e.text);
+    if (tls != NULL)
+        tls_ctx_put(&tls);
+    check_server_tls(cs, report);
+    if (!listen_addr_try(cs->listen_addr, &e))
+        conf_report_add(report, CONF_ERROR, NULL, 0, "listen_addr: %s", e.text);
+    if (cs->admin_port != 0 && !listen_addr_try(cs->admin_addr, &e))
+        conf_report_add(report, CONF_ERROR, NULL, 0, "admin_addr: %s", e.text);
+}
+
 /* Take over the reference of `conf`. NULL: `report` says why, and conf is freed. */
 static struct settings *settings_create(struct conf *conf, struct conf_report *report)
 {
@@ -184,11 +214,7 @@ static struct settings *settings_create(struct conf *conf, struct conf_report *r
         s->users = userlist_load(cs->auth_file, report);
     if (report->errors == before && !make_tls(s, cs, &e))
         conf_report_add(report, CONF_ERROR, NULL, 0, "client_tls: %s", e.text);
-    const char *min, *max;
-    if (!tls_version_range(cs->server_tls_protocols, &min, &max))
-        conf_report_add(report, CONF_ERROR, NULL, 0,
-                        "server_tls_protocols: \"%s\" is not like tlsv1.2,tlsv1.3, secure or all",
-                        cs->server_tls_protocols);
+    check_server_tls(cs, report);
     s->policy.mock_scram = most_are_scram(s->users);
     if (report->errors != before)
         settings_put(&s);

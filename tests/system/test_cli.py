@@ -91,6 +91,49 @@ def test_check_says_what_is_wrong(tmp_path, pg):
     assert "down" in text and "denied" in text and "password" in text
 
 
+def wrong_start(tmp_path, ports, text):
+    """What a start without --check says, too: it fails."""
+    return write(tmp_path, "[weir]\nauth_type = trust\nunix_socket_dir =\n" + text +
+                 "".join(f"{k} = {v}\n" for k, v in ports.items()))
+
+
+@pytest.mark.parametrize("text,says", [
+    ("listen_addr = 192.0.2.1\n", "listen_addr"),
+    ("listen_addr = 127.0.0.1, nowhere.invalid\n", "listen_addr"),
+    ("admin_addr = 192.0.2.1\n", "admin_addr"),
+    ("pidfile = /nowhere/weir.pid\n", "pidfile"),
+    ("client_tls_sslmode = require\nclient_tls_key_file = KEY\nclient_tls_cert_file = CERT\nclient_tls_ciphers = NONE_SUCH\n",
+     "client_tls"),
+    ("client_tls_sslmode = require\nclient_tls_key_file = STRANGER\nclient_tls_cert_file = CERT\n", "client_tls"),
+])
+def test_check_finds_what_a_start_would_fail_at(tmp_path, pg, text, says):
+    for word, path in (("KEY", "localhost.key"), ("CERT", "localhost.crt"), ("STRANGER", "stranger.key")):
+        text = text.replace(word, f"{pg.certs}/{path}")
+    path = wrong_start(tmp_path, {"listen_port": free_port(), "admin_port": free_port()}, text)
+    out = weir("--check", path)
+    assert out.returncode == 1 and says in out.stderr, out.stderr
+    assert weir(path).returncode == 1
+
+
+def test_check_beside_a_weir_that_runs(start):
+    """Its ports are taken, by the one that is to be reloaded."""
+    proxy = start(databases={})
+    out = weir("--check", proxy.ini_path)
+    assert out.returncode == 0, out.stderr
+
+
+def test_check_connects_to_the_fallback_too(tmp_path, pg):
+    ports = {"listen_port": free_port(), "admin_port": free_port()}
+    for port, status in ((pg.port, 0), (free_port(), 1)):
+        path = write(tmp_path, {"weir": {"listen_addr": "127.0.0.1", **ports},
+                                "databases": {"*": {"host": "127.0.0.1", "port": port, "user": "app", "password": "secret"}}})
+        out = weir("--check", path)
+        assert out.returncode == status, out.stdout + out.stderr
+        assert re.search(r"^\* ", out.stdout, re.M)
+    out = weir("--check", "--url", f"postgres://app:secret@127.0.0.1:{pg.port}/shop", env={"WEIR_LISTEN_ADDR": "127.0.0.1"})
+    assert out.returncode == 0 and "* " not in out.stdout, "once is enough"
+
+
 def test_print_config(tmp_path):
     path = write(tmp_path, {"weir": {"listen_port": 7777, "query_wait_timeout": "7s"}, "databases": {
         "shop": "postgres://app:secret@127.0.0.1/shop"}})
