@@ -154,15 +154,47 @@ static void configure(struct function *f, const struct settings *set)
     f->idle_tx_timeout_us = cf != NULL ? cf->idle_transaction_timeout_us : CONF_UNSET_US;
 }
 
+static struct name *name_find(const struct functions *fs, const char *text)
+{
+    struct name *n = NULL;
+    HASH_FIND_STR(fs->by_name, text, n);
+    return n;
+}
+
+/* Under the lock: lines of [functions] whose functions have not come yet. Their places are not for
+ * names that clients make up. */
+static uint32_t reserved(const struct functions *fs, const struct settings *set)
+{
+    const struct conf_function *cf;
+    uint32_t n = 0;
+    for (size_t i = 0; (cf = conf_function_at(set->conf, i)) != NULL; i++)
+        n += strcmp(cf->pattern, "*") != 0 && name_find(fs, cf->pattern) == NULL;
+    return n;
+}
+
+/* Under the lock: where a name goes for which there may be no place. */
+static const char *fold(const struct functions *fs, const struct settings *set, const char *text,
+                        char room[FUNCTION_NAME_BYTES])
+{
+    const struct conf_function *cf = conf_function_find(set->conf, text);
+    if (cf != NULL && strcmp(cf->pattern, text) == 0)
+        return text;
+    if (fs->n + reserved(fs, set) < (uint32_t)conf_settings(set->conf)->max_functions)
+        return text;
+    if (cf == NULL || strcmp(cf->pattern, "*") == 0)
+        return FUNCTION_OTHER;
+    function_clean(cf->pattern, room); /* all of this pattern have together what it gives */
+    return room;
+}
+
 /* Under the lock. */
 static struct name *name_get(struct functions *fs, const struct settings *set, const char *text)
 {
-    const struct conf_settings *cs = conf_settings(set->conf);
-    struct name *n = NULL;
-    HASH_FIND_STR(fs->by_name, text, n);
-    if (n == NULL && fs->n >= (uint32_t)cs->max_functions) {
-        text = FUNCTION_OTHER;
-        HASH_FIND_STR(fs->by_name, text, n);
+    char room[FUNCTION_NAME_BYTES];
+    struct name *n = name_find(fs, text);
+    if (n == NULL) {
+        text = fold(fs, set, text, room);
+        n = name_find(fs, text);
     }
     if (n != NULL || (n = calloc(1, sizeof *n)) == NULL)
         return n;

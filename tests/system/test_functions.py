@@ -65,6 +65,20 @@ def test_more_names_than_allowed_are_others(start):
     assert function_of(proxy, application_name="f1") == "f1"
 
 
+def test_configured_names_keep_their_places(start):
+    """However many names clients make up. Who fits a pattern shares what it gives with the others that came too late."""
+    proxy = start(max_functions=5, functions={"vip": "guarantee=1 limit=2", "report_*": "limit=1", "*": "limit=9"})
+    seen = [function_of(proxy, application_name=f"f{i}") for i in range(5)]
+    assert seen == ["f0", "f1", "f2", "other", "other"]
+    assert function_of(proxy, application_name="vip") == "vip"
+    rows = functions(proxy)
+    assert (rows["vip"]["guarantee"], rows["vip"]["limit"], rows["other"]["limit"]) == ("1", "2", "9")
+    with begin(proxy, "report_a"), proxy.client(application_name="report_b") as late:
+        late.send(query("select 1"))
+        wait_until(lambda: int(functions(proxy)["report_*"]["waiting"]) == 1, what="one that waits")
+        assert functions(proxy)["report_*"]["limit"] == "1"
+
+
 def test_weirs_own_options_stay_here(start, pg):
     proxy = start()
     with proxy.client(application_name="getUsers", options="-c weir.function=getUsers -c geqo=off") as c:
