@@ -278,6 +278,9 @@ static enum proto_verdict one_packet(struct my_client *c, struct my_server *s,
         my_put_error(out, 1, MY_ER_UNKNOWN_COM, "08S01", "Unknown command");
         return PROTO_MORE;
     }
+    /* Whoever answers it, "the last one" is this one, or none. */
+    if (m->p[MY_HEAD_BYTES] == MY_COM_STMT_PREPARE && c->stmts != NULL)
+        c->stmts->latest = 0;
     if (c->lost != MY_LOST_NO && starts_anew(m->p[MY_HEAD_BYTES]))
         forget_lost(c);
     if (c->lost != MY_LOST_NO && has_answer(m->p[MY_HEAD_BYTES]))

@@ -475,13 +475,15 @@ static enum proto_verdict send_execute(struct my_client *c, struct my_server *s,
     return PROTO_MORE;
 }
 
-/* The number 0xffffffff is MariaDB's "the last one". */
+/* The number 0xffffffff is MariaDB's "the last one": of what was prepared, not of what is left. */
 static struct my_stmt *find(struct my_client *c, const struct my_in *m, uint32_t *id)
 {
     /* MariaDB takes what is missing for 0. */
     *id = m->have >= MY_HEAD_BYTES + 5 ? my_get32(m->p + MY_HEAD_BYTES + 1) : 0;
     bool last = *id == STMT_LAST && !is_mysql(c);
-    return my_stmts_find(c->stmts, last ? my_stmts_last(c->stmts) : *id);
+    if (last)
+        return c->stmts != NULL ? my_stmts_find(c->stmts, c->stmts->latest) : NULL;
+    return my_stmts_find(c->stmts, *id);
 }
 
 /* Where LAST_INSERT_ID() can't be replaced in the text, or is asked for when it is done: give the

@@ -123,7 +123,7 @@ struct my_stmt *my_stmts_add(struct my_stmts **allp, struct my_text *text, uint1
         if (++all->last == 0 || all->last == UINT32_MAX)
             all->last = 1;
     while (my_stmts_find(all, all->last) != NULL);
-    node->stmt.id = all->last;
+    node->stmt.id = all->latest = all->last;
     node->stmt.params = params;
     node->stmt.columns = columns;
     HASH_ADD(hh, all->by_id, stmt.id, sizeof node->stmt.id, node);

@@ -64,7 +64,8 @@ struct my_stmts {
     struct my_stmt_node *by_id;
     size_t bytes;      /* of the texts and types of all statements */
     size_t long_bytes; /* in all statements */
-    uint32_t last;
+    uint32_t last;     /* the number that was given last */
+    uint32_t latest; /* what MariaDB's 0xffffffff means; 0: nothing, for the last PREPARE failed */
 };
 /* Add with the next free number. Takes its own reference on `text`. NULL: out of memory. */
 struct my_stmt *my_stmts_add(struct my_stmts **all, struct my_text *text, uint16_t params,
@@ -73,7 +74,7 @@ struct my_stmt *my_stmts_add(struct my_stmts **all, struct my_text *text, uint16
  * names the client. false: out of memory. */
 bool my_stmts_part(struct my_stmts *all, struct my_stmt *s, uint64_t token);
 struct my_stmt *my_stmts_find(const struct my_stmts *all, uint32_t id);
-/* The number that was given last; 0: none. (MariaDB: 0xffffffff means that one.) */
+/* The number that was given last; 0: none. */
 uint32_t my_stmts_last(const struct my_stmts *all);
 void my_stmts_remove(struct my_stmts **all, uint32_t id);
 void my_stmts_clear(struct my_stmts **all);

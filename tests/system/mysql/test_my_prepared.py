@@ -9,6 +9,7 @@ import pytest
 from harness import mywire
 from harness.myproxy import one
 from harness.mywire import Wire
+from harness.proxy import wait_until
 
 MB = 1 << 20
 
@@ -240,3 +241,54 @@ def test_the_last_one_needs_its_types_each_time(start, my, executions):
                     heard.append((err.code, str(err).replace(str(which), "n") if my.engine == "mariadb" else ""))
         return heard
     assert session(start().connect()) == session(my.direct())
+
+
+def lose(proxy, c):
+    """Begin a transaction and have the loan taken back, of which the client hears with its next command."""
+    c.query("begin")
+    c.query("select count(*) from items")
+    wait_until(lambda: sum(int(r["sv_active"]) for r in proxy.my_show("POOLS")) == 0, 30, "the loan to be taken back")
+
+
+def directly(c, sql, value):
+    """PREPARE and EXECUTE in one write: what the execution is answered with."""
+    c.send(mywire.command(mywire.PREPARE, sql.encode()), c.execution(LAST, (value,)))
+    heard = []
+    first = c.payload()
+    if first[:1] == b"\xff":
+        heard.append(mywire.MyError(first).code)
+    else:
+        for n in struct.unpack_from("<HH", first, 5):
+            for _ in range(n + 1 if n else 0):
+                c.payload()
+    try:
+        c.answer(binary=True)
+    except mywire.MyError as err:
+        heard.append(err.code)
+    return heard
+
+
+@pytest.mark.parametrize("why", ["the server", "the transaction is lost", "nothing is free"])
+def test_a_failed_prepare_is_the_last_one(start, my, why):
+    """Whoever says that it failed: what was prepared before it is not executed in its place."""
+    idle = "500ms" if why == "the transaction is lost" else "60s"
+    proxy = start(max_server_connections=1, idle_transaction_timeout=idle, query_wait_timeout="1s")
+    with Wire(proxy.connect()) as c, Wire(proxy.connect()) as other:
+        known = c.prepare("insert into scratch (who) values (?)")[0]
+        text, said = "update scratch set note = ?", 1040
+        if why == "the server":
+            text, said = "insert into nowhere values (?)", 1146
+        elif why == "the transaction is lost":
+            said = 1213
+            lose(proxy, c)
+        else:
+            other.query("begin")
+            other.query("select count(*) from items")
+        heard = directly(c, text, "new")
+        assert heard in ([said, 1243], [1040, 1040])
+        if why == "nothing is free":
+            other.query("rollback")
+        assert my.rows("select who from scratch") == []
+        c.execute(known, ("old",))
+        assert directly(c, "select ?", "x") == ([] if my.engine == "mariadb" else [1243])
+    assert my.rows("select who from scratch") == [("old",)]
