@@ -226,6 +226,7 @@ static enum proto_verdict tell_lost(struct my_client *c, const struct my_in *m,
     my_put_error(out, 1, taken ? MY_ER_LOCK_DEADLOCK : my_error_for(c, MY_CR_SERVER_LOST),
                  taken ? "40001" : "08S01", "%s", text);
     forget_lost(c);
+    my_execute_refused(c, m);
     my_pass_rest(c, m, true);
     return PROTO_MORE;
 }
@@ -287,8 +288,10 @@ static enum proto_verdict one_packet(struct my_client *c, struct my_server *s,
         return tell_lost(c, m, out);
     note_said(c, m, out);
     my_pass_rest(c, m, true); /* unless it goes to a server: no byte of another's answer may */
-    if (s != NULL && has_answer(m->p[MY_HEAD_BYTES]) && tell_failed(c, s, out))
+    if (s != NULL && has_answer(m->p[MY_HEAD_BYTES]) && tell_failed(c, s, out)) {
+        my_execute_refused(c, m);
         return PROTO_MORE;
+    }
     return command(c, s, m, out);
 }
 

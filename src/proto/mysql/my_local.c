@@ -173,6 +173,7 @@ static void drop_command(struct my_client *c, const uint8_t *in, size_t n, size_
     struct my_in m = {.p = in, .total = MY_HEAD_BYTES + (size_t)my_get24(in)};
     m.have = n < m.total ? n : m.total;
     *used = m.have;
+    my_execute_refused(c, &m);
     my_pass_rest(c, &m, true);
 }
 

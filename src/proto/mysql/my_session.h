@@ -307,34 +307,16 @@ static inline bool my_same_definitions(const struct my_client *c, const struct m
 size_t my_definition_for(const struct my_client *c, const uint8_t *packet, size_t n, uint8_t *to,
                          size_t room);
 
-/* ---- commands (my_query.c, my_prepared.c) ---- */
+/* ---- commands (my_query.c) ---- */
 
 /* A text, with or without a server. PROTO_LOAN: it needs one. */
 enum proto_verdict my_on_query(struct my_client *c, struct my_server *s, const struct my_in *m,
                                struct proto_out *out);
-enum proto_verdict my_on_prepare(struct my_client *c, struct my_server *s, const struct my_in *m,
-                                 struct proto_out *out);
-/* EXECUTE, FETCH, RESET, CLOSE, SEND_LONG_DATA. */
-enum proto_verdict my_on_statement(struct my_client *c, struct my_server *s, const struct my_in *m,
-                                   struct proto_out *out);
-/* The answers to a PREPARE of the client's or weir's own; its first packet. */
-bool my_prepared(struct my_client *c, struct my_server *s, const struct my_expect *x,
-                 const uint8_t *p, size_t n, struct proto_out *out);
-/* An EXECUTE ended with an error: what it left at the server is nobody else's to find. */
-void my_execute_failed(struct my_server *s);
-/* One of a text that is not to be kept has ended: MY_DO_FLEETING. */
-void my_execute_over(struct my_server *s);
 /* The text with the client's own values put in where this connection would give another's. */
 bool my_rewrite(const struct my_client *c, const struct my_server *s, const struct my_scan *scan,
                 const char *text, size_t n, struct buf *to);
-/* An ERR in its place: where the server has no room for one more, make some and ask again. false:
- * that isn't what is wrong, or can't be helped. */
-bool my_prepare_again(struct my_server *s, unsigned code, struct proto_out *out);
 bool my_needs_rewrite(const struct my_client *c, const struct my_server *s,
                       const struct my_scan *scan);
-/* Close what need not be kept, so that one more may be prepared; sent by my_send_closes(). */
-void my_prepared_trim(struct my_server *s);
-void my_send_closes(struct my_server *s, struct proto_out *out);
 /* Answer a prepared SHOW WARNINGS with what was kept; false: it can't be. */
 bool my_put_warnings(const struct my_client *c, const struct my_text *text, struct proto_out *out);
 /* The statement asks for LAST_INSERT_ID() where it must be the server that answers. */
@@ -344,6 +326,33 @@ uint64_t my_returning(const char *text, size_t n); /* MY_DO_SET_INSERT_ID or 0 *
 /* Begins a transaction where there may be none: refused. */
 bool my_is_barred(const struct my_client *c, const struct my_scan *scan, const char *text,
                   struct proto_out *out);
+
+/* ---- prepared statements (my_prepare.c, my_prepared.c) ---- */
+
+enum proto_verdict my_on_prepare(struct my_client *c, struct my_server *s, const struct my_in *m,
+                                 struct proto_out *out);
+/* Of several packets, if it must be; those are kept until the answer comes. */
+bool my_send_prepare(struct my_server *s, const struct my_text *text, struct proto_out *out);
+/* The answers to a PREPARE of the client's or weir's own; its first packet. */
+bool my_prepared(struct my_client *c, struct my_server *s, const struct my_expect *x,
+                 const uint8_t *p, size_t n, struct proto_out *out);
+/* An ERR in its place: where the server has no room for one more, make some and ask again. false:
+ * that isn't what is wrong, or can't be helped. */
+bool my_prepare_again(struct my_server *s, unsigned code, struct proto_out *out);
+/* Close what need not be kept, so that one more may be prepared; sent by my_send_closes(). */
+void my_prepared_trim(struct my_server *s);
+void my_send_closes(struct my_server *s, struct proto_out *out);
+/* EXECUTE, FETCH, RESET, CLOSE, SEND_LONG_DATA. */
+enum proto_verdict my_on_statement(struct my_client *c, struct my_server *s, const struct my_in *m,
+                                   struct proto_out *out);
+/* An EXECUTE that weir answers itself: what it brought for later ones is kept, and what was for it
+ * alone is gone, as if a server had had it. Any other command is left alone. */
+void my_execute_refused(struct my_client *c, const struct my_in *m);
+/* An EXECUTE ended with an error: what it left at the server is nobody else's to find. */
+void my_execute_failed(struct my_server *s);
+/* One of a text that is not to be kept has ended: MY_DO_FLEETING. */
+void my_execute_over(struct my_server *s);
+enum proto_verdict my_out_of_memory(struct proto_out *out);
 
 /* ---- what the server reports (my_track.c) ---- */
 

@@ -292,3 +292,36 @@ def test_a_failed_prepare_is_the_last_one(start, my, why):
         c.execute(known, ("old",))
         assert directly(c, "select ?", "x") == ([] if my.engine == "mariadb" else [1243])
     assert my.rows("select who from scratch") == [("old",)]
+
+
+# --- executions that no server gets --------------------------------------------------------------
+
+def long_data(number, data):
+    return mywire.command(mywire.LONG_DATA, struct.pack("<IH", number, 0) + data)
+
+
+@pytest.mark.parametrize("why", ["the transaction is lost", "nothing is free"])
+@pytest.mark.parametrize("kind", ["types", "other types", "long data"])
+def test_an_execution_that_weir_refuses_is_tried_again(start, my, why, kind):
+    """Its types hold for the next one, as libraries send them once, and its long data is gone with it."""
+    lost = why == "the transaction is lost"
+    proxy = start(max_server_connections=1, idle_transaction_timeout="500ms" if lost else "60s", query_wait_timeout="1s")
+    with Wire(proxy.connect()) as c, Wire(proxy.connect()) as other:
+        number = c.prepare("insert into scratch (who) values (?)")[0]
+        if kind == "other types":
+            c.execute(number, (77,))
+        if lost:
+            lose(proxy, c)
+        else:
+            other.query("begin")
+            other.query("select count(*) from items")
+        sent = long_data(number, b"BLOB") if kind == "long data" else b""
+        c.send(sent, c.execution(number, ("text",), long=(0,) if sent else ()))
+        with pytest.raises(mywire.MyError) as err:
+            c.answer()
+        assert err.value.code == (1213 if lost else 1040)
+        if not lost:
+            other.query("rollback")
+        c.send(sent, c.execution(number, ("text",), types=False, long=(0,) if sent else ()))
+        assert c.answer().affected == 1
+    assert my.rows("select who from scratch order by id")[-1] == ("BLOB" if sent else "text",)
