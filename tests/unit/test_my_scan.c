@@ -469,6 +469,7 @@ static void test_set(void **state)
         {"set password = 'x'", 1, OTHER},
         {"set password for a = 'x'", 1, OTHER},
         {"set role none", 1, OTHER | MUCH},
+        {"set resource group g", 1, OTHER | MUCH},
         {"set default role all to a", 1, 0},
         {"set weir.deadline = 2500", 1, SET | MY_DO_DEADLINE},
         {"set", 1, SET | OTHER},

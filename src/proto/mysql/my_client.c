@@ -97,8 +97,15 @@ static enum proto_verdict on_reset(struct my_client *c, struct my_server *s, str
 {
     my_client_reset(c);
     if (s != NULL && (s->pins != 0 || my_in_transaction(s))) {
-        c->deferred = true;
-        return my_settle_start(s, MY_S_RESET, out) == LOAN_SETTLE ? PROTO_MORE : PROTO_BAD;
+        bool worn = s->worn; /* it goes, and the client has nothing to wait for */
+        c->deferred = !worn;
+        if (my_settle_start(s, MY_S_RESET, out) != LOAN_SETTLE && !worn)
+            return PROTO_BAD;
+        if (!worn)
+            return PROTO_MORE;
+        my_held_forget(s, UINT32_MAX);
+        s->status &= (uint16_t)~MY_ST_IN_TRANS;
+        s->savepoint = false;
     }
     my_put_ok(c, out);
     return PROTO_MORE;
@@ -329,7 +336,8 @@ static size_t collected(const struct my_client *c, struct my_in *m)
 /* Must this client's next command wait? */
 static bool must_wait(const struct my_server *s)
 {
-    return s != NULL && (s->len != 0 || s->settle != MY_S_NONE || s->want_warnings || s->ask);
+    return s != NULL &&
+           (s->len != 0 || s->settle != MY_S_NONE || s->want_warnings || s->ask || s->dying);
 }
 
 enum proto_verdict my_client_feed(void *pc, void *ps, const uint8_t *in, size_t n, size_t *used,

@@ -488,6 +488,7 @@ static bool op_adopt(void **dial, void *ps, int *fd, struct ssl_st **ssl)
         .thread_id = d->origin->thread_id,
         .caps = d->caps,
         .max_prepared = d->max_prepared,
+        .init_connect = d->init_connect,
     };
     *fd = d->fd;
     *ssl = d->ssl;

@@ -61,6 +61,7 @@ struct my_dial {
     unsigned packets;
     struct var_set *base;
     uint32_t max_prepared; /* @@max_prepared_stmt_count; 0: not known */
+    bool init_connect;     /* there is one */
     /* an answer: whole rows as packets */
     struct buf rows;
     unsigned ends; /* EOFs of it so far */

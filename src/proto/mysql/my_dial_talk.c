@@ -34,7 +34,7 @@ static const char base_sql[] =
     "'long_query_time','sort_buffer_size','join_buffer_size','tmp_table_size',"
     "'max_heap_table_size','optimizer_switch','div_precision_increment',"
     "'character_set_server','collation_server','default_collation_for_utf8mb4',"
-    "'character_set_collations','max_prepared_stmt_count')";
+    "'character_set_collations','max_prepared_stmt_count','init_connect')";
 
 const char *my_dial_tracking(const struct my_dial *d)
 {
@@ -499,6 +499,10 @@ static bool take_base(struct my_dial *d)
         const char *text = value.p != NULL ? (const char *)value.p : "";
         if (my_view_is(name, "max_prepared_stmt_count")) { /* not the session's */
             d->max_prepared = number(value);
+            continue;
+        }
+        if (my_view_is(name, "init_connect")) {
+            d->init_connect = value.n != 0;
             continue;
         }
         (void)vars_take(&d->base,

@@ -108,6 +108,7 @@ bool my_server_init(struct my_server *s, const struct my_server_start *start)
     s->multi = (start->caps & MY_CAP_MULTI_STATEMENTS) != 0;
     s->prepared_limit = 1;
     s->prepared_share = start->max_prepared;
+    s->worn = start->init_connect;
     LIST_INIT(&s->held);
     s->vars = vars_empty();
     s->base = s->report != NULL && s->report->base != NULL ? vars_get(s->report->base) : NULL;

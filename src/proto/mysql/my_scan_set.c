@@ -199,8 +199,8 @@ void my_scan_set(struct scanner *s)
         return;
     }
     if (IS(s, "PASSWORD") || IS(s, "ROLE") || IS(s, "RESOURCE")) {
-        if (IS(s, "ROLE"))
-            note(s, MY_DO_TOO_MUCH); /* a role is a state that nothing reports */
+        if (!IS(s, "PASSWORD"))
+            note(s, MY_DO_TOO_MUCH); /* a state that nothing reports */
         note(s, MY_DO_SET_OTHER);
         my_scan_watch_rest(s);
         return;

@@ -143,7 +143,7 @@ enum my_pin {
     MY_PIN_NEXT = 256,      /* SET TRANSACTION */
     MY_PIN_STATE = 512,     /* the server says that something changed, and not what */
     MY_PIN_VARIABLE = 1024, /* one that can't be given to another connection */
-    MY_PIN_ROLE = 2048,
+    MY_PIN_ROLE = 2048,     /* SET ROLE, SET RESOURCE GROUP */
     MY_PIN_SCHEMA = 4096, /* none is selected any more: no other connection can be brought there */
 };
 
@@ -229,6 +229,7 @@ struct my_server {
     bool reset_always; /* server_reset_query_always */
     bool reset_done;   /* since the client's last command */
     bool dying;
+    bool worn; /* it has, or its login gave it, what COM_RESET_CONNECTION doesn't bring back */
     uint8_t settle_left; /* answers that the clean-up under way still waits for */
     char collation[64];  /* that the statement under way gives with SET NAMES; "": a default one */
     char statement[128]; /* the beginning of the one under way, should it pin */
@@ -270,6 +271,7 @@ struct my_server_start {
     const char *tracking; /* the SET that follows a login and a reset */
     uint32_t thread_id, caps;
     uint32_t max_prepared; /* @@max_prepared_stmt_count; 0: not known */
+    bool init_connect;     /* the login has set what that says, and a reset forgets it */
 };
 bool my_server_init(struct my_server *s, const struct my_server_start *start);
 
@@ -464,7 +466,7 @@ bool my_check(void *ps, const char *query, struct proto_out *out);
 /* Is the client owed an answer to what was sent? What weir asks for itself is nobody's, and the
  * command that waits for it (prepare_first() in my_prepared.c) is looked at again. */
 bool my_is_awaited(const struct my_client *c, const struct my_server *s);
-/* Send weir's own question or clean-up. */
+/* Send weir's own question or clean-up. BROKEN also where no reset would do. */
 enum proto_loan my_settle_start(struct my_server *s, enum my_settle what, struct proto_out *out);
 bool my_is_error_row(const uint8_t *row, size_t n);
 void my_settle_packet(const struct my_client *c, struct my_server *s, const uint8_t *packet,

@@ -7,6 +7,7 @@
 #include "proto/mysql/my_cache.h"
 #include "proto/mysql/my_session.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define WARNINGS_MAX (64u * 1024u) /* kept of SHOW WARNINGS; more: the client sees none of them */
@@ -53,9 +54,21 @@ static bool send_reset(struct my_server *s, struct proto_out *out)
            send_settle(s, s->tracking, strlen(s->tracking), out);
 }
 
+/* Instead of a reset: the next client's connection is a new one. */
+static enum proto_loan give_up(struct my_server *s)
+{
+    s->dying = true;
+    snprintf(s->words, sizeof s->words,
+             "weir: it is closed, as COM_RESET_CONNECTION leaves a role "
+             "and brings back nothing of init_connect");
+    return LOAN_BROKEN;
+}
+
 enum proto_loan my_settle_start(struct my_server *s, enum my_settle what, struct proto_out *out)
 {
     bool ok = false;
+    if (s->worn && (what == MY_S_RESET || what == MY_S_WORDS))
+        return give_up(s);
     buf_release(&s->notes);
     buf_release(&s->sql);
     s->settle = (uint8_t)what;

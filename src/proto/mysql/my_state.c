@@ -26,7 +26,7 @@ static const struct {
     {MY_PIN_NEXT, "SET TRANSACTION"},
     {MY_PIN_STATE, "state that the server does not name"},
     {MY_PIN_VARIABLE, "session variable that can't be replayed"},
-    {MY_PIN_ROLE, "role"},
+    {MY_PIN_ROLE, "role or resource group"},
     {MY_PIN_SCHEMA, "no schema"},
 };
 
@@ -336,8 +336,10 @@ static void apply_vague(struct my_server *s)
             s->vague |= named[i].pin;
             s->pins |= named[i].pin;
         }
-    if ((s->flags & MY_DO_SET_OTHER) != 0 && (s->flags & MY_DO_SET) == 0)
+    if ((s->flags & MY_DO_SET_OTHER) != 0 && (s->flags & MY_DO_SET) == 0) {
         s->pins |= MY_PIN_ROLE;
+        s->worn = true;
+    }
 }
 
 static void apply_flags(struct my_server *s)
@@ -385,8 +387,10 @@ static void apply_state(struct my_server *s)
 {
     uint64_t explains = MY_DO_PINS | MY_DO_SET | MY_DO_SET_OTHER | MY_DO_USE;
     bool unexplained = (s->flags & MY_DO_CALL) != 0 || ((s->flags & explains) == 0 && !s->reported);
-    if ((s->state_changed || s->changed) && unexplained)
-        s->pins |= MY_PIN_STATE;
+    if ((!s->state_changed && !s->changed) || !unexplained)
+        return;
+    s->pins |= MY_PIN_STATE;
+    s->worn |= (s->flags & MY_DO_CALL) != 0; /* a procedure may have taken a role */
 }
 
 void my_cursor_closed(struct my_server *s)

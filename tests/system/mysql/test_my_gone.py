@@ -331,6 +331,60 @@ def test_gone_with_an_open_cursor(single, my, leave):
     calm(single, my)
 
 
+@pytest.mark.parametrize("how", ["fin", "reset", "quit", "reset connection"])
+@pytest.mark.parametrize("by", ["set role", "a procedure"])
+def test_a_role_is_nobody_elses(start, my, how, by):
+    """COM_RESET_CONNECTION leaves it: its connection is closed, and the next client's is a new one."""
+    if by == "a procedure" and my.engine == "mysql":
+        return  # which doesn't say that anything has changed
+    made = ("create role idle", "create role mighty", "grant idle to app@'%'", "grant mighty to app@'%'",
+            "create procedure takes_role() sql security invoker set role mighty",
+            "set default role idle for app@'%'" if my.engine == "mariadb" else "alter user app@'%' default role idle")
+    try:
+        for sql in made:
+            my.rows(sql)
+        weir = start(max_server_connections=1, query_wait_timeout=15)
+        with wire(weir) as before:
+            usual = before.value("select current_role()")
+        assert "idle" in usual
+        c = wire(weir)
+        c.query("begin")
+        c.query("insert into scratch (who) values ('ghost')")
+        c.query("set role mighty" if by == "set role" else "call takes_role()")
+        assert "mighty" in c.value("select current_role()") and len(weir.my_show("PINS")) == 1
+        if how == "reset connection":
+            c.send(command(mywire.RESET_CONNECTION), query("select current_role()"))
+            assert c.answer().status & 1 == 0
+            assert c.answer().rows[0][0].decode() == usual
+            c.quit()
+        else:
+            {"fin": Wire.close, "reset": Wire.reset, "quit": Wire.quit}[how](c)
+        with wire(weir) as d:
+            assert d.value("select current_role()") == usual
+        untouched(weir, my, None, same=False)
+        calm(weir, my)
+    finally:
+        for sql in ("drop procedure if exists takes_role", "drop role if exists idle, mighty"):
+            my.rows(sql)
+
+
+def test_what_init_connect_sets_is_there_for_everybody(start, own_my):
+    """A reset would forget it."""
+    my = own_my(**{"init-connect": "set time_zone = '+09:00', @greeting = 7"})
+    asked = "select concat(@@time_zone, ' ', @greeting)"
+    weir = start(my, max_server_connections=1, query_wait_timeout=15)
+    with wire(weir) as c:
+        assert c.value(asked) == "+09:00 7"
+        c.query("create temporary table ghost (i int)")
+        c.close()
+        with wire(weir) as d:
+            assert d.value(asked) == "+09:00 7"
+            d.query("set @greeting = 8")
+            assert d.ask(mywire.RESET_CONNECTION)
+            assert d.value(asked) == "+09:00 7"
+        calm(weir, my)
+
+
 @pytest.mark.parametrize("stage", ["nothing", "greeting", "half an answer", "an answer"])
 def test_gone_in_the_middle_of_a_login(single, my, leave, stage):
     number = warm(single)
