@@ -133,7 +133,7 @@ static const struct row lexical[] = {
     {"select `a`, `get_lock` = 1, `b`.`c` from `t` where (`x`) in (1)", 1, 0},
     {"select \"get_lock\"('a',1)", 1, 0},
     {"select get_lock, last_insert_id, row_count from t", 1, 0},
-    {"select xget_lock('a',1), get_lockx('a',1), $get_lock('a',1)", 1, 0},
+    {"select xget_lock('a',1), get_lockx('a',1), $get_lock('a',1)", 1, MY_DO_FUNCTION},
     {"select x'41', n'get_lock(', _utf8'get_lock(', b'1', 0x41, 1e5, .5, 1.5", 1, 0},
     {"select _latin1'\\'', get_lock('a',1)", 1, LOCK},
     {"select 'open", 1, MUCH},
@@ -387,7 +387,7 @@ static const struct row meanings[] = {
     {"show processlist", 1, MY_DO_LOOK},
     {"show engine innodb status", 1, MY_DO_LOOK},
     {"select id from information_schema.processlist", 1, MY_DO_LOOK},
-    {"select id from `sys`.processlist where f(1)", 1, MY_DO_LOOK},
+    {"select id from `sys`.processlist where f(1)", 1, MY_DO_LOOK | MY_DO_FUNCTION},
     {"(select processlist_id from performance_schema.threads)", 1, MY_DO_LOOK},
     {"select id from Processlist", 1, MY_DO_LOOK},
     {"select id from information_schemas where processlist", 1, 0},
@@ -555,6 +555,68 @@ static void test_bounds(void **state)
     strcat(text, ",row_count()");
     assert_int_equal(scan(text, 0).flags, DIAG | MUCH);
     assert_int_equal(scan(text, 0).n_volatiles, MY_SCAN_VOLATILES);
+}
+
+/* ---- functions of somebody's own ----------------------------------------------------------------
+ */
+
+static void test_calls(void **state)
+{
+    static const struct row none[] = {
+        {"select count(*), max (a), `sum`.`b` from t where (a) in (1) and b in(2)", 1, 0},
+        {"select 1 from t where (a and (b or (c)))", 1, 0},
+        {"insert into t(a, b) values (1, now()), (2, if(1, 2, 3))", 1, 0},
+        {"insert into `d` . `t` (a, b) values(1, 'f(1)')", 1, 0},
+        {"select 'mine(1)', `mine` from t", 1, 0},
+        {"select st_area(a), json_extract(b, '$.a') from t", 1, 0},
+        {"create table mine (a int)", 1, 0},
+        {"create view v as select mine() from t", 1, 0},
+        {"select cast(a as decimal(10, 2)), row_number() over (partition by b) from t", 1, 0},
+    };
+    static const struct row some[] = {
+        {"select mine()", 1, MY_DO_FUNCTION},
+        {"select mine(a) from t", 1, MY_DO_FUNCTION},
+        {"select a from t where b = d.count (1)", 1, MY_DO_FUNCTION},
+        {"select `count of` (1) from t", 1, MY_DO_FUNCTION},
+        {"select a from t where b in (select max(mine\n(c)) from u)", 1, MY_DO_FUNCTION},
+        {"update t set a = mine(1) where b = 2", 1, MY_DO_FUNCTION},
+        {"insert into t (a) values (mine(1))", 1, MY_DO_FUNCTION},
+        {"delete from t where mine(a)", 1, MY_DO_FUNCTION},
+        {"do mine()", 1, MY_DO_FUNCTION},
+        {"set sql_mode = mine()", 1, SET | MY_DO_FUNCTION},
+        {"(select mine())", 1, MY_DO_FUNCTION},
+        {"select mine/* */(1)", 1, MY_DO_FUNCTION},
+    };
+    (void)state;
+    ROWS(none, 0);
+    ROWS(some, 0);
+    uint32_t mine = scan("select mine(1)", 0).calls;
+    assert_true(mine != 0);
+    assert_int_equal(scan("select Mine (2) from t", 0).calls, mine);
+    assert_int_not_equal(scan("select mine(1), theirs(2)", 0).calls, mine);
+    assert_int_not_equal(scan("call mine(1)", 0).calls, 0);
+    assert_int_not_equal(scan("call mine(1)", 0).calls, mine);
+    assert_int_equal(scan("call mine(1)", 0).calls, scan("call mine", 0).calls);
+    assert_int_equal(scan("execute immediate 'do mine()'", 0).calls, 0);
+}
+
+/* What is looked for by halves lies in order. */
+static void test_builtin(void **state)
+{
+    static const char *const words[] = {
+#define MY_BUILTIN(name) name,
+#include "proto/mysql/my_builtin.def"
+#undef MY_BUILTIN
+    };
+    char text[128];
+    (void)state;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (i != 0 && strcmp(words[i - 1], words[i]) >= 0)
+            fail_msg("%s stands behind %s", words[i], words[i - 1]);
+        snprintf(text, sizeof text, "select a from t where b = %s (1)", words[i]);
+        if ((scan(text, 0).flags & MY_DO_FUNCTION) != 0)
+            fail_msg("%s isn't found", words[i]);
+    }
 }
 
 /* ---- names --------------------------------------------------------------------------------------
@@ -928,6 +990,7 @@ int main(void)
         cmocka_unit_test(test_kill),     cmocka_unit_test(test_tables),
         cmocka_unit_test(test_limits),   cmocka_unit_test(test_cut),
         cmocka_unit_test(test_prefixes), cmocka_unit_test(test_large),
+        cmocka_unit_test(test_calls),    cmocka_unit_test(test_builtin),
         cmocka_unit_test(test_columns),  cmocka_unit_test(test_digest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

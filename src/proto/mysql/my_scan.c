@@ -107,6 +107,16 @@ static void add_volatile(struct scanner *s, enum my_volatile kind, const struct 
     o->alone = token_is(s, before, "SELECT") && before->at == s->start && at_end(s);
 }
 
+/* A parenthesis behind a name that ends at `end`. */
+static void on_call(struct scanner *s, uint32_t end)
+{
+    struct my_span name;
+    if (!s->runs || s->stored || !my_scan_is_call(s->lex.text, end, &name))
+        return;
+    note(s, MY_DO_FUNCTION);
+    my_scan_add_call(s, name);
+}
+
 /* GET_LOCK( was consumed. */
 static void on_lock(struct scanner *s)
 {
@@ -330,6 +340,8 @@ static void skim(struct scanner *s)
             if (!skim_word(s, &k))
                 break;
         } else if ((class & MY_C_SKIM) != 0) {
+            if (c == '(' && (k.kind == MY_T_WORD || k.kind == MY_T_QUOTED))
+                on_call(s, behind);
             s->depth += (c == '(') - (c == ')');
             k.last = k.i++;
             k.kind = MY_T_PUNCT;
@@ -419,9 +431,13 @@ static void watch(struct scanner *s, void (*go_on)(struct scanner *s))
         else
             go_on(s);
         break;
+    case MY_T_PUNCT:
+        if (t.c == '(' && (before.kind == MY_T_WORD || before.kind == MY_T_QUOTED))
+            on_call(s, before.at + before.len);
+        go_on(s);
+        break;
     case MY_T_STRING:
     case MY_T_NUMBER:
-    case MY_T_PUNCT:
     case MY_T_ASSIGN:
     case MY_T_END:
         go_on(s);
@@ -457,7 +473,8 @@ static void read_text(struct scanner *s)
             s->out->second = s->t.at;
         s->start = s->t.at;
         s->depth = 0;
-        s->list = s->stored = s->selects = s->gives_users = s->restart = s->rows = s->from = false;
+        s->list = s->stored = s->selects = s->gives_users = s->restart = s->rows = s->from =
+            s->runs = false;
         my_scan_statement(s);
     }
 }
@@ -485,9 +502,10 @@ __attribute__((noinline)) static void read_again(const char *text, size_t n, uns
 }
 
 /* Characters that every text of interest has one of, wherever quotes and comments may lie in it. Of
- * the functions it is the underscore, with a letter on either side. */
+ * the server's functions it is the underscore, with a letter on either side. */
 static const uint8_t telling[256] = {
-    ['@'] = 1, [';'] = 1, ['#'] = 1, ['-'] = 1, ['/'] = 1, ['_'] = 1, ['f'] = 1, ['F'] = 1,
+    ['@'] = 1, [';'] = 1, ['#'] = 1, ['-'] = 1, ['/'] = 1,
+    ['_'] = 1, ['f'] = 1, ['F'] = 1, ['('] = 1,
 };
 
 static bool is_from(const char *p, size_t i, size_t n)
@@ -500,6 +518,9 @@ static bool is_from(const char *p, size_t i, size_t n)
 static bool tells_nothing(const char *p, size_t i, size_t n)
 {
     char after = i + 1 < n ? p[i + 1] : ' ';
+    struct my_span name;
+    if (p[i] == '(')
+        return !my_scan_is_call(p, (uint32_t)i, &name);
     if (p[i] == '-' || p[i] == '/')
         return after != (p[i] == '-' ? '-' : '*');
     if (p[i] != '_')
@@ -547,7 +568,7 @@ void my_scan(const char *text, size_t n, unsigned opts, struct my_scan *out)
 {
     out->flags = 0;
     out->statements = out->n_names = out->n_assigns = out->n_volatiles = 0;
-    out->kill_id = 0;
+    out->kill_id = out->calls = 0;
     out->second = UINT32_MAX;
     out->limit_from = out->limit = 0;
     out->alone = out->kill_query = out->no_table = false;

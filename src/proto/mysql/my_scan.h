@@ -84,6 +84,7 @@ enum my_charset {
 #define MY_DO_FLEETING       (UINT64_C(1) << 42) /* of a prepared text: not worth keeping */
 #define MY_DO_NO_STATEMENT   (UINT64_C(1) << 43) /* a command that is none: PREPARE, .. */
 #define MY_DO_LOOK           (UINT64_C(1) << 44) /* shows the numbers of the server's sessions */
+#define MY_DO_FUNCTION       (UINT64_C(1) << 45) /* calls one that isn't the server's: see calls */
 
 /* A text that can't be read for sure, or is not all there, may do what pins. */
 #define MY_DO_ANYTHING (MY_DO_CALL | MY_DO_TOO_MUCH | MY_DO_LOCK | MY_DO_USER_VAR)
@@ -147,6 +148,8 @@ struct my_scan {
     uint32_t second;     /* where the second of them begins */
     uint32_t n_names, n_assigns, n_volatiles;
     uint64_t kill_id;
+    uint32_t calls; /* stands for the names of all functions of somebody's own, and of procedures,
+                       that are called; 0: none whose name is known */
     uint32_t limit_from, limit; /* of SHOW WARNINGS */
     bool kill_query;            /* KILL QUERY */
     bool alone;                 /* nothing but SELECT and one volatile */

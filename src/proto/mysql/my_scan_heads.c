@@ -15,7 +15,7 @@ static void plain(struct scanner *s, uint64_t what)
 
 static void on_rows(struct scanner *s)
 {
-    s->rows = true;
+    s->rows = s->runs = true;
     my_scan_watch_rest(s);
 }
 
@@ -27,6 +27,7 @@ static void on_select(struct scanner *s)
 
 static void on_do(struct scanner *s)
 {
+    s->runs = true;
     my_scan_watch_rest(s);
 }
 
@@ -427,7 +428,14 @@ static void on_use(struct scanner *s)
 
 static void on_call(struct scanner *s)
 {
+    struct my_span name;
     s->gives_users = true; /* OUT parameters */
+    s->runs = true;
+    next(s);
+    if (my_scan_take_name(s, &name, NULL))
+        my_scan_add_call(s, (struct my_span){s->start, name.at + name.len - s->start});
+    if (is_char(s, '('))
+        next(s);
     plain(s, MY_DO_CALL);
 }
 
@@ -539,7 +547,7 @@ void my_scan_statement(struct scanner *s)
                 return;
             }
     s->out->no_table = false;
-    s->rows = is_char(s, '('); /* (SELECT ..) UNION .. */
+    s->rows = s->runs = is_char(s, '('); /* (SELECT ..) UNION .. */
     if (s->t.kind == MY_T_WORD) {
         my_scan_watch(s);
         if (is_char(s, ':')) /* a label */

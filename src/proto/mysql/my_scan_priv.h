@@ -27,6 +27,7 @@ struct scanner {
     bool gives_users; /* user variables that are named get values */
     bool compound;    /* a statement of several, as in a routine's body */
     bool restart;     /* a statement begins at t */
+    bool runs;        /* functions that are called in it are executed now */
 };
 
 #define IS(s, word) my_scan_is(s, word, sizeof(word) - 1)
@@ -79,6 +80,14 @@ void my_scan_skip_words(struct scanner *s, const char *a, const char *b, const c
 void my_scan_watch(struct scanner *s);
 /* All tokens of the statement, or those before a restart. */
 void my_scan_watch_rest(struct scanner *s);
+
+/* my_scan_calls.c */
+
+/* Ends a name at `end`, white space aside, before a parenthesis that calls what is none of the
+ * server's own functions? */
+bool my_scan_is_call(const char *text, uint32_t end, struct my_span *name);
+/* Note the name of such a one, or the CALL with that of a procedure. */
+void my_scan_add_call(struct scanner *s, struct my_span name);
 
 /* my_scan_heads.c: s->t is a statement's first token. */
 void my_scan_statement(struct scanner *s);

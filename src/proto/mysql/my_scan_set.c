@@ -210,6 +210,7 @@ void my_scan_set(struct scanner *s)
         return;
     }
     note(s, MY_DO_SET);
+    s->runs = true;
     while (set_one(s, &current)) {
         if (!is_char(s, ',')) {
             if (at_end(s))

@@ -128,6 +128,7 @@ enum my_settle {
     MY_S_WORDS,    /* server_reset_query first, then the same */
     MY_S_WARNINGS, /* SHOW WARNINGS: its rows are kept, its end says how the transaction stands */
     MY_S_ASK,      /* what only the server knows: locks, FOUND_ROWS(), LAST_INSERT_ID() */
+    MY_S_HIDDEN,   /* what a routine may have done that nothing has told of */
     MY_S_CHECK,    /* idle for long: is the server there? */
 };
 
@@ -145,6 +146,19 @@ enum my_pin {
     MY_PIN_VARIABLE = 1024, /* one that can't be given to another connection */
     MY_PIN_ROLE = 2048,     /* SET ROLE, SET RESOURCE GROUP */
     MY_PIN_SCHEMA = 4096, /* none is selected any more: no other connection can be brought there */
+};
+
+/* Routines whose names stand for what my_scan.calls has. */
+#define MY_HIDDEN_MAX   4u
+#define MY_HARMLESS_MAX 16u
+struct my_hidden {
+    uint32_t calls[MY_HIDDEN_MAX]; /* of the statements since it was asked last; 0: of no name */
+    uint32_t n;                    /* of these statements, also those for which there is no room */
+    struct {
+        uint32_t calls;
+        uint64_t until_us;
+    } harmless[MY_HARMLESS_MAX]; /* what has left all as it was lately */
+    uint32_t next;               /* of them */
 };
 
 /* Something held that has a name: a temporary table, a lock, a statement of PREPARE, a handler. */
@@ -179,6 +193,8 @@ struct my_server {
     char *overdue;          /* why weir has the statement under way cancelled; owned or NULL */
     LIST_HEAD(, my_held) held;
     struct buf pending; /* names in the client's statement under way: what, then the name, NUL */
+    struct my_hidden hidden;
+    uint32_t calls;     /* my_scan.calls of the statement under way, in this schema */
     uint64_t owner;     /* `turn` of the client's statement that was the last here; 0: weir's own */
     uint64_t diagnosed; /* `diagnosis` of the client whose warnings the server has */
     uint64_t flags;     /* MY_DO_* of the statement under way */
@@ -234,7 +250,8 @@ struct my_server {
     char collation[64];  /* that the statement under way gives with SET NAMES; "": a default one */
     char statement[128]; /* the beginning of the one under way, should it pin */
     char pin_statement[128];
-    char words[256]; /* with which the server ended the connection */
+    char hidden_statement[128]; /* the first one of `hidden` */
+    char words[256];            /* with which the server ended the connection */
     char words_state[6];
 };
 
@@ -413,6 +430,15 @@ void my_memory_clear(struct my_client *c);
 void my_client_reset(struct my_client *c);
 /* Its first loan: what the handshake asked for and only a server can say more of. */
 void my_client_meet(struct my_client *c, struct my_server *s);
+
+/* ---- what routines do unseen (my_hidden.c) ---- */
+
+/* The statement under way, of which this is known, is noted, or is over. */
+void my_hidden_note(const struct my_client *c, struct my_server *s, const struct my_scan *scan);
+void my_hidden_end(struct my_server *s);
+/* Ask; and what the server has answered: how many locks it has let go. */
+bool my_hidden_ask(struct my_server *s, struct proto_out *out);
+void my_hidden_take(struct my_client *c, struct my_server *s, uint64_t locks);
 
 /* ---- the list of warnings that is kept (my_settle.c) ---- */
 

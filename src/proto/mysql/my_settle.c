@@ -93,6 +93,9 @@ enum proto_loan my_settle_start(struct my_server *s, enum my_settle what, struct
         ok = compose_question(s) &&
              send_settle(s, (const char *)buf_head(&s->sql), buf_len(&s->sql), out);
         break;
+    case MY_S_HIDDEN:
+        ok = my_hidden_ask(s, out);
+        break;
     case MY_S_CHECK:
     case MY_S_NONE:
         break;
@@ -132,8 +135,8 @@ void my_settle_packet(const struct my_client *c, struct my_server *s, const uint
 {
     if (s->settle == MY_S_WARNINGS)
         keep_warning(c, s, packet, n);
-    if (s->settle == MY_S_ASK && s->phase == MY_PH_ROWS && n > MY_HEAD_BYTES &&
-        packet[MY_HEAD_BYTES] != 0xfe && packet[MY_HEAD_BYTES] != 0xff)
+    if ((s->settle == MY_S_ASK || s->settle == MY_S_HIDDEN) && s->phase == MY_PH_ROWS &&
+        n > MY_HEAD_BYTES && packet[MY_HEAD_BYTES] != 0xfe && packet[MY_HEAD_BYTES] != 0xff)
         (void)!buf_append(&s->notes, packet + MY_HEAD_BYTES, n - MY_HEAD_BYTES);
 }
 
@@ -209,6 +212,12 @@ static uint64_t cell_number(struct my_reader *r)
     return sign != 0 ? UINT64_MAX - n + 1 : n;
 }
 
+static void take_hidden(struct my_client *c, struct my_server *s)
+{
+    struct my_reader r = my_reader_of(buf_head(&s->notes), buf_len(&s->notes));
+    my_hidden_take(c, s, cell_number(&r));
+}
+
 /* The locks that are held no more, in the order in which they were asked for. */
 static bool take_answer(struct my_client *c, struct my_server *s)
 {
@@ -255,6 +264,7 @@ static void forget_all(struct my_server *s)
     struct var_set *none = vars_empty();
     (void)vars_take(&s->vars, none);
     s->owner = s->diagnosed = 0;
+    s->hidden.n = 0;
     s->savepoint = s->id_given = false;
     /* It is in its schema still, but the server's @@collation_database, which LOAD DATA goes by, is
      * not that schema's any more: whoever comes next enters it again. */
@@ -291,6 +301,9 @@ void my_settle_end(struct my_client *c, struct my_server *s, bool ok)
         s->ask = false;
         if (!take_answer(c, s))
             s->dying = true;
+        break;
+    case MY_S_HIDDEN:
+        take_hidden(c, s);
         break;
     case MY_S_RESET:
     case MY_S_WORDS:
@@ -336,7 +349,7 @@ enum proto_loan my_begin(void *ps, void *pc, struct proto_out *out)
 static enum proto_loan end_abandoned(struct my_server *s, struct proto_out *out)
 {
     bool open = s->unknown || s->late_cancel || my_in_transaction(s);
-    bool pinned = s->pins != 0 || !LIST_EMPTY(&s->held), words = wants_reset(s);
+    bool pinned = s->pins != 0 || s->hidden.n != 0 || !LIST_EMPTY(&s->held), words = wants_reset(s);
     s->ask = s->want_warnings = false;
     if (open && (words ? s->reset_query != NULL : !pinned))
         return my_settle_start(s, MY_S_ROLLBACK, out);
@@ -380,6 +393,8 @@ enum proto_loan my_state(void *ps, void *pc, bool may_end, uint64_t now_us, stru
     }
     if (s->late_cancel)
         return my_settle_start(s, MY_S_ROLLBACK, out);
+    if (s->hidden.n != 0)
+        return my_settle_start(s, MY_S_HIDDEN, out);
     return wants_reset(s) ? my_settle_start(s, MY_S_WORDS, out) : LOAN_CLEAN;
 }
 

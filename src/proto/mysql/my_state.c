@@ -277,13 +277,14 @@ bool my_effect_note(struct my_client *c, struct my_server *s, const struct my_sc
         c->looked_us = clock_now_us();
     s->several = scan->statements > 1;
     s->no_table = scan->no_table;
+    my_hidden_note(c, s, scan);
     note_collation(c, s, scan, text);
     s->ask_id = (scan->flags & (MY_DO_SET_INSERT_ID | MY_DO_CALL)) != 0;
     s->asked_warnings = false;
     s->state_changed = s->changed = s->reported = s->failed = false;
     s->long_id = 0;
     buf_release(&s->pending);
-    if ((scan->flags & (MY_DO_PINS | MY_DO_CALL)) == 0)
+    if ((scan->flags & (MY_DO_PINS | MY_DO_CALL | MY_DO_FUNCTION)) == 0)
         return true;
     if (n >= sizeof s->statement)
         n = sizeof s->statement - 1;
@@ -465,6 +466,7 @@ void my_effect_end(struct my_client *c, struct my_server *s)
         s->ask = (s->pins & MY_PIN_LOCK) != 0;
     }
     apply_state(s);
+    my_hidden_end(s);
     apply_cursor(c, s);
     keep_warnings(c, s);
     if (s->pins != 0 && before == 0) {

@@ -148,7 +148,7 @@ static void track_schema(struct my_client *c, struct my_server *s, struct my_vie
 
 void my_track(struct my_client *c, struct my_server *s, struct my_view block)
 {
-    if (my_expect_head(s)->act != MY_A_PASS)
+    if (my_expect_head(s)->act != MY_A_PASS && s->settle != MY_S_HIDDEN)
         return; /* weir's own doing */
     struct my_reader r = my_reader_of(block.p, block.n);
     struct told told[PAIRS] = {{.set = false}};

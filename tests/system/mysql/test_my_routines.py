@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: ISC
+"""What functions and procedures of the user's own do to a session, which no text tells: nobody else has it."""
+
+import pytest
+
+from harness import mywire
+from harness.myliar import MyLiar, one_row, result
+from harness.mywire import QUERY, Wire
+from harness.proxy import wait_until
+
+ROUTINES = {
+    "function fills": "() returns int begin set @mine = 9; return 1; end",
+    "function makes": "() returns int begin create temporary table mine (i int); insert into mine values (4711); return 1; end",
+    "function grabs": "() returns int return get_lock('mine', 0)",
+    "function counts": "() returns int begin update counter set n = n + 1 where id = 1; return 1; end",
+    "procedure locking": "() begin do get_lock('mine', 0); end",
+}
+
+
+@pytest.fixture(scope="module")
+def routines(my):
+    for name, body in ROUTINES.items():
+        my.rows(f"create {name}{body}")
+    yield
+    for name in ROUTINES:
+        my.rows(f"drop {name}")
+
+
+def execute(c, how, sql):
+    if how == "text":
+        c.query(sql)
+    else:
+        c.execute(c.prepare(sql)[0])
+
+
+def pins(proxy):
+    return [p["reason"] for p in proxy.my_show("PINS")]
+
+
+@pytest.mark.parametrize("how", ["text", "prepared"])
+@pytest.mark.parametrize("sql, asked, mine", [
+    ("select fills()", "select @mine", "9"), ("select shop . `fills` () as n from items limit 1", "select @mine", "9"),
+    ("select count(*) from items where id = fills()", "select @mine", "9"),
+    ("select makes()", "select i from mine", "4711"), ("do makes()", "select i from mine", "4711")])
+def test_what_a_function_left_is_its_clients(start, routines, how, sql, asked, mine):
+    proxy = start(max_server_connections=2)
+    with Wire(proxy.connect()) as c, Wire(proxy.connect()) as stranger:
+        execute(c, how, sql)
+        wait_until(lambda: pins(proxy) != [], 30, "the pin")
+        for _ in range(3):
+            if asked.startswith("select @"):
+                assert stranger.query(asked).rows == [[None]]
+            else:
+                assert stranger.error(QUERY, asked.encode()) == 1146
+        assert c.value(asked) == mine
+        assert proxy.my_show("PINS")[0]["statement"].startswith(sql[:10])
+        c.ask(mywire.RESET_CONNECTION)
+        wait_until(lambda: pins(proxy) == [], 30, "the end of the pin")
+
+
+@pytest.mark.parametrize("how", ["text", "prepared"])
+@pytest.mark.parametrize("sql", ["call locking()", "select grabs()", "do grabs()", "select sum(grabs()) from items where id < 3",
+                                 "insert into scratch (note) values (grabs())"])
+def test_a_lock_that_a_routine_takes_lasts_as_long_as_its_loan(start, my, routines, how, sql):
+    proxy = start(max_server_connections=1)
+    with Wire(proxy.connect()) as c:
+        c.query("begin")
+        execute(c, how, sql)
+        assert my.value("select is_free_lock('mine')") == 0
+        c.query("commit")
+        wait_until(lambda: my.value("select is_free_lock('mine')") == 1, 30, "the lock")
+        assert pins(proxy) == []
+        c.query("select get_lock('mine', 0)")
+        c.query("select counts()")
+        assert pins(proxy) == ["GET_LOCK"] and my.value("select is_free_lock('mine')") == 0
+        c.query("select release_lock('mine')")
+        wait_until(lambda: pins(proxy) == [], 30, "the end of the pin")
+
+
+def test_what_does_nothing_is_asked_about_once(start):
+    """And what calls nothing of anybody's own, never."""
+    heard = []
+
+    def serve(sock, com, body):
+        heard.append(body)
+        sock.sendall(result([[b"0"] * 3], [b"a", b"b", b"c"]) if b"FOUND_ROWS" in body else one_row(b"0"))
+    with MyLiar(serve) as liar:
+        proxy = start(databases={"shop": f"mysql://app@{liar.host}:{liar.port}/shop"}, max_server_connections=1)
+        with Wire(proxy.connect()) as c:
+            for sql, asked in (("select count(*), concat ('f(', max(id)) from items where (id) in (1, 2)", 0),
+                               ("insert into `items` (id, n) values (1, now()), (2, if(1, 2, 3))", 0),
+                               ("select mine(1)", 1), ("select other.mine (1) from items", 1), ("select mine(2)", 0),
+                               ("do mine(3)", 0), ("call mine()", 1), ("select mine(1), theirs(1)", 1)):
+                heard.clear()
+                for _ in range(3):
+                    c.query(sql)
+                wait_until(lambda: sum(int(r["sv_active"]) for r in proxy.my_show("POOLS")) == 0, 30, "the end of the loan")
+                assert heard.count(b"SELECT RELEASE_ALL_LOCKS()") == asked, sql
