@@ -601,6 +601,24 @@ def test_parameter_status_with_startup_settings_equals_the_servers(shared, pg):
             assert c.value(f"show {name}") == direct.value(f"show {name}")
 
 
+@weir_only
+@pytest.mark.parametrize("given", [
+    {"options": "-c datestyle=ISO,DMY", "DateStyle": "ISO"},  # as JDBC does
+    {"options": "-c datestyle=german", "DateStyle": "ISO"},
+    {"options": "-c datestyle=german", "DateStyle": "ymd"},
+    {"options": "-c datestyle=YMD -c datestyle=sql"},
+    {"options": "-c datestyle=ymd", "DateStyle": "default"},
+    {"options": "-c datestyle=SQL", "DateStyle": ""},
+])
+def test_date_styles_given_one_after_another_at_startup(shared, pg, given):
+    with pg.direct(**given) as direct, shared.client(**given) as c:
+        for conn in (direct, c):
+            conn.simple("set datestyle = 'Postgres, MDY'")
+            conn.simple("reset datestyle")
+        assert c.parameters["DateStyle"] == direct.parameters["DateStyle"]
+        assert c.value("show datestyle") == direct.value("show datestyle")
+
+
 def test_backend_keys_differ_between_clients(shared):
     a, b = shared.client(), shared.client()
     assert (a.pid, a.key) != (b.pid, b.key) and a.key != b.key

@@ -216,6 +216,40 @@ static void application_name(void **state)
     free(huge);
 }
 
+/* One DateStyle after another, in one startup. */
+static void joined(void **state)
+{
+    static const char *const rows[][3] = {
+        {"ISO,DMY", "ISO", "ISO, DMY"},
+        {"german", "iso", "ISO, DMY"},
+        {"german, mdy", "iso", "ISO, MDY"},
+        {"ymd", "sql", "SQL, YMD"},
+        {"german", "ymd", "German, YMD"},
+        {"ymd", "german", "German, DMY"},
+        {"ymd", "default", "YMD"},
+        {"SQL", "", "SQL"},
+        {"sql", "postgres", "Postgres"},
+        {"dmy", "us", "MDY"},
+        {"", "", NULL},
+        {"iso", "isoo", NULL},
+        {"isoo", "iso", NULL},
+        {"iso", "sql, german", NULL},
+        {"mdy, dmy", "iso", NULL},
+    };
+    char out[64], huge[4096];
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        bool ok =
+            pg_canon_join_datestyle(rows[i][0], rows[i][1], strlen(rows[i][1]), out, sizeof(out));
+        assert_int_equal(ok, rows[i][2] != NULL);
+        if (ok)
+            assert_string_equal(out, rows[i][2]);
+    }
+    memset(huge, ' ', sizeof(huge));
+    assert_false(pg_canon_join_datestyle("iso", huge, sizeof(huge), out, sizeof(out)));
+    assert_false(pg_canon_join_datestyle("iso, mdy", "sql", 3, out, 8));
+}
+
 static void no_rule(void **state)
 {
     const struct pg_canon_server server = {0, NULL, NULL};
@@ -267,8 +301,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(date_style),       cmocka_unit_test(time_zone), cmocka_unit_test(words),
-        cmocka_unit_test(application_name), cmocka_unit_test(no_rule),   cmocka_unit_test(versions),
-        cmocka_unit_test(encodings),
+        cmocka_unit_test(application_name), cmocka_unit_test(joined),    cmocka_unit_test(no_rule),
+        cmocka_unit_test(versions),         cmocka_unit_test(encodings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

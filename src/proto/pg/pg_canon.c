@@ -218,6 +218,28 @@ static enum pg_canon_result canon_datestyle(struct canon *c)
     return answer_string(c, text);
 }
 
+bool pg_canon_join_datestyle(const char *before, const char *value, size_t len, char *out,
+                             size_t cap)
+{
+    struct datestyle had = {0}, d = {0};
+    char text[VALUE_MAX];
+    if (len >= sizeof(text))
+        return false;
+    memcpy(text, value, len);
+    text[len] = '\0';
+    if (!datestyle_list(&had, before) || had.conflict || !datestyle_list(&d, text) || d.conflict)
+        return false;
+    if (d.style == STYLE_NONE)
+        d.style = had.style;
+    if (d.order == ORDER_NONE && d.german_order)
+        d.order = ORDER_DMY;
+    if (d.order == ORDER_NONE)
+        d.order = had.order == ORDER_NONE && had.german_order ? ORDER_DMY : had.order;
+    const char *comma = d.style != STYLE_NONE && d.order != ORDER_NONE ? ", " : "";
+    int n = snprintf(out, cap, "%s%s%s", style_names[d.style], comma, order_names[d.order]);
+    return n > 0 && (size_t)n < cap;
+}
+
 /* ---- TimeZone: check_timezone() ---------------------------------------------------------------
  */
 

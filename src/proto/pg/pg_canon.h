@@ -34,6 +34,11 @@ enum pg_canon_result {
 enum pg_canon_result pg_canon_value(const struct pg_canon_server *server, const char *name,
                                     const char *value, size_t len, char *out, size_t cap);
 
+/* A DateStyle may say one half of it only, and leaves the other as it was. Write what follows from
+ * `value` after `before`. false: one of them is wrong, or nothing follows from either. */
+bool pg_canon_join_datestyle(const char *before, const char *value, size_t len, char *out,
+                             size_t cap);
+
 /* The version_num of a server_version report ("15.6 (Debian 15.6-0+deb12u1)", "17beta1"); 0 when it
  * can't be read. */
 int pg_canon_version(const char *server_version);

@@ -15,6 +15,7 @@
 #include "base/utf8.h"
 #include "proto/comment/comment.h"
 #include "proto/pg/pg_auth.h"
+#include "proto/pg/pg_canon.h"
 #include "proto/pg/pg_report.h"
 #include "proto/pg/pg_session.h"
 #include "proto/pg/pg_startup.h"
@@ -126,6 +127,17 @@ static bool keep_application_name(struct pg_login *l, const struct pg_setting *s
     return ok;
 }
 
+/* One may come by `options` and one by its name (JDBC sends "ISO"), and each may be but a half. */
+static bool keep_datestyle(struct pg_login *l, const struct pg_setting *st)
+{
+    struct var_entry had;
+    char both[64];
+    if (var_set_find(l->settings, "datestyle", 9, &had) &&
+        pg_canon_join_datestyle(had.value, st->value.p, st->value.n, both, sizeof both))
+        return keep_setting(l, st->name, both, strlen(both));
+    return keep_setting(l, st->name, st->value.p, st->value.n);
+}
+
 /* One setting of the startup; weir's own go no further. */
 static bool take_setting(void *arg, const struct pg_setting *st)
 {
@@ -142,6 +154,8 @@ static bool take_setting(void *arg, const struct pg_setting *st)
     }
     if (st->name.n == 16 && strncasecmp(st->name.p, "application_name", 16) == 0)
         return keep_application_name(l, st);
+    if (st->name.n == 9 && strncasecmp(st->name.p, "datestyle", 9) == 0)
+        return keep_datestyle(l, st);
     if (!var_name_is_good(st->name.p, st->name.n)) {
         free(l->bad_name);
         return (l->bad_name = strndup(st->name.p, st->name.n)) != NULL;
