@@ -81,7 +81,8 @@ static void check_equal(const struct my_scan *a, const struct my_scan *b)
                a->volatiles[i].item == b->volatiles[i].item);
 }
 
-/* With white space in front no text is told by its characters. */
+/* With white space in front no text is told by its characters, by which a FROM in quotes is taken
+ * for one: it reads a table then. */
 static void check_plain(const char *text, size_t len, unsigned opts, const struct my_scan *s)
 {
     struct my_scan spaced;
@@ -90,6 +91,7 @@ static void check_plain(const char *text, size_t len, unsigned opts, const struc
     copy[0] = '\n';
     memcpy(copy + 1, text, len);
     my_scan(copy, len + 1, opts, &spaced);
+    spaced.no_table &= s->no_table;
     check_equal(s, &spaced);
     free(copy);
 }
@@ -103,6 +105,7 @@ static void check_skimmed(const char *text, size_t len, unsigned opts, const str
         if ((uint8_t)text[i] >= 0x7f && text[i - 1] == '-' && text[i - 2] == '-')
             return;
     my_scan(text, len, opts | (unsigned)MY_CHARSET_BYTES << MY_SCAN_CHARSET_SHIFT, &slow);
+    slow.no_table &= s->no_table;
     check_equal(s, &slow);
 }
 

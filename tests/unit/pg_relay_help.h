@@ -90,7 +90,8 @@ static inline struct model_name *model_find(struct model_name *in, const char *n
     return NULL;
 }
 
-static inline void model_set(struct model_name *in, const char *name, const char *sql, int version)
+static inline struct model_name *model_set(struct model_name *in, const char *name, const char *sql,
+                                           int version)
 {
     struct model_name *at = model_find(in, name);
     for (int i = 0; at == NULL && i < MODEL_NAMES; i++)
@@ -103,6 +104,7 @@ static inline void model_set(struct model_name *in, const char *name, const char
     at->type = 0;
     snprintf(at->name, sizeof at->name, "%.63s", name);
     snprintf(at->sql, sizeof at->sql, "%.199s", sql);
+    return at;
 }
 
 static inline void model_tag(struct model *m, const char *tag)
@@ -344,10 +346,9 @@ static inline bool model_parse(struct model *m, const char *name, const char *sq
         model_error(m, "42601", "syntax error");
         return false;
     }
-    model_set(m->statements, name, sql, m->version);
+    struct model_name *st = model_set(m->statements, name, sql, m->version);
     if (model_is(sql, "INSERT"))
-        model_find(m->statements, name)->type =
-            m->declared != 0 ? m->declared : (uint32_t)m->version;
+        st->type = m->declared != 0 ? m->declared : (uint32_t)m->version;
     model_msg(&m->held, '1', NULL, 0);
     return true;
 }

@@ -362,7 +362,7 @@ static bool is_host(const struct scanner *s)
 {
     return s->prev.at + s->prev.len == s->t.at && s->prev.len != 0 &&
            (s->prev.kind == MY_T_WORD || s->prev.kind == MY_T_QUOTED ||
-            s->prev.kind == MY_T_STRING);
+            s->prev.kind == MY_T_STRING || s->prev.kind == MY_T_NUMBER); /* 24x7@% */
 }
 
 static void on_user(struct scanner *s)
@@ -432,7 +432,8 @@ static void watch(struct scanner *s, void (*go_on)(struct scanner *s))
             go_on(s);
         break;
     case MY_T_PUNCT:
-        if (t.c == '(' && (before.kind == MY_T_WORD || before.kind == MY_T_QUOTED))
+        if (t.c == '(' && (before.kind == MY_T_WORD || before.kind == MY_T_QUOTED ||
+                           before.kind == MY_T_NUMBER)) /* 2fa() */
             on_call(s, before.at + before.len);
         go_on(s);
         break;

@@ -69,11 +69,18 @@ static uint32_t begin_of(const char *p, uint32_t end)
     return at;
 }
 
+static bool is_number(const char *p, uint32_t n)
+{
+    while (n > 0 && (my_lex_class[(uint8_t)p[n - 1]] & MY_C_DIGIT) != 0)
+        n--;
+    return n == 0;
+}
+
 bool my_scan_is_call(const char *text, uint32_t end, struct my_span *name)
 {
     end = skip_space_back(text, end);
     uint32_t at = begin_of(text, end);
-    if (at == end)
+    if (is_number(text + at, end - at)) /* or nothing */
         return false;
     uint32_t before = skip_space_back(text, at);
     if (before > 1 && text[before - 1] == '.') { /* of a schema */
