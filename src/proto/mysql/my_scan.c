@@ -543,17 +543,17 @@ static bool tells_nothing(const char *p, size_t i, size_t n)
 /* Rows of tables asked for or changed, and nothing that would have to be looked at more closely. */
 static bool is_plain(const char *text, size_t n, unsigned opts)
 {
-    static const char *const heads[] = {"SELE", "UPDA", "INSE", "DELE"};
+    static const char *const heads[] = {"SELECT", "UPDATE", "INSERT", "DELETE"};
     const unsigned others = MY_SCAN_CUT | 7u << MY_SCAN_CHARSET_SHIFT;
     size_t head = 0;
-    if (n < 4 || (opts & others) != 0)
+    if (n < 7 || text[6] != ' ' || (opts & others) != 0)
         return false;
-    while (head < 4 && !my_word_is(text, 4, heads[head], 4))
+    while (head < 4 && !my_word_is(text, 6, heads[head], 6))
         head++;
     if (head == 4)
         return false;
     bool from = head != 0;
-    for (size_t i = 4; i < n; i++) {
+    for (size_t i = 7; i < n; i++) {
         if (telling[(uint8_t)text[i]] == 0)
             continue;
         bool may_be_from = (text[i] & ~0x20) == 'F';
