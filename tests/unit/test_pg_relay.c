@@ -232,6 +232,8 @@ static void copy_of_nothing(struct relay *r)
     for (int i = 0; i < 2; i++) {
         say(r, "P:select 1|B:|E|dx|c|fno|S|dx|P:select 2|B:|dx|c|E|S|dx|S");
         sees(r, "1 2 D:select 1 C:SELECT 1 Z:I 1 2 D:select 2 C:SELECT 1 Z:I Z:I ");
+        say(r, "P:COPY IN|B:|E|S|dx|c|dx|fno|S|P:COPY IN|B:|E|c|c|S|Qselect 1");
+        sees(r, "1 2 G C:COPY 1 Z:I 1 2 G C:COPY 1 Z:I T D:select 1 C:SELECT 1 Z:I ");
         say(r, "P:FAIL|B:|E|dx|c|S|Qselect 1|dx|c|Qselect 2");
         sees(r, "1 2 E:22012 Z:I T D:select 1 C:SELECT 1 Z:I T D:select 2 C:SELECT 1 Z:I ");
     }

@@ -167,10 +167,9 @@ static enum proto_verdict on_copy(struct pg_server *s, const struct pg_in *m, st
     if (s->copy != 'G' && s->copy != 'W') {
         if (!copy_may_begin(s)) /* late data of a COPY that failed: nobody wants it */
             return PROTO_MORE;
-        /* If it is none, the server would keep its answers until the Sync that stands behind this.
-         */
-        if (s->open)
-            pg_put_msg(out, &out->server, 'H', NULL, 0);
+        /* If it is none, or this stands behind its end, the server would keep its answers until
+         * the Sync that comes then: one before may have been eaten. */
+        pg_put_msg(out, &out->server, 'H', NULL, 0);
         s->alone = true;
         return PROTO_WAIT;
     }
