@@ -67,7 +67,7 @@ static bool is_replaced(const struct my_client *c, const struct my_server *s,
     /* As a column of its own the client's number; inside of an expression (IS_USED_LOCK(..) =
      * CONNECTION_ID()) the one by which the server knows the connection. */
     if (v->kind == MY_V_CONNECTION_ID)
-        return v->item;
+        return v->item || v->aliased;
     if (v->kind == MY_V_WARNING_COUNT || v->kind == MY_V_ERROR_COUNT)
         return s->diagnosed != c->diagnosis;
     return v->kind == MY_V_LAST_INSERT_ID || s->owner != c->turn;

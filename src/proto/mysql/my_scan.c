@@ -88,6 +88,23 @@ static const char *const modifiers[] = {"SELECT",
                                         "SQL_CALC_FOUND_ROWS",
                                         NULL};
 
+static bool ends_item(const struct scanner *s)
+{
+    return at_end(s) || is_char(s, ',') || is_char(s, ')') || token_among(s, &s->t, clauses);
+}
+
+/* Is a name all that follows in this column? */
+static bool has_alias(const struct scanner *s)
+{
+    struct scanner ahead = *s;
+    if (IS(&ahead, "AS"))
+        next(&ahead);
+    if (!is_name(&ahead) && ahead.t.kind != MY_T_STRING)
+        return false;
+    next(&ahead);
+    return ends_item(&ahead);
+}
+
 static void add_volatile(struct scanner *s, enum my_volatile kind, const struct my_token *first,
                          const struct my_token *last, const struct my_token *before)
 {
@@ -101,9 +118,13 @@ static void add_volatile(struct scanner *s, enum my_volatile kind, const struct 
     bool in_list = s->list && s->depth == s->list_depth;
     bool opens =
         (before->kind == MY_T_PUNCT && before->c == ',') || token_among(s, before, modifiers);
-    bool closes = at_end(s) || is_char(s, ',') || is_char(s, ')') || token_among(s, &s->t, clauses);
+    bool closes = ends_item(s), named = in_list && opens && !closes && s->depth == 0;
     o->volatiles[o->n_volatiles++] = (struct my_scan_volatile){
-        .text = span(first, last), .kind = (uint8_t)kind, .item = in_list && opens && closes};
+        .text = span(first, last),
+        .kind = (uint8_t)kind,
+        .item = in_list && opens && closes,
+        .aliased = named && kind == MY_V_CONNECTION_ID && has_alias(s),
+    };
     o->alone = token_is(s, before, "SELECT") && before->at == s->start && at_end(s);
 }
 

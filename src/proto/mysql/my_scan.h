@@ -114,6 +114,7 @@ struct my_scan_volatile {
     struct my_span text;
     uint8_t kind; /* enum my_volatile */
     bool item;    /* a whole column without a name of its own, of the SELECT that gives names */
+    bool aliased; /* likewise, but with a name of its own */
     bool whole;   /* SHOW COUNT(*) WARNINGS: the text is the whole statement */
 };
 

@@ -726,3 +726,13 @@ def test_sidecar(my):
         proc.terminate()
         proc.stderr.read()
         assert proc.wait(10) == 0
+
+
+@pytest.mark.parametrize("column", ["connection_id() as id", "connection_id() id", "connection_id() as `id`, 1", "1, connection_id() 'id'",
+                                    "connection_id() as id from items limit 1"])
+def test_the_number_of_a_client_is_weirs_under_any_name(shared, column):
+    with shared.connect() as c, c.cursor() as cur:
+        cur.execute(f"select {column}")
+        at = [d[0] for d in cur.description].index("id")
+        assert cur.fetchone()[at] == c.thread_id()
+        assert one(c, f"select p.id from information_schema.processlist p join (select {column.split(' from ')[0]}) x on p.id = x.id") is not None
