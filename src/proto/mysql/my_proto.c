@@ -154,6 +154,7 @@ static void client_fini(void *pc)
     my_stmts_clear(&c->stmts);
     free(c->schema);
     free(c->warnings);
+    free(c->picked);
     free(c->lost_text);
     memset(c, 0, sizeof *c);
 }

@@ -96,14 +96,15 @@ static void say_status(const struct my_client *c)
             put_status(c->warnings + at, c->status);
 }
 
-/* SHOW WARNINGS as it was kept, or what is asked for of its rows. false: too long to be picked
- * from. */
-static bool put_warnings(const struct my_client *c, const struct my_scan *scan, bool binary,
+/* SHOW WARNINGS as it was kept, or what is asked for of its rows. false: out of memory. */
+static bool put_warnings(struct my_client *c, const struct my_scan *scan, bool binary,
                          struct proto_out *out)
 {
     const uint8_t *p = c->warnings;
     bool errors = (scan->flags & MY_DO_SHOW_ERRORS) != 0;
-    uint8_t seq = 1, packet[PROTO_ARENA_SLACK];
+    size_t room = 2 * (size_t)c->warnings_len + 64,
+           used = 0; /* no row is twice as long as binary */
+    uint8_t seq = 1;
     uint32_t row = 0;
     int ends = 0;
     if (!errors && !binary && scan->limit_from == 0 && scan->limit == UINT32_MAX) {
@@ -111,28 +112,31 @@ static bool put_warnings(const struct my_client *c, const struct my_scan *scan, 
         proto_lane_add(&out->client, p, c->warnings_len);
         return true;
     }
-    if (c->warnings_len > PROTO_ARENA_SLACK / 2)
+    free(c->picked);
+    if ((c->picked = malloc(room)) == NULL)
         return false;
     for (size_t at = 0; at < c->warnings_len; at += MY_HEAD_BYTES + my_get24(p + at)) {
         const uint8_t *payload = p + at + MY_HEAD_BYTES;
+        uint8_t *packet = c->picked + used;
         size_t n = my_get24(p + at);
         bool end = n < 9 && payload[0] == 0xfe, is_row = ends == 1 && !end;
         if (is_row && ((errors && !my_is_error_row(payload, n)) || row++ < scan->limit_from ||
                        row - scan->limit_from > scan->limit))
             continue;
         ends += end;
-        size_t len = is_row && binary ? binary_row(payload, n, packet, sizeof packet) : 0;
+        size_t len = is_row && binary ? binary_row(payload, n, packet, room - used) : 0;
         if (len == 0)
             memcpy(packet, p + at, len = MY_HEAD_BYTES + n);
         my_put_head(packet, (uint32_t)(len - MY_HEAD_BYTES), seq++);
         if (end)
             put_status(packet, c->status);
-        my_put(out, &out->client, packet, len);
+        used += len;
     }
+    proto_lane_add(&out->client, c->picked, used);
     return true;
 }
 
-bool my_put_warnings(const struct my_client *c, const struct my_text *text, struct proto_out *out)
+bool my_put_warnings(struct my_client *c, const struct my_text *text, struct proto_out *out)
 {
     struct my_scan scan;
     if (c->warnings == NULL)

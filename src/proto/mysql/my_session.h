@@ -37,8 +37,9 @@ enum my_pool_mode { MY_MODE_TRANSACTION, MY_MODE_SESSION, MY_MODE_STATEMENT };
 
 enum my_lost {
     MY_LOST_NO,
-    MY_LOST_TAKEN,  /* the next command gets 1213: its transaction was rolled back */
-    MY_LOST_SERVER, /* the next command gets 2013 */
+    MY_LOST_TAKEN,   /* the next command gets 1213: its transaction was rolled back */
+    MY_LOST_SERVER,  /* the next command gets 2013 */
+    MY_LOST_SESSION, /* likewise, and nothing after it: what the session had is gone as well */
 };
 
 struct my_client {
@@ -57,6 +58,7 @@ struct my_client {
     char *schema;             /* NULL: the one that its database entry names */
     struct my_stmts *stmts;
     uint8_t *warnings;   /* SHOW WARNINGS as packets, or NULL: none, or not known */
+    uint8_t *picked;     /* of these what was asked for last, while it is being sent; or NULL */
     char *lost_text;     /* owned */
     uint64_t insert_id;  /* LAST_INSERT_ID() */
     int64_t row_count;   /* ROW_COUNT() */
@@ -337,7 +339,7 @@ bool my_rewrite(const struct my_client *c, const struct my_server *s, const stru
 bool my_needs_rewrite(const struct my_client *c, const struct my_server *s,
                       const struct my_scan *scan);
 /* Answer a prepared SHOW WARNINGS with what was kept; false: it can't be. */
-bool my_put_warnings(const struct my_client *c, const struct my_text *text, struct proto_out *out);
+bool my_put_warnings(struct my_client *c, const struct my_text *text, struct proto_out *out);
 /* The statement asks for LAST_INSERT_ID() where it must be the server that answers. */
 bool my_give_insert_id(const struct my_client *c, struct my_server *s, const struct my_scan *scan,
                        struct proto_out *out);

@@ -8,6 +8,7 @@ import pymysql
 import pytest
 
 from harness.myproxy import one, rows
+from harness.mywire import Wire
 from harness.proxy import wait_until
 
 
@@ -86,3 +87,26 @@ def test_found_rows_are_the_last_statements(two):
     assert len(rows(client, "select id from items limit 9")) == 9
     assert len(elsewhere(lambda: rows(client, "select id from items limit 4"))) == 4
     assert one(client, "select found_rows()") == 4
+
+
+@pytest.mark.parametrize("binary", [False, True])
+@pytest.mark.parametrize("text", ["show warnings limit 60, 10", "show warnings limit 3 offset 5", "show warnings limit 5",
+                                  "show errors", "show errors limit 2"])
+def test_a_long_list_of_warnings_is_picked_from(two, my, text, binary):
+    """As many as servers keep by default, and with long texts."""
+    if binary and my.engine == "mysql":
+        return  # which doesn't prepare it
+    client, elsewhere = two
+    warned = "select cast(concat(repeat('long ', 20), name) as signed) from items limit 64"
+
+    def pick(conn):
+        if not binary:
+            return rows(conn, text)
+        with Wire(conn) as w:
+            return w.execute(w.prepare(text)[0]).rows
+    with my.direct() as direct:
+        rows(direct, warned)
+        want = pick(direct)
+    assert len(want) == (0 if "errors" in text else 4 if "60" in text else int(text.split()[3]))
+    rows(client, warned)
+    assert elsewhere(lambda: pick(client)) == want
