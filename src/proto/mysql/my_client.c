@@ -229,13 +229,13 @@ static enum proto_verdict tell_lost(struct my_client *c, const struct my_in *m,
                                     struct proto_out *out)
 {
     const char *text = c->lost_text != NULL ? c->lost_text : "weir: the transaction is lost";
-    bool taken = c->lost == MY_LOST_TAKEN;
+    bool taken = c->lost == MY_LOST_TAKEN, over = c->lost == MY_LOST_SESSION;
     my_put_error(out, 1, taken ? MY_ER_LOCK_DEADLOCK : my_error_for(c, MY_CR_SERVER_LOST),
                  taken ? "40001" : "08S01", "%s", text);
     forget_lost(c);
     my_execute_refused(c, m);
     my_pass_rest(c, m, true);
-    return PROTO_MORE;
+    return over ? PROTO_BAD : PROTO_MORE;
 }
 
 /* How long it may take, and whose it is. */

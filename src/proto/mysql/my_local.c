@@ -233,13 +233,14 @@ static bool lost_again(struct my_client *c, const struct my_server *s)
 }
 
 /* The server connection broke. A client that waits for its answer hears it now; one whose
- * transaction was open can't go on; anybody else needn't know: what was not sent yet goes to
- * another connection. */
+ * transaction was open, or who has a pin, hears it next and is ended; anybody else needn't know:
+ * what was not sent yet goes to another connection. */
 static bool say_lost_server(struct my_client *c, struct my_server *s, const char *text,
                             struct buf *out)
 {
     bool asked = s != NULL && (my_is_awaited(c, s) || c->skip != 0 || c->more);
-    bool open = s != NULL && (my_in_transaction(s) || s->pins != 0 || s->settle == MY_S_ASK);
+    bool had = s != NULL && (my_in_transaction(s) || s->pins != 0);
+    bool open = had || (s != NULL && s->settle == MY_S_ASK);
     bool torn = s != NULL && s->skip != 0 && !s->skip_drop;
     bool again = !open && lost_again(c, s);
     c->status &= (uint16_t)~MY_ST_IN_TRANS;
@@ -252,7 +253,7 @@ static bool say_lost_server(struct my_client *c, struct my_server *s, const char
         return false;
     if (asked || (!open && !again))
         return !open;
-    c->lost = MY_LOST_SERVER;
+    c->lost = had ? MY_LOST_SESSION : MY_LOST_SERVER;
     free(c->lost_text);
     c->lost_text =
         strdup(text != NULL && text[0] != '\0' ? text : events[PROTO_EV_LOST_SERVER].text);
@@ -288,6 +289,8 @@ bool my_say(void *pc, void *ps, enum proto_event ev, const char *text, const cha
     }
     if (ev == PROTO_EV_LOST_SERVER)
         return say_lost_server(c, ps, text, out);
+    if (ev == PROTO_EV_CANCELLED)
+        text = NULL; /* the servers' own words are what drivers look for */
     bool waits = n >= MY_HEAD_BYTES;
     bool refused = ev == PROTO_EV_DOWN && code != NULL && code[0] == MY_DIAL_NUMBER[0];
     bool told = refused ? put_refusal(out, code, text)

@@ -736,3 +736,18 @@ def test_the_number_of_a_client_is_weirs_under_any_name(shared, column):
         at = [d[0] for d in cur.description].index("id")
         assert cur.fetchone()[at] == c.thread_id()
         assert one(c, f"select p.id from information_schema.processlist p join (select {column.split(' from ')[0]}) x on p.id = x.id") is not None
+
+
+def test_kill_query_of_who_waits_is_told_in_the_servers_words(start):
+    proxy = start(max_server_connections=1, query_wait_timeout=60)
+    with proxy.connect() as holder, Wire(proxy.connect()) as waiter, proxy.connect() as killer:
+        holder.begin()
+        rows(holder, "select 1 from items limit 1")
+        waiter.send(mywire.query("select 2 from items limit 1"))
+        wait_until(lambda: sum(int(r["cl_waiting"]) for r in proxy.my_show("POOLS")) == 1, 30, "the waiter")
+        rows(killer, f"kill query {waiter.id}")
+        with pytest.raises(MyError) as e:
+            waiter.answer()
+        assert (e.value.code, str(e.value)) == (1317, "Query execution was interrupted")
+        holder.rollback()
+        assert waiter.value("select 3 from items limit 1") == "3"

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: ISC
 """A MySQL in trouble: it refuses every second login with 1040, or takes its time to wake up."""
 
+import signal
 import time
 
 import pymysql
 import pytest
 
 from harness.front import Front
-from harness.myproxy import one
+from harness.myproxy import one, rows
 from harness.proxy import Crowd, crowd, wait_until
 
 
@@ -81,3 +82,22 @@ def test_lost_before_weir_knows_what_the_session_has(start, my):
             assert one(other, "select 1 from items limit 1") == 1
     finally:
         door.close()
+
+
+def test_a_session_ends_with_what_only_its_server_had(start, own_my):
+    """It hears so; a session that went on without its transaction or variables would be another one."""
+    my = own_my()
+    proxy = start(my, max_server_connections=6, query_wait_timeout=60, server_login_retry=1)
+    ended = [proxy.connect(read_timeout=60, autocommit=True) for _ in range(3)]
+    for c, had in zip(ended, ("begin", "set @mine = 7", "create temporary table mine (i int)")):
+        rows(c, "select 1 from items limit 1")
+        rows(c, had)
+    with proxy.connect(read_timeout=60, autocommit=True) as kept:
+        rows(kept, "set sql_mode = 'ANSI_QUOTES'")
+        my.restart(signal.SIGKILL)
+        assert one(kept, "select @@sql_mode") == "ANSI_QUOTES"
+    for c in ended:
+        for told in ((2013,), (0, 2006, 2013)):
+            with pytest.raises(pymysql.MySQLError) as e:
+                one(c, "select 1 from items limit 1")
+            assert e.value.args[0] in told

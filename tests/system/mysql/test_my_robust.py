@@ -697,8 +697,8 @@ def test_a_server_that_ends_while_weir_asks_for_itself(lied_to):
 @pytest.mark.parametrize("losses", [1, 2])
 @pytest.mark.parametrize("tx", [False, True])
 def test_lost_while_an_execution_waits_for_its_statement(lied_to, losses, tx):
-    """Nothing of it was sent: once it goes to another connection, unseen; in a transaction, or lost again, it has one
-    answer, an error. What follows has its own."""
+    """Nothing of it was sent: once it goes to another connection, unseen; in a transaction, which ends the session, or
+    lost again, it has one answer, an error. What follows has its own."""
     left, executed = [0], []
 
     def serve(sock, com, body):
@@ -729,6 +729,10 @@ def test_lost_while_an_execution_waits_for_its_statement(lied_to, losses, tx):
             assert e.value.code in (2013, 1158)
         else:
             assert isinstance(c.answer(), mywire.OK)
+        if tx:
+            with pytest.raises(mywire.Closed):
+                c.answer()
+            return
         assert c.answer().rows == [[b"mine"]]
         assert not c.readable(0.3), "an answer that nobody asked for"
         assert isinstance(c.execute(number), mywire.OK)
