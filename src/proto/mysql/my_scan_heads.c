@@ -446,7 +446,8 @@ static void on_execute(struct scanner *s)
 
 static void on_load(struct scanner *s)
 {
-    s->gives_users = true; /* LOAD DATA .. (a, @b) */
+    s->gives_users = true;        /* LOAD DATA .. (a, @b) */
+    note(s, MY_DO_SET_INSERT_ID); /* no OK has the number of its first row */
     my_scan_watch_rest(s);
 }
 

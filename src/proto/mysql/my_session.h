@@ -247,6 +247,8 @@ struct my_server {
     bool reset_always; /* server_reset_query_always */
     bool reset_done;   /* since the client's last command */
     bool dying;
+    bool stuck;      /* MY_PIN_VARIABLE is for more than @@timestamp */
+    bool frees_time; /* the statement under way sets that to its default */
     bool worn; /* it has, or its login gave it, what COM_RESET_CONNECTION doesn't bring back */
     uint8_t settle_left; /* answers that the clean-up under way still waits for */
     char collation[64];  /* that the statement under way gives with SET NAMES; "": a default one */

@@ -265,7 +265,7 @@ static void forget_all(struct my_server *s)
     (void)vars_take(&s->vars, none);
     s->owner = s->diagnosed = 0;
     s->hidden.n = 0;
-    s->savepoint = s->id_given = false;
+    s->savepoint = s->id_given = s->stuck = false;
     /* It is in its schema still, but the server's @@collation_database, which LOAD DATA goes by, is
      * not that schema's any more: whoever comes next enters it again. */
     const char *schema = s->schema != NULL ? s->schema : s->home;
@@ -336,7 +336,8 @@ enum proto_loan my_begin(void *ps, void *pc, struct proto_out *out)
     s->flags = 0;
     s->pins = s->vague = 0;
     s->pin_since_us = 0;
-    s->ask = s->want_warnings = s->failed = s->cancelled = s->savepoint = s->id_given = false;
+    s->ask = s->want_warnings = s->failed = s->cancelled = s->savepoint = s->id_given = s->stuck =
+        false;
     s->prepared_limit = smaller(c->prepared_limit, s->prepared_share);
     s->in_session = c->pool_mode == MY_MODE_SESSION;
     s->reset_done = false;

@@ -269,6 +269,19 @@ static void note_collation(const struct my_client *c, struct my_server *s,
     }
 }
 
+/* SET timestamp = DEFAULT: servers report what time it is then. */
+static bool frees_time(const struct my_scan *scan, const char *text)
+{
+    char name[16];
+    for (uint32_t i = 0; i < scan->n_assigns; i++) {
+        const struct my_scan_assign *a = &scan->assigns[i];
+        if (a->scope == MY_SCOPE_SESSION && a->kind == MY_VALUE_DEFAULT &&
+            my_scan_name(text, a->name, name, sizeof name) != 0 && strcmp(name, "timestamp") == 0)
+            return true;
+    }
+    return false;
+}
+
 bool my_effect_note(struct my_client *c, struct my_server *s, const struct my_scan *scan,
                     const char *text, size_t n)
 {
@@ -279,6 +292,7 @@ bool my_effect_note(struct my_client *c, struct my_server *s, const struct my_sc
     s->no_table = scan->no_table;
     my_hidden_note(c, s, scan);
     note_collation(c, s, scan, text);
+    s->frees_time = frees_time(scan, text);
     s->ask_id = (scan->flags & (MY_DO_SET_INSERT_ID | MY_DO_CALL)) != 0;
     s->asked_warnings = false;
     s->state_changed = s->changed = s->reported = s->failed = false;
@@ -348,6 +362,8 @@ static void apply_flags(struct my_server *s)
     uint64_t f = s->flags;
     if ((f & MY_DO_USER_VAR) != 0)
         s->pins |= MY_PIN_USER_VAR;
+    if (s->frees_time && !s->stuck)
+        s->pins &= ~(uint32_t)MY_PIN_VARIABLE;
     if ((f & MY_DO_RENAME_TABLE) != 0 && (s->pins & MY_PIN_TEMP) != 0)
         s->vague |= MY_PIN_TEMP;
     if ((f & MY_DO_UNLOCK_ALL) != 0)

@@ -66,6 +66,7 @@ static void track_variable(struct my_client *c, struct my_server *s, struct my_v
     s->reported = true;
     if (is_unmovable(key, name.n) || is_owned_by(name, value)) {
         s->pins |= MY_PIN_VARIABLE;
+        s->stuck |= !my_view_is(name, "timestamp");
         return;
     }
     bool at_base = s->base != NULL && var_set_find(s->base, key, name.n, &e) &&
@@ -74,6 +75,7 @@ static void track_variable(struct my_client *c, struct my_server *s, struct my_v
                                     : vars_with(s->vars, key, name.n, VAR_PLAIN, text, value.n);
     if (!vars_take(&s->vars, fresh)) { /* too long or too many: stays here */
         s->pins |= MY_PIN_VARIABLE;
+        s->stuck = true;
         return;
     }
     if (c != NULL)

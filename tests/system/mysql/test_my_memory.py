@@ -110,3 +110,33 @@ def test_a_long_list_of_warnings_is_picked_from(two, my, text, binary):
     assert len(want) == (0 if "errors" in text else 4 if "60" in text else int(text.split()[3]))
     rows(client, warned)
     assert elsewhere(lambda: pick(client)) == want
+
+
+def test_the_first_number_of_a_file(start, tmp_path):
+    """LAST_INSERT_ID() behind LOAD DATA, whose OK doesn't tell it."""
+    path = tmp_path / "two"
+    path.write_text("one\ntwo\n")
+    proxy = start(max_server_connections=1)
+    with proxy.connect(local_infile=True, autocommit=True) as c, proxy.connect(autocommit=True) as other:
+        rows(c, "insert into scratch (who) values ('before')")
+        before = one(c, "select last_insert_id()")
+        rows(c, f"load data local infile '{path}' into table scratch (who)")
+        rows(other, "insert into scratch (who) values ('other')")
+        assert one(c, "select last_insert_id()") == one(c, "select id from scratch where who = 'one'") > before
+        rows(c, f"load data local infile '{path}' into table scratch (id, who) set id = 1000 + rand() * 1000")
+        assert one(c, "select last_insert_id()") == one(other, "select id from scratch where who = 'one' limit 1")
+
+
+def test_a_timestamp_pins_until_it_is_the_times_again(start):
+    proxy = start(max_server_connections=2)
+
+    def pins():
+        return [p["reason"] for p in proxy.my_show("PINS")]
+    with proxy.connect(autocommit=True) as c:
+        for more, kept in (("", []), (", insert_id = 5", ["session variable that can't be replayed"])):
+            rows(c, f"set timestamp = 5{more}")
+            wait_until(lambda: len(pins()) == 1, 30, "the pin")
+            assert one(c, "select unix_timestamp()") == 5
+            rows(c, "set timestamp = default")
+            wait_until(lambda: pins() == kept, 30, "its end")
+            assert one(c, "select unix_timestamp()") > 5
