@@ -300,6 +300,8 @@ static uint64_t pace_us(const struct core_function *f)
 
 static void note_pace(struct core_function *f, uint64_t now_us)
 {
+    if (f->paced > 0 && f->paced_us[(f->paced - 1) % CORE_PACE] < f->busy_since_us)
+        f->paced = 0; /* the queue was empty since */
     f->paced_us[f->paced % CORE_PACE] = now_us;
     f->paced++;
     if (f->paced == 2 * CORE_PACE)

@@ -372,19 +372,19 @@ static void test_a_stall_that_is_over_is_no_overload(void **state)
     function[0] = core_function_create(world.server, "stalled", &one);
     for (uint32_t i = 0; i < HOLDERS + WAITERS_THEN; i++)
         client[i].function = function[0];
-    /* Before it all go through quickly. */
-    for (uint32_t i = 0; i < HOLDERS; i++)
-        world_client_start(&client[i], 0, (uint16_t)(i % 4), 1000, 1000);
-    world_run(world.now_us + SECOND);
+    /* Before it a queue forms now and then, and is empty again at once. */
+    for (uint32_t i = 0; i < HOLDERS + 2; i++)
+        world_client_start(&client[i], 0, (uint16_t)(i % 4), 1000, 400000);
+    world_run(world.now_us + 8 * SECOND);
     for (uint32_t i = 0; i < HOLDERS; i++)
         client[i].work_us = 3 * SECOND;
-    world_run(world.now_us + SECOND / 10);
+    world_run(world.now_us + SECOND / 2);
     for (uint32_t i = 0; i < HOLDERS; i++)
         client[i].think_us = 10 * SECOND;
-    for (uint32_t i = HOLDERS; i < HOLDERS + WAITERS_THEN; i++)
+    for (uint32_t i = HOLDERS + 2; i < HOLDERS + WAITERS_THEN; i++)
         world_client_start(&client[i], 0, (uint16_t)(i % 4), 1000, 10 * SECOND);
     world_run(world.now_us + 6 * SECOND);
-    for (uint32_t i = HOLDERS; i < HOLDERS + WAITERS_THEN; i++) {
+    for (uint32_t i = HOLDERS + 2; i < HOLDERS + WAITERS_THEN; i++) {
         assert_int_equal(client[i].served, 1);
         assert_int_equal(client[i].expired, 0);
         assert_true(client[i].worst_us > 2 * SECOND);
