@@ -381,9 +381,11 @@ static void skim(struct scanner *s)
 /* Is it behind what an account is named by, as in root@localhost? */
 static bool is_host(const struct scanner *s)
 {
-    return s->prev.at + s->prev.len == s->t.at && s->prev.len != 0 &&
-           (s->prev.kind == MY_T_WORD || s->prev.kind == MY_T_QUOTED ||
-            s->prev.kind == MY_T_STRING || s->prev.kind == MY_T_NUMBER); /* 24x7@% */
+    uint32_t end = s->prev.at + s->prev.len;
+    bool name = s->prev.kind == MY_T_WORD || s->prev.kind == MY_T_QUOTED ||
+                s->prev.kind == MY_T_STRING ||
+                (s->prev.kind == MY_T_NUMBER && s->lex.text[end - 1] != '.'); /* 24x7@% */
+    return name && end == s->t.at && s->prev.len != 0;
 }
 
 static void on_user(struct scanner *s)
