@@ -412,6 +412,13 @@ const struct listen_claim *world_admin_sockets(const struct world *w)
 
 bool world_reload(struct world *w, struct conf *conf, struct conf_report *report)
 {
+    /* A file that is being written is empty for a moment. */
+    if (conf_database_at(conf, 0) == NULL && conf_database_at(w->settings->conf, 0) != NULL) {
+        conf_report_add(report, CONF_ERROR, NULL, 0,
+                        "no database is left: is the file being written? To have none, start anew");
+        conf_free(&conf);
+        return false;
+    }
     (void)conf_diff_unreloadable(w->settings->conf, conf, report);
     struct settings *fresh = settings_create(conf, report);
     if (fresh == NULL)

@@ -336,6 +336,22 @@ def test_broken_file_is_refused_whole_with_all_its_errors(start):
                    "the new bound")
 
 
+def test_a_file_that_has_lost_its_databases_is_refused(start):
+    """As one is for a moment that somebody is writing."""
+    proxy = start()
+    with proxy.client() as c:
+        for text in ("", "[weir]\n"):
+            at = len(proxy.log())
+            with open(proxy.ini_path, "w") as f:
+                f.write(text)
+            proxy.signal(signal.SIGHUP)
+            for said in ("no database is left", "refused, the running one stays"):
+                proxy.wait_log(said, 10, at)
+            assert c.value("select 1") == "1"
+        with proxy.client() as d:
+            assert d.value("select 2") == "2"
+
+
 def test_reload_under_load_disturbs_nobody(start):
     proxy = start(max_server_connections=3)
     end = time.monotonic() + 3

@@ -112,11 +112,12 @@ class Proxy:
         return {"pgbouncer": settings, "databases": self.databases, "users": self.users}
 
     def write(self):
-        with open(self.userlist_path, "w") as f:
-            for name, secret in self.userlist.items():
-                f.write('"%s" "%s"\n' % (name.replace('"', '""'), secret.replace('"', '""')))
-        with open(self.ini_path, "w") as f:
-            f.write(render(self.sections()))
+        """weir may read them at any moment: they are whole in each."""
+        users = ['"%s" "%s"\n' % (name.replace('"', '""'), secret.replace('"', '""')) for name, secret in self.userlist.items()]
+        for path, text in ((self.userlist_path, "".join(users)), (self.ini_path, render(self.sections()))):
+            with open(path + ".new", "w") as f:
+                f.write(text)
+            os.replace(path + ".new", path)
 
     def reconfigure(self, **settings):
         """Write the file anew and send SIGHUP; the caller waits for what it expects."""
