@@ -127,6 +127,10 @@ void log_field_ms(struct log_fields *f, const char *name, uint64_t us)
 
 /* ---- lines ---- */
 
+/* In every format of ours; gcp has what Cloud Logging looks for in its place. */
+#define ECS_HEAD                                                                                   \
+    "{\"@timestamp\":\"%s\",\"log.level\":\"%s\",\"message\":\"%s\",\"ecs.version\":\"8.11.0\","
+
 static int compose(char *line, size_t room, enum log_level level, const char *object,
                    const char *text, const struct log_fields *f)
 {
@@ -134,15 +138,12 @@ static int compose(char *line, size_t room, enum log_level level, const char *ob
     stamp(when, sizeof when);
     switch ((enum log_format)f->format) {
     case LOG_FORMAT_JSON:
-        return snprintf(
-            line, room,
-            "{\"time\":\"%s\",\"level\":\"%s\",\"object\":\"%s\",\"message\":\"%s\"%s}\n", when,
-            level_names[level], object, text, f->text);
+        return snprintf(line, room, ECS_HEAD "\"labels.object\":\"%s\"%s}\n", when,
+                        level_names[level], text, object, f->text);
     case LOG_FORMAT_ECS:
         return snprintf(line, room,
-                        "{\"@timestamp\":\"%s\",\"log.level\":\"%s\",\"message\":\"%s\","
-                        "\"ecs.version\":\"8.11.0\",\"service.name\":\"weir\",\"process.pid\":%ld,"
-                        "\"labels.object\":\"%s\"%s}\n",
+                        ECS_HEAD "\"service.name\":\"weir\",\"process.pid\":%ld,"
+                                 "\"labels.object\":\"%s\"%s}\n",
                         when, level_names[level], text, (long)getpid(), object, f->text);
     case LOG_FORMAT_GCP:
         return snprintf(line, room,

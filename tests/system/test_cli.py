@@ -414,7 +414,7 @@ def test_log_formats(start, form):
     if form != "text":
         for line in lines:
             json.loads(line)
-    if form == "ecs":
+    if form in ("json", "ecs"):
         first = json.loads(lines[0])
         assert {"@timestamp", "log.level", "message", "ecs.version"} <= set(first)
 

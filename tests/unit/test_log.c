@@ -64,9 +64,12 @@ static void test_json(void **state)
                                  "\"trace.id\":\"4bf92f3577b34da6a3ce929d0e0e4736\","
                                  "\"weir.statements\":3,\"weir.wait_ms\":41.007}\n";
     has(written(LOG_FORMAT_JSON, "a\"b\\\n", "x"), fields);
-    const char *l = written(LOG_FORMAT_ECS, "a\"b\\\n", "loan ended");
-    has(l, fields);
-    has(l, "\"log.level\":\"info\",\"message\":\"loan ended\",\"ecs.version\":\"");
+    for (enum log_format form = LOG_FORMAT_JSON; form <= LOG_FORMAT_ECS; form++) {
+        const char *l = written(form, "a\"b\\\n", "loan ended");
+        has(l, fields);
+        assert_memory_equal(l, "{\"@timestamp\":\"2", 16);
+        has(l, "\"log.level\":\"info\",\"message\":\"loan ended\",\"ecs.version\":\"");
+    }
 }
 
 static void test_gcp(void **state)
