@@ -35,6 +35,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#define PACE_LEAST    4u
 #define LOCALITY_LOOK 8u    /* waiters looked at for one of the same worker */
 #define SHARE_UNIT    1024u /* of one loan, divided by the weight or the guarantee */
 #define SHARE_BITS    22
@@ -282,20 +283,20 @@ static bool is_half_gone(const struct core_waiter *w, uint64_t now_us)
            core_age(now_us, since_us) > (w->deadline_us - since_us) / 2;
 }
 
-/* How long it takes from one of a function's waiters that is served to the next: by the last
- * CORE_PACE of them, without the longest gap. A stall (all connections behind one lock) that is
- * over says nothing about what comes. 0: not known. */
+/* How long it takes from one of a function's waiters that is served to the next: by the last of
+ * them, CORE_PACE at most, without the longest gap. A stall (all connections behind one lock) that
+ * is over says nothing about what comes. 0: not known. */
 static uint64_t pace_us(const struct core_function *f)
 {
     uint64_t longest = 0;
-    if (f->paced < CORE_PACE)
+    uint32_t n = f->paced < CORE_PACE ? f->paced : CORE_PACE, first = f->paced - n;
+    if (n < PACE_LEAST)
         return 0;
-    uint32_t first = f->paced % CORE_PACE; /* the oldest is where the next will be */
-    for (uint32_t i = 1; i < CORE_PACE; i++)
+    for (uint32_t i = 1; i < n; i++)
         longest = core_max(longest, f->paced_us[(first + i) % CORE_PACE] -
                                         f->paced_us[(first + i - 1) % CORE_PACE]);
-    uint64_t all = f->paced_us[(first + CORE_PACE - 1) % CORE_PACE] - f->paced_us[first];
-    return (all - longest) / (CORE_PACE - 2);
+    uint64_t all = f->paced_us[(first + n - 1) % CORE_PACE] - f->paced_us[first % CORE_PACE];
+    return (all - longest) / (n - 2);
 }
 
 static void note_pace(struct core_function *f, uint64_t now_us)
