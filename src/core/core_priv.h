@@ -231,6 +231,12 @@ static inline uint32_t core_held(const struct core_pool *p)
     return p->n[CONN_OPENING] + p->n[CONN_IDLE] + p->n[CONN_LENT];
 }
 
+/* By its own size; whether it may have one more its groups and the server decide. */
+static inline bool core_pool_has_room(const struct core_pool *p)
+{
+    return p->lim.max_conns == 0 || core_held(p) + p->n[CONN_CLOSING] < p->lim.max_conns;
+}
+
 uint32_t core_random(struct core_server *s);
 /* us, made longer or shorter by up to a quarter. */
 uint64_t core_jitter(struct core_server *s, uint64_t us);

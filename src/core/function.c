@@ -107,7 +107,7 @@ enum core_obstacle core_pool_obstacle(struct core_pool *p, const struct core_fun
         what = CORE_OBSTACLE_PAUSE;
     else if (f->lim.limit != 0 && f->lent >= f->lim.limit)
         what = CORE_OBSTACLE_FUNCTION;
-    else if (p->lim.max_conns != 0 && core_held(p) + p->n[CONN_CLOSING] >= p->lim.max_conns)
+    else if (!core_pool_has_room(p))
         what = CORE_OBSTACLE_POOL;
     else if (full != NULL && full->max_conns != 0)
         what = CORE_OBSTACLE_GROUP;

@@ -143,17 +143,12 @@ void core_pool_opening(struct core_pool *p, bool begins, uint64_t now_us)
     core_pool_rate(p);
 }
 
-static bool pool_has_room(const struct core_pool *p)
-{
-    return p->lim.max_conns == 0 || core_held(p) + p->n[CONN_CLOSING] < p->lim.max_conns;
-}
-
 /* Another connection; whether it may have one its groups decide. */
 static bool pool_wants(const struct core_pool *p)
 {
     if (p->eligible <= p->n[CONN_OPENING] || p->paused || p->retired || p->n[CONN_IDLE] > 0)
         return false;
-    if (!pool_has_room(p))
+    if (!core_pool_has_room(p))
         return false;
     return p->refused == 0 || (p->server->now_us >= p->retry_us && p->n[CONN_OPENING] == 0);
 }
@@ -208,8 +203,8 @@ void core_pool_rate(struct core_pool *p)
     core_group_block(p, wants ? full : NULL, key);
     if (p->waiting > 0 && (p->retired || p->refused > 0 || s->fails > 0))
         pool_rate_failing(p);
-    bool below = !p->paused && !p->disabled && !p->retired && p->refused == 0 && pool_has_room(p) &&
-                 full == NULL && core_held(p) < core_pool_minimum(p);
+    bool below = !p->paused && !p->disabled && !p->retired && p->refused == 0 &&
+                 core_pool_has_room(p) && full == NULL && core_held(p) < core_pool_minimum(p);
     if (below != p->below_min) {
         p->below_min = below;
         s->below_min += below ? 1u : UINT32_MAX;

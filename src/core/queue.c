@@ -35,7 +35,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define PACE_LEAST    4u
+#define PACE_LEAST    4u    /* waiters served before there is a pace */
 #define LOCALITY_LOOK 8u    /* waiters looked at for one of the same worker */
 #define SHARE_UNIT    1024u /* of one loan, divided by the weight or the guarantee */
 #define SHARE_BITS    22

@@ -257,7 +257,7 @@ static void end_loan(struct backend *b)
     if (c == NULL)
         return;
     if (w->draining) {
-        client_say(c, PROTO_EV_SHUTDOWN, NULL, "terminating connection: weir is shutting down");
+        client_say(c, PROTO_EV_SHUTDOWN, NULL, SHUTTING_DOWN);
         return;
     }
     if (buf_len(&c->in) != 0)
@@ -343,8 +343,7 @@ void loan_check(struct backend *b)
             b->active_us = w->now_us;
             count_pin(b);
             if (c != NULL && w->draining && b->cancel == NULL)
-                client_say(c, PROTO_EV_SHUTDOWN, NULL,
-                           "terminating connection: weir is shutting down");
+                client_say(c, PROTO_EV_SHUTDOWN, NULL, SHUTTING_DOWN);
             return;
         case LOAN_BROKEN:
             loan_lost(b);

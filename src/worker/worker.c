@@ -20,9 +20,8 @@
 #include <unistd.h>
 
 #define TICK_US         50000u
-#define CHURN_MANY      256u    /* logins, waits and ends that make giving memory back worth it */
-#define CHURN_QUIET_US  300000u /* and so long none of them */
-#define SHUTTING_DOWN   "terminating connection: weir is shutting down"
+#define CHURN_MANY      256u     /* logins, waits and ends that make giving memory back worth it */
+#define CHURN_QUIET_US  300000u  /* and so long none of them */
 #define CANCEL_AGAIN_US 1000000u /* a cancel may have missed the statement */
 #define CANCEL_NEXT_US  200000u  /* to the next statement of a client that left */
 #define TICK_IDLE_US    1000000u /* only idle clients are there */

@@ -93,17 +93,17 @@ struct job;
 struct client_login {
     void *login; /* the protocol's */
     uint64_t deadline_us;
-    bool handshaking;
-    bool heard;        /* its first byte was read: TLS without asking begins with it or never */
-    bool start_tls;    /* when `out` has been sent */
-    bool looking_up;   /* or being judged aside: then `login` is NULL */
-    bool ungreeted;    /* waits for what it is to be greeted with */
     uint64_t until_us; /* 0, or: is logged in, and waits for what it is to be told of its server */
-    bool by_query;     /* auth_query knew it, */
-    bool remembered;   /* some time ago, */
-    bool doubted;      /* which was doubted for this login */
-    struct job *job;   /* by which its handshake is gone on with, or it is judged, aside; or NULL */
-    char *secret;      /* by which it logs in, where the server login will need it; wiped */
+    bool handshaking;
+    bool heard;      /* its first byte was read: TLS without asking begins with it or never */
+    bool start_tls;  /* when `out` has been sent */
+    bool looking_up; /* or being judged aside: then `login` is NULL */
+    bool ungreeted;  /* waits for what it is to be greeted with */
+    bool by_query;   /* auth_query knew it, */
+    bool remembered; /* some time ago, */
+    bool doubted;    /* which was doubted for this login */
+    struct job *job; /* by which its handshake is gone on with, or it is judged, aside; or NULL */
+    char *secret;    /* by which it logs in, where the server login will need it; wiped */
 };
 
 /* What a client owns from its wish to borrow until it has its loan or its answer, and an idle one
@@ -179,7 +179,6 @@ struct backend {
     uint64_t lent_us;     /* the loan began */
     uint64_t active_us;   /* its client last sent or took a byte: think time counts from here;
                              while it is idle: since when */
-    uint32_t owed;        /* peer_owed() of its client, when that was last looked at */
     uint64_t query_us;    /* the statement under way began; 0: none */
     uint64_t tx_us;       /* the transaction, or a statement without one, began; 0: neither */
     uint64_t until_us;    /* its client wants no answer later than this; 0: at any time */
@@ -203,6 +202,7 @@ struct backend {
     bool pinned;         /* counted as a pin in this loan */
     const char *overdue; /* the limit at which a statement of this loan was cancelled, or NULL */
     uint32_t statements; /* answered in this loan */
+    uint32_t owed;       /* peer_owed() of its client, when that was last looked at */
     char pin_reason[32]; /* of this loan; "" while there is none */
     char trace_id[33];   /* of its last statement that named one; "" for none */
     _Alignas(8) uint8_t proto[];
@@ -313,6 +313,7 @@ void client_destroy(struct client *c);
 void client_finish(struct client *c);
 /* Tell it why and, unless the session goes on, finish. `text` for the client and the log. */
 void client_say(struct client *c, enum proto_event ev, const char *code, const char *text);
+#define SHUTTING_DOWN        "terminating connection: weir is shutting down" /* PROTO_EV_SHUTDOWN */
 #define CLIENT_ADDRESS_BYTES 56
 void client_name(const struct client *c, char *to, size_t room);
 /* What tls_describe() said of it at login; "" for plain. Static storage. */
@@ -364,6 +365,8 @@ static inline uint32_t client_id_slot(uint32_t id)
 /* Its session ends, and what is in c->in begins another. */
 void client_login_again(struct client *c);
 void client_login_io(struct client *c, unsigned what);
+/* The last step of a login: it has its route. */
+void client_login_welcome(struct client *c);
 void client_login_secret(struct client *c, const char *secret);
 void client_login_end(struct client *c);
 /* The oldest unfinished login, if it has had its time, is refused. */
@@ -419,9 +422,6 @@ void loan_give_up(struct client *c, const char *text);
 void loan_tell_cancelled(struct client *c);
 /* Its time is over: the settings', or its own. */
 void loan_tell_late(struct client *c, uint64_t deadline_us, bool own);
-
-/* The last step of a login: it has its route. */
-void client_login_welcome(struct client *c);
 
 /* ---- greet.c ---- */
 /* Where the server speaks first: at once, or as soon as it is known with what. */

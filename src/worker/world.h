@@ -54,6 +54,8 @@ struct world {
 };
 
 struct settings *world_settings(struct world *w); /* a reference */
+/* Post each of them a mail that says no more than this. */
+void world_tell_workers(struct world *w, enum mail_kind what);
 
 /* ---- greet.c ---- */
 /* Before the workers begin: whether a server is being tried that may teach what such clients are
@@ -63,7 +65,6 @@ void greetings_init(struct greetings *g, bool coming);
  * or the other, and route_learn() knows: nobody waits for it any more. */
 void greetings_learn(struct world *w, const struct route *r, void *report);
 void greetings_over(struct world *w, const struct route *r);
-void world_tell_workers(struct world *w, enum mail_kind what);
 
 /* ---- control.c: messages to the control plane ---- */
 void control_post(struct control *c, struct mail *m);

@@ -124,8 +124,9 @@ static const char *text_of(const uint8_t *parse, size_t n, size_t *name_bytes)
     *name_bytes = strnlen((const char *)parse, n);
     const char *text = (const char *)parse + *name_bytes + 1;
     size_t room = *name_bytes + 1 < n ? n - *name_bytes - 1 : 0;
-    size_t bytes = strnlen(text, room);
-    return bytes < room && bytes <= TEXT_MAX ? text : NULL;
+    if (room > TEXT_MAX + 1)
+        room = TEXT_MAX + 1;
+    return strnlen(text, room) < room ? text : NULL;
 }
 
 bool pg_kill_is_parsed(const struct pg_in *m)
