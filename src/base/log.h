@@ -38,7 +38,7 @@ void log_write_with(enum log_level level, const char *object, const struct log_f
                     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 /* A budget for a line that a storm could repeat: at most one a second, with the number left out
- * appended when it speaks again. Static storage, zero-initialised; shared by threads. */
+ * handed out when it speaks again. Zero-initialised; shared by threads. */
 struct log_limit {
     uint64_t next_us;
     uint32_t dropped;

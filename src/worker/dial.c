@@ -61,10 +61,10 @@ static void dial_failed(struct dial *d, enum dial_failure why, const char *code,
     };
     struct control *c = d->control;
     struct route *r = d->route;
-    static struct log_limit limit;
     uint32_t dropped;
-    if (log_limit_pass(&limit, &dropped))
-        log_warn(core_pool_name(r->pool), "server login failed: %s", text);
+    if (log_limit_pass(&r->failing, &dropped))
+        log_warn(core_pool_name(r->pool), "server login failed: %s%s", text,
+                 dropped != 0 ? " (and again since the last line)" : "");
     pthread_mutex_lock(&r->lock);
     if (why == DIAL_FAIL_REFUSED) /* what password_command said last time may be over */
         r->password_us = 0;

@@ -10,6 +10,7 @@
 #ifndef WEIR_WORKER_ROUTE_H
 #define WEIR_WORKER_ROUTE_H
 
+#include "base/log.h"
 #include "worker/params.h"
 #include "worker/worker_priv.h"
 
@@ -44,6 +45,7 @@ struct route {
     uint64_t password_us;    /* when password_command gave it, 0: never */
     char version[64];
     char last_error[256];
+    struct log_limit failing;     /* its own: no pool's failures hide another's from the log */
     struct route *next;           /* of the same table; the list only grows */
     struct stat_counters stats[]; /* by worker */
 };
