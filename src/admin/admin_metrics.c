@@ -308,6 +308,13 @@ static void overview(struct writer *w, struct admin *a)
     family(w, "weir_clients", "gauge", "Clients by state.");
     for (size_t i = 0; i < sizeof clients / sizeof clients[0]; i++)
         sample(w, "weir_clients", LABELS({"state", clients[i].state}), clients[i].count);
+    static const char *const refused[] = {[VIEW_REFUSED_LIMIT] = "limit",
+                                          [VIEW_REFUSED_LOGIN] = "login",
+                                          [VIEW_REFUSED_TIMEOUT] = "timeout",
+                                          [VIEW_REFUSED_DRAINING] = "draining"};
+    family(w, "weir_logins_refused_total", "counter", "Clients that were not let in.");
+    for (size_t i = 0; i < VIEW_REFUSED_COUNT; i++)
+        sample(w, "weir_logins_refused_total", LABELS({"reason", refused[i]}), o.refused[i]);
     family(w, "weir_workers", "gauge", "Event loops.");
     sample(w, "weir_workers", NULL, 0, o.workers);
     family(w, "weir_paused", "gauge", "Whether PAUSE is in force.");

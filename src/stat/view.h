@@ -148,6 +148,16 @@ struct view_statement {
     uint64_t bytes; /* of the text */
 };
 
+/* Why a login was refused: a limit on clients, who or what it asked for (or the way it asked), too
+ * slow, draining. */
+enum view_refused {
+    VIEW_REFUSED_LIMIT,
+    VIEW_REFUSED_LOGIN,
+    VIEW_REFUSED_TIMEOUT,
+    VIEW_REFUSED_DRAINING,
+    VIEW_REFUSED_COUNT,
+};
+
 /* The process as a whole. */
 struct view_overview {
     uint64_t started_wall_us;
@@ -156,6 +166,7 @@ struct view_overview {
     uint32_t clients_login, clients_idle, clients_waiting, clients_active;
     uint32_t free_clients, servers, free_servers;
     uint32_t dns_names, dns_queries, dns_pending;
+    uint64_t refused[VIEW_REFUSED_COUNT]; /* logins; only grow */
     bool paused, draining;
 };
 

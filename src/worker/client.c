@@ -373,11 +373,28 @@ static bool is_torn(const struct client *c)
     return facts.owed_bytes != 0;
 }
 
+void client_refused(struct client *c, enum view_refused why)
+{
+    atomic_fetch_add_explicit(&c->worker->refused[why], 1, memory_order_relaxed);
+}
+
+static void count_refused(struct client *c, enum proto_event ev)
+{
+    enum view_refused why = VIEW_REFUSED_LIMIT; /* memory is one, too */
+    if (ev == PROTO_EV_LOGIN_TIMEOUT)
+        why = VIEW_REFUSED_TIMEOUT;
+    else if (ev == PROTO_EV_SHUTDOWN)
+        why = VIEW_REFUSED_DRAINING;
+    client_refused(c, why);
+}
+
 void client_say(struct client *c, enum proto_event ev, const char *code, const char *text)
 {
     size_t used;
     if (c->state == CLIENT_GONE || c->state == CLIENT_CLOSING)
         return;
+    if (c->state == CLIENT_LOGIN)
+        count_refused(c, ev);
     if (c->worker->settings->log_errors) {
         char who[200];
         client_name(c, who, sizeof who);

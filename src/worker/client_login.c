@@ -555,6 +555,8 @@ static void on_step(struct client *c, enum login_step step)
         const struct login_asked *a = ops->asked(c->u.login->login);
         if (c->u.login->remembered && !c->u.login->doubted)
             job_auth_doubt(c, a->role, a->database);
+        if (why[0] != '\0')
+            client_refused(c, VIEW_REFUSED_LOGIN);
         if (why[0] != '\0' && log_limit_pass(&limit, &dropped)) {
             char who[200];
             client_name(c, who, sizeof who);

@@ -359,6 +359,8 @@ void world_overview(struct world *w, struct view_overview *out)
         out->clients_idle += n[CLIENT_IDLE];
         out->clients_waiting += n[CLIENT_WAITING];
         out->clients_active += n[CLIENT_ACTIVE];
+        for (unsigned why = 0; why < VIEW_REFUSED_COUNT; why++)
+            out->refused[why] += w->workers[k]->refused[why];
     }
     for (struct bound_server *s = routes_first_server(w->routes); s != NULL; s = s->next) {
         struct core_counts c;

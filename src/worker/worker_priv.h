@@ -38,6 +38,7 @@
 #include "proto/proto_login.h"
 #include "stat/counter.h"
 #include "stat/histogram.h"
+#include "stat/view.h"
 #include "worker/protocols.h"
 #include "worker/worker.h"
 
@@ -282,7 +283,8 @@ struct worker {
     struct client_list watched;             /* see frozen.c */
     uint64_t look_us;                       /* when they are looked at next */
     _Atomic uint32_t counts[CLIENT_STATES]; /* for others to read */
-    struct client **slots;                  /* by slot; NULL: free */
+    _Atomic uint64_t refused[VIEW_REFUSED_COUNT];
+    struct client **slots; /* by slot; NULL: free */
     uint32_t n_slots, used_slots;
     uint32_t next_slot;                          /* looked at next */
     struct backend_list backends[BACKEND_LISTS]; /* by state */
@@ -313,6 +315,8 @@ void client_destroy(struct client *c);
 void client_finish(struct client *c);
 /* Tell it why and, unless the session goes on, finish. `text` for the client and the log. */
 void client_say(struct client *c, enum proto_event ev, const char *code, const char *text);
+/* Count a login that is refused. */
+void client_refused(struct client *c, enum view_refused why);
 #define SHUTTING_DOWN        "terminating connection: weir is shutting down" /* PROTO_EV_SHUTDOWN */
 #define CLIENT_ADDRESS_BYTES 56
 void client_name(const struct client *c, char *to, size_t room);

@@ -3,6 +3,7 @@
 
 import json
 import re
+import socket
 import threading
 import time
 import urllib.error
@@ -540,6 +541,25 @@ def test_metrics_parse_and_hold_the_promised_names(start):
         assert types.get(name) == kind, f"{name}: {types.get(name)}"
     assert all(n.startswith(("weir_", "process_")) for n in types), sorted(types)
     assert any(s.startswith("weir_function_loans{") for s in samples)
+
+
+def test_logins_that_are_refused_are_counted_by_reason(start):
+    def counted():
+        found = re.findall(r'^weir_logins_refused_total\{reason="(\w+)"\} (\d+)$', proxy.http("/metrics"), re.M)
+        return {reason: int(n) for reason, n in found}
+    proxy = start(max_client_conn=1, client_login_timeout=4)
+    with proxy.client() as c:
+        c.value("select 1")
+        for _ in range(2):
+            with pytest.raises(PgError, match="max_client_conn"):
+                proxy.client()
+    with socket.create_connection(("127.0.0.1", proxy.port)) as slow:
+        slow.settimeout(30)
+        while slow.recv(4096):
+            pass
+    with pytest.raises(PgError, match="password"):
+        proxy.client(password="wrong")
+    assert counted() == {"limit": 2, "login": 1, "timeout": 1, "draining": 0}
 
 
 def test_histograms_are_cumulative(start):

@@ -132,6 +132,7 @@ static void get_overview(void *ctx, struct view_overview *o)
     struct fake_admin *w = ctx;
     o->started_wall_us = UINT64_C(1700000000000000);
     o->clients_active = 3;
+    o->refused[VIEW_REFUSED_LIMIT] = 9;
     o->clients_waiting = 2;
     o->workers = 2;
     o->draining = w->draining;

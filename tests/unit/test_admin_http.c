@@ -440,6 +440,8 @@ static void test_metrics(void **state)
         "\nweir_server_connections_limit{server=\"db1:5432\"} 20\n",
         "\nweir_server_oldest_wait_seconds{server=\"db1:5432\"} 1.500000\n",
         "weir_clients{state=\"waiting\"} 2\n",
+        "weir_logins_refused_total{reason=\"limit\"} 9\n",
+        "weir_logins_refused_total{reason=\"timeout\"} 0\n",
         "\nweir_database_transactions_total{database=\"shop\"} 100\n",
         "\nweir_database_transaction_seconds_total{database=\"shop\"} 5.000000\n",
         "\nprocess_start_time_seconds 1700000000.000000\n",
