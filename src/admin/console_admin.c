@@ -130,11 +130,11 @@ static void collect(void *ctx, enum admin_what what, struct admin_collect *c)
 /* ---- orders
  * ------------------------------------------------------------------------------------------ */
 
-static void pending_end(struct pending *p)
+static void pending_end(struct pending *p, const char *code, const char *text)
 {
     LIST_REMOVE(p, link);
     timer_clear(&p->timer);
-    admin_order_done(p->order, NULL, NULL);
+    admin_order_done(p->order, code, text);
     free(p);
 }
 
@@ -150,7 +150,7 @@ static void on_servers(void *rows, size_t n, void *arg)
     free(rows);
     p->asked = false;
     if (!old)
-        pending_end(p);
+        pending_end(p, NULL, NULL);
     else
         timer_set_us(&p->timer, POLL_US);
 }
@@ -164,8 +164,10 @@ static void on_poll(void *arg)
             timer_set_us(&p->timer, POLL_US);
         return;
     }
-    if (world_connections(p->a->world, p->order->database) == 0)
-        pending_end(p);
+    if (!world_is_paused(p->a->world, p->order->database))
+        pending_end(p, "55000", "resumed before everybody had stopped");
+    else if (world_connections(p->a->world, p->order->database) == 0)
+        pending_end(p, NULL, NULL);
     else
         timer_set_us(&p->timer, POLL_US);
 }

@@ -373,12 +373,7 @@ static bool is_torn(const struct client *c)
     return facts.owed_bytes != 0;
 }
 
-void client_refused(struct client *c, enum view_refused why)
-{
-    atomic_fetch_add_explicit(&c->worker->refused[why], 1, memory_order_relaxed);
-}
-
-static void count_refused(struct client *c, enum proto_event ev)
+static void count_refused(const struct client *c, enum proto_event ev)
 {
     enum view_refused why = VIEW_REFUSED_LIMIT; /* memory is one, too */
     if (ev == PROTO_EV_LOGIN_TIMEOUT)

@@ -373,6 +373,16 @@ bool routes_pause(struct routes *rs, const char *database, bool on)
     return was;
 }
 
+bool routes_paused(struct routes *rs, const char *database)
+{
+    pthread_mutex_lock(&rs->lock);
+    bool paused = database != NULL ? standing(rs, database).paused : rs->all_paused;
+    for (const struct route_switch *s = rs->switches; database == NULL && s != NULL; s = s->next)
+        paused = paused && s->at.paused;
+    pthread_mutex_unlock(&rs->lock);
+    return paused;
+}
+
 bool routes_disable(struct routes *rs, const char *database, bool on)
 {
     pthread_mutex_lock(&rs->lock);

@@ -107,6 +107,8 @@ struct route_standing {
  * any, if for all. Out of memory only the routes that are there are switched, by the caller. */
 bool routes_pause(struct routes *rs, const char *database, bool on);
 bool routes_disable(struct routes *rs, const char *database, bool on);
+/* Of one database; (NULL) of all without exception. */
+bool routes_paused(struct routes *rs, const char *database);
 /* How a database stands. */
 struct route_standing routes_standing(struct routes *rs, const char *database);
 

@@ -52,6 +52,8 @@ enum world_answer {
 };
 /* For one database, or (NULL) all. */
 enum world_answer world_order(struct world *w, enum world_verb verb, const char *database);
+/* Is PAUSE in force: for this database, or (NULL) for all of them? */
+bool world_is_paused(struct world *w, const char *database);
 /* Server connections that a database has, or is about to have. */
 uint32_t world_connections(struct world *w, const char *database);
 /* Log in until this database has so many connections, for the user (NULL: its own, or the only one

@@ -316,7 +316,10 @@ void client_finish(struct client *c);
 /* Tell it why and, unless the session goes on, finish. `text` for the client and the log. */
 void client_say(struct client *c, enum proto_event ev, const char *code, const char *text);
 /* Count a login that is refused. */
-void client_refused(struct client *c, enum view_refused why);
+static inline void client_refused(const struct client *c, enum view_refused why)
+{
+    atomic_fetch_add_explicit(&c->worker->refused[why], 1, memory_order_relaxed);
+}
 #define SHUTTING_DOWN        "terminating connection: weir is shutting down" /* PROTO_EV_SHUTDOWN */
 #define CLIENT_ADDRESS_BYTES 56
 void client_name(const struct client *c, char *to, size_t room);
@@ -509,6 +512,8 @@ void worker_destroy(struct worker **w);
 
 /* ---- view.c ---- */
 void view_on_mail(struct worker *w, struct mail *m);
+
+/* ---- order.c ---- */
 void order_on_mail(struct worker *w, struct mail *m);
 
 /* ---- view_statements.c ---- */

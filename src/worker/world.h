@@ -71,6 +71,7 @@ void control_post(struct control *c, struct mail *m);
 void control_nudge(struct control *c, struct core_server *s);
 /* ---- view.c ---- */
 void view_collected(struct mail *mail);
+/* ---- order.c ---- */
 void order_done(struct mail *mail);
 
 #endif

@@ -260,6 +260,21 @@ def test_pause_waits_for_loans_and_holds_new_ones_and_resume_lets_go(start):
     busy.terminate(), later.terminate()
 
 
+@pytest.mark.parametrize("database", ["", " shop"])
+def test_a_pause_that_waits_hears_of_the_resume(start, database):
+    proxy = start(max_server_connections=2)
+    busy = proxy.client()
+    busy.simple("begin")
+    with proxy.console() as pauser:
+        pauser.send(wire.query("PAUSE" + database))
+        wait_until(lambda: proxy.show("STATE")[1]["value"] == "yes", 10, "the pause")
+        assert wire.tags(proxy.admin("RESUME shop")) == ["RESUME"]
+        assert wire.error_code(pauser.until()) == "55000"
+        busy.simple("commit")
+        assert pauser.rows("show version"), "it goes on"
+    busy.terminate()
+
+
 def test_a_pause_leaves_no_server_connection(start, pg):
     """The database can be renamed, and none comes back before RESUME: not for a minimum, nor for who waits."""
     with pg.superuser() as s:
