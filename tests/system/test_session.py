@@ -574,7 +574,9 @@ def test_notifications_reach_an_idle_listener_and_nobody_else(start):
 UNSEEN = {"create temp table unseen (a int)": ("temporary object", "select count(*) from unseen"),
           "perform pg_advisory_lock(77)": ("advisory lock", "select count(*) from pg_locks where locktype = 'advisory'"),
           "listen unseen": ("LISTEN", "select pg_listening_channels()"), "set role reader": (None, "select current_user"),
-          "perform set_config('work_mem', '7MB', false)": (None, "show work_mem")}
+          "perform set_config('work_mem', '7MB', false)": (None, "show work_mem"),
+          "perform set_config('my.unseen', 'x', false)": (None, "select nullif(current_setting('my.unseen', true), '')"),
+          "set session \"My\".Unseen to 'y'": (None, "select nullif(current_setting('my.unseen', true), '')")}
 
 
 @pytest.mark.parametrize("how", ["text", "prepared", "sql"])
@@ -609,6 +611,45 @@ def test_what_a_function_does_unseen(start, how):
     with proxy.client() as c:
         for i in [*range(len(UNSEEN)), "_none"]:
             c.simple(f"drop function unseen_{how}{i}")
+
+
+@pytest.mark.parametrize("body", ["perform set_config('my.done', 'x', false)", "set my.done = 'x'", "set my.other = 'z'; set my.done to x"])
+@pytest.mark.parametrize("how", ["text", "prepared"])
+def test_custom_settings_in_a_do(start, body, how):
+    probe, text = "select nullif(current_setting('my.done', true), '')", f"do $x$ begin {body}; end $x$"
+    proxy = start(max_server_connections=1)
+    with proxy.client() as one, proxy.client() as other:
+        _ = one.simple(text) if how == "text" else one.ask(P("", text), B(), E(), S)
+        assert other.value(probe) is None
+        assert one.value(probe) == "x"
+        assert other.value(probe) is None
+        proxy.admin("reconnect")
+        assert one.value(probe) == "x", "on another connection"
+
+
+@pytest.mark.parametrize("text", ["do 'begin perform set_config(''my.done'', ''x'', false); end'",
+                                  "do $$ begin execute 'set my.done = 1'; end $$"])
+def test_custom_settings_that_a_do_composes_are_nobody_elses(start, text):
+    proxy = start(max_server_connections=1)
+    with proxy.client() as one, proxy.client() as other:
+        one.simple(text)
+        assert other.value("select nullif(current_setting('my.done', true), '')") is None
+
+
+def test_a_custom_setting_of_a_function_within_another(start):
+    """Named by neither the text nor the function that the text names; local ones aren't taken for it."""
+    probe = "select nullif(current_setting('my.tenant', true), '')"
+    proxy = start(max_server_connections=1)
+    with proxy.client() as one, proxy.client() as other:
+        one.simple("create function inner_one(t text) returns void language plpgsql as "
+                   "$$begin perform set_config('my.tenant', t, false); set local my.local = 1; end$$; "
+                   "create function outer_one(t text) returns void language sql as 'select inner_one(t)'")
+        for c, tenant in ((one, "a"), (other, "b"), (one, "c")):
+            c.rows(f"select outer_one('{tenant}')")
+        assert [one.value(probe), other.value(probe), one.value(probe)] == ["c", "b", "c"]
+        with proxy.client() as fresh:
+            assert fresh.value(probe) is None
+        one.simple("drop function outer_one, inner_one")
 
 
 def test_what_a_trigger_or_a_view_does_unseen(start):

@@ -690,6 +690,11 @@ static void custom_settings(void **state)
         {"select set_config('work_mem', '1.5', false)", ""},
         {"set x = 1.5", ""},
         {"set time zone 'a.b'", ""},
+        {"do $$ begin perform set_config('a.b', 'x', false); set c.D = 1; end $$", "a.b c.d "},
+        {"DO LANGUAGE plpgsql $x$ begin set session a.b to 1; set local \"c\".d = 2; end $x$",
+         "a.b c.d "},
+        {"do 'begin update t set x = t.y; set a.b = 1; end'", "a.b "},
+        {"do $$ begin raise notice 'set a.b = 1'; -- set c.d = 1\nend $$", ""},
         {"set local.x = 1", ""}, /* its name isn't read, see below */
         {"set a.a=1;set a.b=1;set a.c=1;set a.d=1;set a.e=1", "a.a a.b a.c a.d a.e "},
     };
@@ -709,6 +714,14 @@ static void custom_settings(void **state)
     for (int i = 0; i <= PG_SCAN_CUSTOM_MAX; i++)
         snprintf(many + strlen(many), sizeof(many) - strlen(many), "set a.v%d = 1;", i);
     assert_int_equal(scan(many, SCS).n_custom, PG_SCAN_CUSTOM_MAX + 1);
+    /* Bodies that can't be read, and what they compose. */
+    assert_true((scan("do 'begin perform set_config(''a.b'', ''c'', false); end'", SCS).flags &
+                 NONAME) != 0);
+    assert_true((scan("do E'begin set a\\.b = 1; end'", SCS).flags & NONAME) == NONAME);
+    assert_true((scan("do $$ begin execute 'set a.b = 1'; end $$", SCS).flags & NONAME) == NONAME);
+    assert_true((scan("do $$ begin perform set_config(x, 'c', false); end $$", SCS).flags &
+                 NONAME) == NONAME);
+    assert_true((scan("do $$ begin set a = 1; end $$", SCS).flags & NONAME) != NONAME);
     /* Settings whose first half is a keyword of SET's. */
     assert_int_equal(scan("set local.x = 1", SCS).flags, NONAME);
     assert_int_equal(scan("set role.x = 1", SCS).flags, NONAME);

@@ -11,8 +11,9 @@
  * What changes a function, a trigger or a view makes all names unknown again, and so does time:
  * not everybody who changes them comes through here.
  *
- * What does so only now and then is found harmless in between; custom settings the server doesn't
- * list. See docs/known-gaps.md.
+ * The server doesn't list custom settings (my.var): they are asked for by the names that functions'
+ * sources show. What does so only now and then is found harmless in between. See
+ * docs/known-gaps.md.
  */
 #include "config.h"
 
@@ -29,6 +30,10 @@
 static _Atomic uint64_t harmless[BITS / 64];
 static _Atomic uint32_t generation = 1; /* of what is known; a statement notes it */
 static _Atomic uint64_t since_us;       /* when all of it was unknown */
+/* Sources are read through more rarely: of ten megabytes it takes the server a quarter of a second.
+ */
+#define SOURCES_EVERY 10u
+static _Atomic uint32_t sources = 1;
 
 static bool is_set(uint32_t bit)
 {
@@ -126,21 +131,32 @@ void pg_hidden_age(uint64_t now_us)
     if (now_us < since + FORGET_US) /* another worker may be ahead */
         return;
     atomic_store_explicit(&since_us, now_us, memory_order_relaxed);
-    if (since != 0)
-        forget();
+    if (since == 0)
+        return;
+    forget();
+    if (atomic_load_explicit(&generation, memory_order_relaxed) % SOURCES_EVERY == 0)
+        atomic_fetch_add_explicit(&sources, 1, memory_order_relaxed);
+}
+
+uint32_t pg_hidden_sources(void)
+{
+    return atomic_load_explicit(&sources, memory_order_relaxed);
 }
 
 void pg_hidden_on_tag(struct pg_server *s, const char *tag)
 {
     static const char *const tags[] = {
-        "CREATE FUNCTION", "ALTER FUNCTION", "CREATE EXTENSION", "ALTER EXTENSION",
-        "CREATE TRIGGER",  "ALTER TABLE",    "CREATE VIEW",      "CREATE RULE",
+        "CREATE FUNCTION", "ALTER FUNCTION", "CREATE EXTENSION",
+        "ALTER EXTENSION", "CREATE TRIGGER", "ALTER TABLE",
+        "CREATE VIEW",     "CREATE RULE",    "CREATE PROCEDURE",
     };
     if (tag[0] == 'R' && strcmp(tag, "ROLLBACK") == 0)
         s->hidden_undone = true;
     if (tag[0] != 'C' && tag[0] != 'A')
         return;
     for (size_t i = 0; i < sizeof tags / sizeof tags[0]; i++)
-        if (strcmp(tag, tags[i]) == 0)
+        if (strcmp(tag, tags[i]) == 0) {
             forget();
+            atomic_fetch_add_explicit(&sources, 1, memory_order_relaxed);
+        }
 }

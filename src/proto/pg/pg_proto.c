@@ -82,6 +82,7 @@ static void server_fini(void *ps)
     vars_put(&s->report);
     vars_put(&s->login);
     vars_put(&s->custom);
+    vars_put(&s->latent);
     vars_put(&s->truth);
     free(s->reset_query);
     free(s->overdue);

@@ -416,6 +416,75 @@ static void head_create(struct scanner *s)
         create_relation(s, temp);
 }
 
+/* Between the quotes of the current string. false: it has to be unescaped first. */
+static bool inside(const struct scanner *s, struct pg_lex *lx)
+{
+    *lx = s->lx;
+    const uint8_t *from = lx->tok, *to = lx->p;
+    const uint8_t *second = memchr(from + 1, *from, (size_t)(to - from - 1));
+    size_t quotes = 1;
+    if (*from == '$' && second != NULL)
+        quotes = (size_t)(second + 1 - from);
+    else if (second != to - 1)
+        return false;
+    if ((size_t)(to - from) < 2 * quotes)
+        return false;
+    lx->p = from + quotes;
+    lx->end = to - quotes;
+    return true;
+}
+
+/* Behind SET in a body. */
+static void body_set(struct scanner *s, struct pg_lex *lx)
+{
+    enum pg_tok t = pg_lex_next(lx);
+    if (t == PG_TOK_WORD && (pg_lex_is(lx, "session", 7) || pg_lex_is(lx, "local", 5)))
+        t = pg_lex_next(lx);
+    const uint8_t *from = lx->tok, *to = from;
+    while (t == PG_TOK_WORD || t == PG_TOK_QUOTED || (t == PG_TOK_CHAR && *lx->tok == '.')) {
+        if (to != from && to != lx->tok)
+            break; /* TO */
+        to = lx->p;
+        t = pg_lex_next(lx);
+    }
+    if (to != from)
+        pg_scan_remember(s, span_to(s, from, to));
+}
+
+/* The body of a DO: which custom settings it sets. What it composes (EXECUTE) nobody can tell. */
+static void do_body(struct scanner *s)
+{
+    struct pg_lex lx;
+    enum pg_tok t;
+    if (!inside(s, &lx)) {
+        flag(s, PG_SCAN_SET_UNNAMED);
+        return;
+    }
+    while ((t = pg_lex_next(&lx)) != PG_TOK_END) {
+        if (t != PG_TOK_WORD)
+            continue;
+        if (pg_lex_is(&lx, "execute", 7)) {
+            flag(s, PG_SCAN_SET_UNNAMED);
+        } else if (pg_lex_is(&lx, "set", 3)) {
+            body_set(s, &lx);
+        } else if (pg_lex_is(&lx, "set_config", 10)) {
+            t = pg_lex_next(&lx);
+            if (t == PG_TOK_CHAR && *lx.tok == '(' && pg_lex_next(&lx) == PG_TOK_STRING &&
+                *lx.tok == '\'')
+                pg_scan_remember(s, span_to(s, lx.tok, lx.p));
+            else
+                flag(s, PG_SCAN_SET_UNNAMED);
+        }
+    }
+}
+
+static void head_do(struct scanner *s)
+{
+    for (advance(s); !at_end(s); advance(s))
+        if (s->t == PG_TOK_STRING || s->t == PG_TOK_ESCAPE)
+            do_body(s);
+}
+
 /* ---- statements -------------------------------------------------------------------------------
  */
 
@@ -512,7 +581,7 @@ static const struct head {
     H("create", CREATE, head_create, 0),
     H("alter", ALTER, NULL, 0),
     H("drop", DROP, NULL, PG_SCAN_DROP),
-    H("do", DO, NULL, PG_SCAN_SET_OPAQUE | PG_SCAN_MAY_ANY),
+    H("do", DO, head_do, PG_SCAN_SET_OPAQUE | PG_SCAN_MAY_ANY),
     H("call", CALL, NULL, PG_SCAN_SET_OPAQUE | PG_SCAN_MAY_ANY),
     H("load", LOAD, NULL, PG_SCAN_LOAD),
     H("values", SELECT, NULL, 0),

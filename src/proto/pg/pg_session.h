@@ -175,6 +175,7 @@ struct pg_server {
     struct var_set *report;
     struct var_set *login;  /* what it reported when it was opened */
     struct var_set *custom; /* names of custom settings that this loan may have changed */
+    struct var_set *latent; /* those that functions name, or NULL */
     struct var_set *truth;  /* being collected in PG_PH_TRUTH */
     struct pg_cache *cache;
     struct pg_stmt *unnamed;       /* what its unnamed statement is, NULL: none or unknown */
@@ -204,6 +205,7 @@ struct pg_server {
     uint32_t drawn;          /* statements so far that may have called nextval() */
     uint32_t roles_seen;     /* changes to roles, when its settings were last compared */
     uint32_t truth_pins;
+    uint32_t latent_of; /* pg_hidden_sources() by which latent is known */
     uint64_t pin_since_us;
     uint32_t hidden[PG_SCAN_USED_MAX]; /* marks of names used in this loan, of which ... */
     uint8_t n_hidden;                  /* ... nothing is known: see pg_hidden.c */
@@ -366,6 +368,8 @@ void pg_hidden_answered(struct pg_server *s, bool pins_are_new);
 void pg_hidden_on_tag(struct pg_server *s, const char *tag);
 /* What is known gets old. */
 void pg_hidden_age(uint64_t now_us);
+/* Another number: the sources of functions may be others than they were. */
+uint32_t pg_hidden_sources(void);
 
 /* ---- currval() and lastval() (pg_sequence.c) ---- */
 

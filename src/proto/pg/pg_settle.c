@@ -14,6 +14,8 @@
 
 #include <string.h>
 
+#define LATENT_MAX 64u
+
 /* kind, name, value. kind s: a setting; p: something that can't be moved, named by its bit. */
 static const char truth_sql[] =
     "SELECT 's', name, setting FROM pg_catalog.pg_settings"
@@ -39,6 +41,17 @@ static const char truth_sql[] =
     " is_holdable)"
     " UNION ALL SELECT 'p', 'prepare', '' WHERE EXISTS (SELECT 1 FROM"
     " pg_catalog.pg_prepared_statements WHERE from_sql)";
+
+/* Custom settings that a function of somebody's own names, n, with their values; '' is what one is
+ * behind a SET LOCAL. Without a backslash: standard_conforming_strings may be off. */
+static const char latent_sql[] =
+    " UNION ALL SELECT DISTINCT 'n', pg_catalog.lower(m.r[1]), COALESCE("
+    "pg_catalog.current_setting(pg_catalog.lower(m.r[1]), true), '') FROM pg_catalog.pg_proc p,"
+    " pg_catalog.regexp_matches(p.prosrc, '(?:set_config[[:space:]]*[(][[:space:]]*''|"
+    "(?:^|[^[:alnum:]_])set[[:space:]]+(?:session[[:space:]]+|local[[:space:]]+)?)"
+    "([a-z_][a-z0-9_$]{0,62}[.][a-z_][a-z0-9_$]{0,62})', 'gi') m(r)"
+    " WHERE p.pronamespace OPERATOR(pg_catalog.<>) 11::pg_catalog.oid" /* pg_catalog */
+    " AND p.prolang OPERATOR(pg_catalog.>) 13::pg_catalog.oid";        /* internal, C */
 
 static const char rollback_sql[] = "ROLLBACK";
 static const char discard_sql[] = "DISCARD ALL";
@@ -69,6 +82,26 @@ const char *pg_pin_name(uint32_t mask)
     return "";
 }
 
+/* The first question of a connection since functions may be others finds their names out. */
+static bool ask_latent(struct buf *b, struct pg_server *s)
+{
+    uint32_t now = pg_hidden_sources();
+    if (s->latent == NULL || s->latent_of != now) {
+        (void)vars_take(&s->latent, vars_empty());
+        s->latent_of = now;
+        return s->latent != NULL && buf_append(b, latent_sql, sizeof latent_sql - 1);
+    }
+    bool ok = true;
+    for (uint32_t i = 0; ok && i < var_set_count(s->latent); i++) {
+        const char *name = var_set_at(s->latent, i).name;
+        ok = buf_printf(b,
+                        " UNION SELECT 'n', '%s', COALESCE(pg_catalog.current_setting('%s', true),"
+                        " '')",
+                        name, name);
+    }
+    return ok;
+}
+
 static bool ask_names(struct buf *b, const struct var_set *set)
 {
     bool ok = true;
@@ -87,12 +120,10 @@ static bool ask_names(struct buf *b, const struct var_set *set)
 /* The question, with the custom settings that the client has or this loan may have set. */
 static const char *compose_truth(struct pg_client *c, struct pg_server *s)
 {
-    if ((s->custom == NULL || var_set_count(s->custom) == 0) &&
-        (c == NULL || var_set_count(c->current) == 0))
-        return truth_sql;
     buf_release(&s->sql);
-    if (!buf_append(&s->sql, truth_sql, sizeof truth_sql - 1) || !ask_names(&s->sql, s->custom) ||
-        !ask_names(&s->sql, c != NULL ? c->current : NULL) || !buf_append(&s->sql, "", 1))
+    if (!buf_append(&s->sql, truth_sql, sizeof truth_sql - 1) || !ask_latent(&s->sql, s) ||
+        !ask_names(&s->sql, s->custom) || !ask_names(&s->sql, c != NULL ? c->current : NULL) ||
+        !buf_append(&s->sql, "", 1))
         return NULL;
     return (const char *)buf_head(&s->sql);
 }
@@ -208,6 +239,14 @@ static bool view_is(struct pg_view v, const char *text)
     return v.n == strlen(text) && memcmp(v.p, text, v.n) == 0;
 }
 
+static void note_latent(struct pg_server *s, struct pg_view name)
+{
+    bool fits = name.n != 0 && name.n < PG_SETTING_MAX && memchr(name.p, '\'', name.n) == NULL &&
+                memchr(name.p, '\\', name.n) == NULL;
+    if (fits && s->latent != NULL && var_set_count(s->latent) < LATENT_MAX)
+        (void)vars_take(&s->latent, vars_with(s->latent, name.p, name.n, VAR_PLAIN, "", 0));
+}
+
 void pg_settle_row(struct pg_server *s, const uint8_t *body, size_t n)
 {
     struct pg_view kind, name, value;
@@ -228,6 +267,11 @@ void pg_settle_row(struct pg_server *s, const uint8_t *body, size_t n)
             if (view_is(name, pins[i].row))
                 s->truth_pins |= pins[i].bit;
         return;
+    }
+    if (view_is(kind, "n")) {
+        note_latent(s, name);
+        if (value.n == 0)
+            return;
     }
     struct var_entry e;
     if (view_is(kind, "a") && var_set_find(s->login, "session_authorization", 21, &e) &&
@@ -254,6 +298,8 @@ static void adopt_truth(struct pg_client *c, struct pg_server *s)
 static void after_truth(struct pg_client *c, struct pg_server *s)
 {
     uint32_t asked = s->truth_pins;
+    if (s->truth_failed) /* perhaps for one of these: not again, then */
+        (void)vars_take(&s->latent, vars_empty());
     if (s->truth_failed && s->dirt == 0) { /* out of care only: as before, then */
         s->n_hidden = 0;
         return;
