@@ -21,7 +21,8 @@ static const char tracking[] =
     "SET NAMES utf8mb4 COLLATE utf8mb4_general_ci, SESSION session_track_system_variables='*',"
     " SESSION session_track_schema=ON, SESSION session_track_state_change=ON";
 
-/* What clients set most: known values make a SET of the same an idle one. */
+/* What clients set most: known values make a SET of the same an idle one. And, at the end, what may
+ * be set to its default, but not to the value that it has then. */
 static const char base_sql[] =
     "SHOW SESSION VARIABLES WHERE Variable_name IN ('autocommit','sql_mode','time_zone',"
     "'tx_isolation','transaction_isolation','tx_read_only','transaction_read_only',"
@@ -34,7 +35,10 @@ static const char base_sql[] =
     "'long_query_time','sort_buffer_size','join_buffer_size','tmp_table_size',"
     "'max_heap_table_size','optimizer_switch','div_precision_increment',"
     "'character_set_server','collation_server','default_collation_for_utf8mb4',"
-    "'character_set_collations','max_prepared_stmt_count','init_connect')";
+    "'character_set_collations','max_prepared_stmt_count','init_connect','completion_type',"
+    "'system_versioning_asof','binlog_format','binlog_row_image','binlog_annotate_row_events',"
+    "'binlog_direct_non_transactional_updates','gtid_domain_id','server_id','innodb_tmpdir',"
+    "'innodb_ft_user_stopword_table','innodb_strict_mode','restrict_fk_on_non_standard_key')";
 
 const char *my_dial_tracking(const struct my_dial *d)
 {

@@ -55,12 +55,20 @@ static bool is_current_schema(const struct my_client *c, const struct my_scan *s
            strcmp(name, c->schema) == 0;
 }
 
+/* COMMIT and ROLLBACK begin another transaction, or end the session. */
+static bool is_chained(const struct my_client *c)
+{
+    struct var_entry e;
+    return my_set_value(c, "completion_type", &e) && strcmp(e.value, "NO_CHAIN") != 0 &&
+           strcmp(e.value, "0") != 0;
+}
+
 /* Outside a transaction there is nothing to end. */
 static bool ends_nothing(const struct my_client *c, const struct my_server *s,
                          const struct my_scan *scan)
 {
     return s == NULL && (c->status & MY_ST_IN_TRANS) == 0 &&
-           (scan->flags == MY_DO_COMMIT || scan->flags == MY_DO_ROLLBACK);
+           (scan->flags == MY_DO_COMMIT || scan->flags == MY_DO_ROLLBACK) && !is_chained(c);
 }
 
 /* A row of level, code and message in the binary form. */
