@@ -100,6 +100,19 @@ def try_client(proxy, *who):
         return False
 
 
+def test_no_prepared_statements_and_then_some(start):
+    """What was prepared while none were kept is not in the way afterwards."""
+    proxy = start(max_server_connections=1, max_prepared_statements=0)
+    with proxy.client() as c:
+        def use(name):
+            parts = wire.parse(name, "select $1::int"), wire.bind("", name, ["1"]), wire.execute(), wire.close_statement(name)
+            return wire.rows(c.ask(*parts, *parts, wire.SYNC))
+        assert use("a") == [["1"], ["1"]] == use("b")
+        proxy.reconfigure(max_prepared_statements=200)
+        proxy.wait_log("configuration reloaded")
+        assert use("a") == [["1"], ["1"]] == use("c")
+
+
 def test_limits_of_sessions_that_stay(start, pg):
     """max_prepared_statements, max_statement_size and pool_mode hold for them from their next loan on."""
     proxy = start(max_server_connections=1)

@@ -114,13 +114,15 @@ static bool put_renewal(struct pg_server *s, const struct pg_stmt *stmt, enum pg
 
 #define EVICT_MAX 8u /* for one that is prepared, when a reload has lowered the limit */
 
-/* Note in the cache that the statement will be there; close what makes room. */
+/* Note in the cache that the statement will be there; close what makes room. It stays itself: one
+ * that is there without being known would be in the way of the next Parse. */
 static bool cache_note(struct pg_server *s, struct pg_stmt *stmt, uint32_t limit,
                        struct proto_out *out)
 {
     char evicted[PG_STMT_NAME_BYTES];
     if (!pg_cache_add(&s->cache, stmt))
         return false;
+    limit += limit == 0;
     for (uint32_t i = 0; i < EVICT_MAX && pg_cache_evict(&s->cache, limit, evicted); i++)
         if (!put_cache_close(s, evicted, PG_A_SWALLOW, out))
             return false;
@@ -149,7 +151,8 @@ bool pg_put_needed(struct pg_server *s, struct pg_stmt *stmt, uint32_t limit,
 static bool ensure_named(struct pg_client *c, struct pg_server *s, struct pg_stmt *stmt,
                          pg_columns_t expected, bool *there, struct proto_out *out)
 {
-    *there = pg_cache_touch(&s->cache, stmt) && (expected != 0 || !pg_cache_is_old(s->cache, stmt));
+    *there = c->prepared_limit != 0 && pg_cache_touch(&s->cache, stmt) &&
+             (expected != 0 || !pg_cache_is_old(s->cache, stmt));
     return *there || pg_put_needed(s, stmt, c->prepared_limit, PG_A_SWALLOW, out);
 }
 
