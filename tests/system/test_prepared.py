@@ -55,7 +55,7 @@ def test_names_of_two_sessions_on_changing_connections(start):
 
 
 def test_a_table_that_changed_is_healed_for_execute(start, pg):
-    proxy = start(max_server_connections=2)
+    proxy = start(max_server_connections=1)  # which has the statement
     with pg.superuser() as s:
         s.rows("drop table if exists changing; create table changing (a int); insert into changing values (1)")
         s.rows("grant all on changing to public")
