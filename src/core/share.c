@@ -16,7 +16,10 @@
  *     logins' time (QUANTUM): with more pools than slots the slots go round, and the logins take a
  *     fixed small part of the time;
  *   - if the hungry pool's oldest has waited for PATIENCE while not one of the pool's connections
- *     came back (its loans are long ones): likewise, from a pool that holds no fewer.
+ *     came back (its loans are long ones): likewise, from a pool that holds no fewer;
+ *   - if nobody waits in the connection's own pool, and the hungry pool's oldest has for some
+ *     quanta. It may be used again in a moment, but a free one isn't kept from who waits, unless
+ *     it is part of a guarantee.
  * An idle connection is closed by the same rules at once, and by one more: when it has been idle
  * for several times what a login costs, its pool has had its chance.
  *
@@ -45,6 +48,7 @@
 #define IDLE_MAX_US     250000u
 #define PATIENCE_MIN_US 1000000u
 #define PATIENCE_QUANTA 8u
+#define IDLE_QUANTA     2u
 
 static uint64_t share_quantum_us(const struct core_server *s)
 {
@@ -82,6 +86,15 @@ static bool share_is_due(const struct core_conn *c, const struct core_pool *q, u
     return share < our_share || (first && !waits);
 }
 
+/* The function that had it last is below its guarantee: it may want it again. */
+static bool share_is_guaranteed(const struct core_conn *c)
+{
+    bool guaranteed = false;
+    if (c->last != NULL)
+        (void)core_function_share(c->last, c->last->lent, &guaranteed);
+    return guaranteed;
+}
+
 /* From when on `c` yields to `q` whatever it is doing; CORE_NEVER if its pool needs it as much.
  * `moving`: so many are being closed for such claims already. */
 static uint64_t share_yield_us(const struct core_conn *c, const struct core_pool *q,
@@ -97,8 +110,11 @@ static uint64_t share_yield_us(const struct core_conn *c, const struct core_pool
         return c->opened_us + quantum;
     uint64_t patience = core_clamp(quantum * PATIENCE_QUANTA, PATIENCE_MIN_US, CORE_NEVER);
     bool coming = q->owed && moving > 0;
+    uint64_t oldest_us = core_queue_oldest(q)->since_us;
+    if (!coming && p->waiting == 0 && !share_is_guaranteed(c))
+        return core_max(c->opened_us + quantum, oldest_us + quantum * IDLE_QUANTA);
     if (!coming && core_held(p) >= core_held(q) && core_age(now_us, q->served_us) > patience &&
-        core_age(now_us, core_queue_oldest(q)->since_us) > patience)
+        core_age(now_us, oldest_us) > patience)
         return c->opened_us + quantum;
     return CORE_NEVER;
 }

@@ -263,6 +263,38 @@ static void test_group_gives_what_idles(void **state)
     close_conn(3);
 }
 
+/* A pool whose loans are long ones has a waiter, another's only connection is used again and again,
+ * never idle for long: it goes to who waits all the same, though not as part of a guarantee. */
+static void test_who_waits_gets_what_is_free(void **state)
+{
+    struct core_waiter *next;
+    const struct core_function_limits guaranteed = {.weight = 1, .guarantee = 1};
+    struct core_function *f = core_function_create(s, "light", &guaranteed);
+
+    (void)state;
+    lend_new(0, p, 10);
+    lend_new(1, p, 10);
+    w[2].who.function = f;
+    lend_new(2, other, 10);
+    assert_int_equal(borrow(3, p, 1000), CORE_QUEUED);
+    uint64_t now = 2 * SECOND;
+    for (int i = 0; i < 3; i++) { /* a guarantee */
+        assert_int_equal(core_give_back(&conn[2], now += 100, &next, &nudge), CORE_NEXT_IDLE);
+        w[2].who.function = f;
+        assert_int_equal(borrow(2, other, now += 100), CORE_LENT);
+    }
+    assert_int_equal(core_give_back(&conn[2], now, &next, &nudge), CORE_NEXT_IDLE);
+    w[2].who.function = NULL;
+    assert_int_equal(borrow(2, other, now), CORE_LENT);
+    assert_int_equal(core_give_back(&conn[2], now + 100, &next, &nudge), CORE_NEXT_CLOSE);
+    core_conn_closed(&conn[2], now + 200, &nudge);
+    assert_ptr_equal(plan(now + 200, CORE_ACT_OPEN).pool, p);
+    assert_int_equal(core_opened(p, &conn[2], now + 300, &next), CORE_NEXT_LEND);
+    assert_ptr_equal(core_waiter_take(&w[3]), &conn[2]);
+    for (int i = 0; i < 3; i++)
+        close_conn(i);
+}
+
 static void test_group_lowered_and_lifted(void **state)
 {
     struct core_waiter *next;
@@ -319,6 +351,7 @@ int main(void)
                                        CASE(test_group_shares),
                                        CASE(test_a_limit_of_a_group_is_learned),
                                        CASE(test_group_gives_what_idles),
+                                       CASE(test_who_waits_gets_what_is_free),
                                        CASE(test_group_lowered_and_lifted),
                                        CASE(test_group_and_minima)};
     return cmocka_run_group_tests(tests, NULL, NULL);
