@@ -9,6 +9,9 @@
 #include "base/clock.h"
 
 #include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -16,7 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LINE_MAX_BYTES 2048
+#define LINE_MAX_BYTES 1920 /* of the text; with all else less than PIPE_BUF */
 
 static _Atomic int cur_level = LOG_LEVEL_INFO;
 static _Atomic int cur_format = LOG_FORMAT_TEXT;
@@ -157,6 +160,37 @@ static int compose(char *line, size_t room, enum log_level level, const char *ob
                     object[0] != '\0' ? ": " : "", text, f->text);
 }
 
+/* Whoever reads the log may be slow, or stand still: that must hold up nobody. A line that there is
+ * no room for is left out, and counted. No other thread writes between the look and the line, and a
+ * line is short enough to go where there is any room (pipe(7)). */
+static pthread_mutex_t writing = PTHREAD_MUTEX_INITIALIZER;
+static uint64_t unwritten;
+
+static bool is_writable(void)
+{
+    struct pollfd p = {.fd = atomic_load(&cur_fd), .events = POLLOUT};
+    return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) != 0;
+}
+
+static void put(const char *line, size_t n)
+{
+    ssize_t done = write(atomic_load(&cur_fd), line, n);
+    (void)done; /* nobody to tell */
+}
+
+static void write_unwritten(void)
+{
+    struct log_fields none;
+    char line[1024], text[64];
+    log_fields_begin(&none);
+    (void)snprintf(text, sizeof text, "%" PRIu64 " lines were left out: nobody read the log",
+                   unwritten);
+    int n = compose(line, sizeof line, LOG_LEVEL_WARNING, "log", text, &none);
+    if (n > 0)
+        put(line, (size_t)n);
+    unwritten = 0;
+}
+
 static void write_line(enum log_level level, const char *object, const struct log_fields *f,
                        const char *raw)
 {
@@ -166,13 +200,16 @@ static void write_line(enum log_level level, const char *object, const struct lo
     escape(text, sizeof text, raw, json);
     escape(who, sizeof who, object != NULL ? object : "", json);
 
-    char line[LINE_MAX_BYTES + sizeof f->text + 640];
+    char line[PIPE_BUF];
     int n = compose(line, sizeof line, level, who, text, f);
-    if (n > 0) {
-        size_t len = (size_t)n < sizeof line ? (size_t)n : sizeof line - 1;
-        ssize_t done = write(atomic_load(&cur_fd), line, len);
-        (void)done; /* nobody to tell */
-    }
+    pthread_mutex_lock(&writing);
+    if (unwritten != 0 && is_writable())
+        write_unwritten();
+    if (unwritten != 0 || !is_writable())
+        unwritten++;
+    else if (n > 0)
+        put(line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
+    pthread_mutex_unlock(&writing);
 }
 
 void log_write(enum log_level level, const char *object, const char *fmt, ...)

@@ -5,10 +5,13 @@
 
 #include "base/log.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -102,13 +105,45 @@ static void test_full(void **state)
     has(f.text, " weir.statements=7");
 }
 
+/* A reader that stands still: nobody waits for it, and it hears how much it has missed. */
+static void test_unread(void **state)
+{
+    int fds[2];
+    (void)state;
+    assert_int_equal(pipe(fds), 0);
+    int room = fcntl(fds[1], F_SETPIPE_SZ, 8192);
+    assert_true(room >= 8192);
+    log_configure(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, fds[1]);
+    for (int i = 0; i < 1000; i++)
+        log_info("x", "%03d with some words behind it, so that a thousand are far too many", i);
+    char all[65536];
+    size_t n = 0;
+    struct pollfd p = {.fd = fds[0], .events = POLLIN};
+    for (int i = 0; i < 2; i++) {
+        while (poll(&p, 1, 0) == 1)
+            n += (size_t)read(fds[0], all + n, sizeof all - 1 - n);
+        if (i == 0)
+            log_info("x", "read again");
+    }
+    log_configure(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, 2);
+    all[n] = '\0';
+    unsigned lines = 0, missed = 0;
+    for (const char *at = all; (at = strchr(at, '\n')) != NULL; at++)
+        lines++;
+    const char *told = strstr(all, " warning log: ");
+    assert_non_null(told);
+    assert_int_equal(sscanf(told, " warning log: %u lines were left out", &missed), 1);
+    assert_non_null(strstr(told, "x: read again\n"));
+    assert_int_equal(lines - 2 + missed, 1000);
+    close(fds[0]);
+    close(fds[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_text),
-        cmocka_unit_test(test_json),
-        cmocka_unit_test(test_gcp),
-        cmocka_unit_test(test_full),
+        cmocka_unit_test(test_text), cmocka_unit_test(test_json),   cmocka_unit_test(test_gcp),
+        cmocka_unit_test(test_full), cmocka_unit_test(test_unread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
