@@ -19,7 +19,6 @@
 #define MAX_CONNS  64
 #define REQUEST_US (5 * UINT64_C(1000000))
 #define ANSWER_US  (30 * UINT64_C(1000000))
-#define ROWS_LIMIT 1000 /* of the long lists, where the request doesn't say */
 
 #define TEXT "text/plain; charset=utf-8"
 
@@ -154,7 +153,7 @@ static void on_api(struct admin_http *h, struct http_request *r, const char *com
     }
     job->request = r;
     job->offset = http_query_uint(query, "offset", 0);
-    job->limit = http_query_uint(query, "limit", ROWS_LIMIT);
+    job->limit = http_query_uint(query, "limit", UINT64_MAX);
     admin_execute(h->admin, command, true, on_api_result, job);
 }
 

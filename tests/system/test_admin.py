@@ -558,6 +558,18 @@ def test_metrics_parse_and_hold_the_promised_names(start):
     assert any(s.startswith("weir_function_loans{") for s in samples)
 
 
+def test_json_has_every_row_unless_fewer_are_asked_for(start):
+    proxy = start()
+    with proxy.client() as c:
+        for i in range(1100):
+            c.simple(f"set application_name = 'f{i}'")
+            c.value("select 1")
+    found = json.loads(proxy.http("/api/v1/functions"))
+    assert len(found["rows"]) == found["total"] > 1050 and found["complete"]
+    some = json.loads(proxy.http("/api/v1/functions?limit=7&offset=1000"))
+    assert [r["name"] for r in some["rows"]] == [r["name"] for r in found["rows"][1000:1007]]
+
+
 def test_logins_that_are_refused_are_counted_by_reason(start):
     def counted():
         found = re.findall(r'^weir_logins_refused_total\{reason="(\w+)"\} (\d+)$', proxy.http("/metrics"), re.M)
