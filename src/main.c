@@ -18,7 +18,7 @@
 #include "net/loop.h"
 #include "net/watch.h"
 #include "worker/protocols.h"
-#include "worker/view.h"
+#include "worker/order.h"
 #include "worker/worker.h"
 
 #include <errno.h>

@@ -16,6 +16,7 @@
 #include "net/loop.h"
 #include "worker/console.h"
 #include "worker/protocols.h"
+#include "worker/order.h"
 #include "worker/view.h"
 #include "worker/worker.h"
 

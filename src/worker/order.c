@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: ISC
- * The console's orders, see view.h. Thread: the control plane's; clients are told to go on their
- * workers.
+ * See order.h. Clients are told to go on their workers.
  */
 #include "config.h"
 
-#include "worker/view.h"
+#include "worker/order.h"
 
 #include "worker/control.h"
 #include "worker/route.h"

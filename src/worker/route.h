@@ -99,6 +99,11 @@ void route_set_password(struct route *r, const char *password);
 struct bound_server *routes_server(struct routes *rs, struct settings *set,
                                    const struct conf_database *db);
 
+/* Walk: the first route, then route->next; the first server, then bound_server_next(). */
+struct route *routes_first(struct routes *rs);
+
+/* ---- the console's switches ---- */
+
 /* What the console has said of a database holds for its routes that are still to come, too. */
 struct route_standing {
     bool paused, disabled;
@@ -111,9 +116,6 @@ bool routes_disable(struct routes *rs, const char *database, bool on);
 bool routes_paused(struct routes *rs, const char *database);
 /* How a database stands. */
 struct route_standing routes_standing(struct routes *rs, const char *database);
-
-/* Walk: the first route, then route->next; the first server, then bound_server_next(). */
-struct route *routes_first(struct routes *rs);
 
 /* ---- database servers ---- */
 

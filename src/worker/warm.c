@@ -6,7 +6,7 @@
 #include "config.h"
 
 #include "worker/control.h"
-#include "worker/view.h"
+#include "worker/order.h"
 #include "worker/world.h"
 
 #include "base/log.h"
