@@ -199,6 +199,7 @@ struct server_setup {
     const char *reset_query; /* what cleans it after a session; "": nothing */
     bool reset_always;       /* after each loan, too */
     uint32_t connections;    /* to its database server there are at most so many */
+    uint64_t place;          /* another number: another database or user */
 };
 
 enum dial_step { DIAL_READ, DIAL_WRITE, DIAL_DONE, DIAL_FAILED };

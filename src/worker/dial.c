@@ -102,7 +102,8 @@ static void dial_done(struct dial *d)
     const struct conf_settings *cs = conf_settings(d->settings->conf);
     const struct server_setup setup = {.reset_query = cs->server_reset_query,
                                        .reset_always = cs->server_reset_query_always,
-                                       .connections = bound_server_limit(r->server)};
+                                       .connections = bound_server_limit(r->server),
+                                       .place = (uintptr_t)r};
     r->server_ops->configure(b->proto, &setup);
     b->fd = b->export.fd;
     b->active_us = clock_now_us();

@@ -652,6 +652,63 @@ def test_a_custom_setting_of_a_function_within_another(start):
         one.simple("drop function outer_one, inner_one")
 
 
+PATH = "select set_config('search_path', 'alpha', false)"
+UNNAMED = {  # what was done before by others, and what sets a search_path unseen
+    "a WITH of that name": (["with f_path as (select 1) select 1", "with f_path(x) as (select 1) select 1"], ["select f_path()"]),
+    "behind many names": (["with " + ", ".join(f"a{i}(x) as (select 1)" for i in range(40)) + " select 1"] * 2,
+                          ["with " + ", ".join(f"a{i}(x) as (select 1)" for i in range(40)) + " select f_path() from a1"]),
+    "another database": (["other", "create or replace function f_path() returns int language sql as 'select 1'", "select f_path()"],
+                         ["select f_path()"]),
+    "another schema": (["select calm.f_path()"], ["select public.f_path()"]),
+    "another search_path": (["set search_path = calm", "select f_path()", "reset search_path"], ["select f_path()"]),
+    "a comment between": ([], ["select f_path/* x */()"]), "a comment of a line": ([], ["select f_path -- x\n()"]),
+    "a table that was read": (["select * from fired", "select * from fired"], ["insert into fired values (1)"]),
+    "a table that was copied out": (["copy fired to stdout"], ["copy fired from program 'echo 1'"]),
+    "a table of rows": ([], ["table viewed"]), "a table that is made": ([], ["create table made as select f_path()"]),
+    "an explained one": ([], ["explain analyze create table made as select f_path()"]),
+    "a column that is added": (["select 1"], ["create table made (a int)", "insert into made values (1)",
+                                              "alter table made add column t text default f_path()"]),
+    "a limit of its own": (["select 1"], ["set statement_timeout = '1s'", "select f_path()"]),
+    "a limit that it sets": ([], ["select f_hasty()"]),
+    "a function that changes": (["select f_late()"], ["begin", "create or replace function f_late() returns text language sql as "
+                                                      f"$$ {PATH} $$", "!select f_late()", "commit", "select f_late()"]),
+}
+
+
+@pytest.mark.parametrize("case", UNNAMED)
+def test_names_that_tell_nothing(start, pg, case):
+    """What is harmless elsewhere, or of another kind, or can't be read, is asked about."""
+    before, texts = UNNAMED[case]
+    with pg.superuser("shop") as su, pg.superuser("other") as there:
+        clean = ("drop table if exists made, fired; drop view if exists viewed; drop schema if exists calm cascade; "
+                 "drop function if exists f_path, f_fire, f_hasty, f_late")
+        su.simple(clean)
+        su.simple(f"create function f_path() returns text language sql as $$ {PATH} $$; create schema calm; "
+                  "create function calm.f_path() returns int language sql as 'select 1'; grant usage on schema calm to public; "
+                  "create function f_hasty() returns text language sql as "
+                  f"$$ select set_config('statement_timeout', '1ms', false); {PATH} $$; "
+                  "create function f_late() returns text language sql as 'select null::text'; alter function f_late owner to app; "
+                  "create function f_fire() returns trigger language plpgsql as $$ begin perform public.f_path(); return new; end $$; "
+                  "create table fired (a int); create view viewed as select f_path(); grant all on fired, viewed to public; "
+                  "create trigger t before insert on fired for each row execute function f_fire(); "
+                  "grant pg_execute_server_program to app")
+        proxy = start(max_server_connections=3, default_pool_size=1 + (case == "a function that changes"), query_wait_timeout=30)
+        others = proxy.client(database="other" if before[:1] == ["other"] else "shop")
+        for sql in before[before[:1] == ["other"]:]:
+            others.simple(sql)
+        with proxy.client() as one, proxy.client() as other:
+            for sql in texts:
+                if sql.startswith("!"):
+                    others.simple(sql[1:])
+                else:
+                    one.simple(sql)
+            assert other.value("show search_path") == '"$user", public'
+            assert one.value("show search_path") == "alpha"
+        others.terminate()
+        su.simple(clean + "; revoke pg_execute_server_program from app")
+        there.simple("drop function if exists f_path")
+
+
 def test_what_a_trigger_or_a_view_does_unseen(start):
     """Likewise; also of a trigger that comes when its table is known to be harmless."""
     proxy = start(max_server_connections=1)

@@ -607,10 +607,17 @@ static void calls(void **state)
     static const struct {
         const char *text, *names[PG_SCAN_USED_MAX];
     } rows[] = {
-        {"select f(1), s.G (2), \"h\"\n(3)", {"f", "g", "h"}},
+        {"select f(1), s.G (2), \"h\"\n(3), pg_catalog.k(4)", {"f", "s.g", "h", "k"}},
+        {"select s.count(1), \"S\".\"T\"(2), pg_catalog.now()", {"s.count", "s.t"}},
+        {"alter table x add column c int default f()", {"f"}},
+        {"create table x as select f()", {"f"}},
+        {"create materialized view x as select f()", {"f"}},
+        {"create view x as select f()", {NULL}},
+        {"create table x (a int default f())", {NULL}},
         {"insert into pg_t (a) values (f(1), now())", {"f"}},
         {"update pg_t set a = (1 + (f(a)))", {"f"}},
-        {"with x (a) as (select f(1)) table x", {"x", "f"}},
+        {"with x (a) as (select f(1)) select g()", {"f", "g"}},
+        {"with recursive x (a) as (select f(1)) select g()", {"f", "g"}},
         {"select 'f(1)', $$g(2)$$, (1) -- h(3)\n", {NULL}},
         {"create function f(int) returns int", {NULL}},
         {"select f", {NULL}},
@@ -628,28 +635,36 @@ static void calls(void **state)
         if (found.n_used != n || (n != 0) != ((found.flags & PG_SCAN_CALLS) != 0))
             fail_msg("{%s}: %u names", rows[i].text, found.n_used);
     }
+}
+
+static void tables(void **state)
+{
+    (void)state;
     static const struct {
-        const char *text, *tables[2];
-    } tables[] = {
-        {"select * from v", {"v"}},
-        {"select 1 from S . x", {"s"}},
-        {"select * from a.\"B\".C where x", {"c"}},
-        {"select * from only t", {"t"}},
-        {"select 1 left join \"V\" on true", {"v"}},
-        {"select * from a, s.b", {"a", "b"}},
-        {"select * from a x , b", {"a", "b"}},
-        {"select * from a as x,b y where c, d", {"a", "b"}},
-        {"select * from a order by b, c", {"a"}},
-        {"select * from a,", {"a"}},
-        {"update a set b, c", {"a"}},
-        {"insert into s.t values", {"t"}},
-        {"merge into t using", {"t"}},
-        {"update t set a = 1", {"t"}},
-        {"update only s.t set a = 1", {"t"}},
-        {"delete /* x */ from t", {"t"}},
-        {"copy t to stdout", {"t"}},
-        {"declare c cursor for select * from v", {"v"}},
-        {"explain analyze update t set a = 1", {"t"}},
+        const char *text, *tables[2]; /* how, and which */
+    } rows[] = {
+        {"select * from v", {"r v"}},
+        {"select 1 from S . x", {"r s"}},
+        {"select * from a.\"B\".C where x", {"r a.b.c"}},
+        {"select * from only t", {"r t"}},
+        {"select 1 left join \"V\" on true", {"r v"}},
+        {"select * from a, s.b", {"r a", "r s.b"}},
+        {"select * from a x , b", {"r a", "r b"}},
+        {"select * from a as x,b y where c, d", {"r a", "r b"}},
+        {"select * from a order by b, c", {"r a"}},
+        {"select * from a,", {"r a"}},
+        {"update a set b, c", {"u a"}},
+        {"insert into s.t values", {"i s.t"}},
+        {"merge into t using", {"m t"}},
+        {"update t set a = 1", {"u t"}},
+        {"update only s.t set a = 1", {"u s.t"}},
+        {"delete /* x */ from t", {"d t"}},
+        {"copy t to stdout", {"r t"}},
+        {"copy s.t (a, b) from stdin", {"i s.t", "r stdin"}},
+        {"table v", {"r v"}},
+        {"with x as (delete from t returning 1) select * from v", {"d t", "r v"}},
+        {"declare c cursor for select * from v", {"r v"}},
+        {"explain analyze update t set a = 1", {"u t"}},
         {"select 1 from pg_class", {NULL}},
         {"select 1 from pg_catalog.pg_class", {NULL}},
         {"select 1 from \"", {NULL}},
@@ -659,18 +674,22 @@ static void calls(void **state)
         {"create view v as select * from t", {NULL}},
         {"update", {NULL}},
     };
-    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
-        struct pg_scan found = scan(tables[i].text, SCS);
-        const char *const *want = tables[i].tables;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct pg_scan found = scan(rows[i].text, SCS);
+        const char *const *want = rows[i].tables;
         uint32_t n = 0;
         for (; n < 2 && want[n] != NULL; n++)
-            if (found.used[n] != pg_scan_table_mark(want[n], strlen(want[n])))
-                fail_msg("{%s}: not %s", tables[i].text, want[n]);
+            if (found.used[n] != pg_scan_table_mark(want[n][0], want[n] + 2, strlen(want[n] + 2)))
+                fail_msg("{%s}: not %s", rows[i].text, want[n]);
         if (found.n_used != n)
-            fail_msg("{%s}: %u tables", tables[i].text, found.n_used);
+            fail_msg("{%s}: %u tables", rows[i].text, found.n_used);
     }
-    assert_int_not_equal(pg_scan_table_mark("log", 3), pg_builtin_mark("log", 3));
-    char many[200] = "select ";
+    assert_int_not_equal(pg_scan_table_mark('r', "log", 3), pg_builtin_mark("log", 3));
+    static const char *const nameless[] = {"select f/* x */ (1)", "select f/**/(1)",
+                                           "select f -- x\n (1)"};
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(scan(nameless[i], SCS).n_used, PG_SCAN_USED_MAX + 1);
+    char many[400] = "select ";
     for (int i = 0; i <= PG_SCAN_USED_MAX; i++)
         strcat(many, "f(1) + ");
     assert_int_equal(scan(many, SCS).n_used, PG_SCAN_USED_MAX + 1);
@@ -881,13 +900,21 @@ static void long_texts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lexical_rules),       cmocka_unit_test(backslashes),
-        cmocka_unit_test(statements),          cmocka_unit_test(simple_settings),
-        cmocka_unit_test(long_names),          cmocka_unit_test(statement_names),
-        cmocka_unit_test(identifiers_are_cut), cmocka_unit_test(calls),
-        cmocka_unit_test(custom_settings),     cmocka_unit_test(first_statement),
-        cmocka_unit_test(whole_texts),         cmocka_unit_test(cut_texts),
-        cmocka_unit_test(unsafe_encodings),    cmocka_unit_test(any_beginning),
+        cmocka_unit_test(lexical_rules),
+        cmocka_unit_test(backslashes),
+        cmocka_unit_test(statements),
+        cmocka_unit_test(simple_settings),
+        cmocka_unit_test(long_names),
+        cmocka_unit_test(statement_names),
+        cmocka_unit_test(identifiers_are_cut),
+        cmocka_unit_test(calls),
+        cmocka_unit_test(tables),
+        cmocka_unit_test(custom_settings),
+        cmocka_unit_test(first_statement),
+        cmocka_unit_test(whole_texts),
+        cmocka_unit_test(cut_texts),
+        cmocka_unit_test(unsafe_encodings),
+        cmocka_unit_test(any_beginning),
         cmocka_unit_test(long_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

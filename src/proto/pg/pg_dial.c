@@ -363,6 +363,7 @@ static void configure(void *ps, const struct server_setup *setup)
     free(s->reset_query);
     s->reset_query = strdup(setup->reset_query);
     s->reset_always = setup->reset_always;
+    s->place = setup->place;
 }
 
 static const void *farewell(size_t *n)

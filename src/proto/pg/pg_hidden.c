@@ -8,8 +8,13 @@
  * before the name counts as harmless from then on, on every connection: the question costs a round
  * trip once for each name, not for each use. Whoever changes something is asked about each time.
  *
- * What changes a function, a trigger or a view makes all names unknown again, and so does time:
- * not everybody who changes them comes through here.
+ * A name is as its database, its user and the search_path see it, and with its schema if it was
+ * said; what is done to a table counts, for triggers are for one of that. Where something is used
+ * that has no name to be read (a comment in front of a parenthesis), or more than there is room
+ * for, it is asked each time.
+ *
+ * What changes a function, a trigger or a view makes all names unknown again, once it is done and
+ * once it is committed, and so does time: not everybody who changes them comes through here.
  *
  * The server doesn't list custom settings (my.var): they are asked for by the names that functions'
  * sources show. What does so only now and then is found harmless in between. See
@@ -17,6 +22,7 @@
  */
 #include "config.h"
 
+#include "base/fnv.h"
 #include "proto/pg/pg_scan.h"
 #include "proto/pg/pg_session.h"
 #include "proto/pg/pg_text.h"
@@ -24,10 +30,13 @@
 #include <stdatomic.h>
 #include <string.h>
 
-/* Marks of harmless names: two bits for each. Everybody's. */
+/* Marks of harmless names, each as one database, user and search_path has it: two bits for each.
+ * Too full it would have names that nobody knows: then all are forgotten. */
 #define BITS      65536u
+#define BITS_MAX  (BITS / 4)
 #define FORGET_US (UINT64_C(60) * 1000000)
 static _Atomic uint64_t harmless[BITS / 64];
+static _Atomic uint32_t n_bits;
 static _Atomic uint32_t generation = 1; /* of what is known; a statement notes it */
 static _Atomic uint64_t since_us;       /* when all of it was unknown */
 /* Sources are read through more rarely: of ten megabytes it takes the server a quarter of a second.
@@ -46,31 +55,65 @@ static bool is_harmless(uint32_t mark)
     return is_set(mark % BITS) && is_set(mark / BITS);
 }
 
+/* Two threads at once forget twice, which costs a few questions more. */
+static void forget(void)
+{
+    for (size_t word = 0; word < BITS / 64; word++)
+        atomic_store_explicit(&harmless[word], 0, memory_order_relaxed);
+    atomic_store_explicit(&n_bits, 0, memory_order_relaxed);
+    atomic_fetch_add_explicit(&generation, 1, memory_order_relaxed);
+}
+
 static void learn(uint32_t mark)
 {
     const uint32_t bits[] = {mark % BITS, mark / BITS};
-    for (size_t i = 0; i < 2; i++)
-        atomic_fetch_or_explicit(&harmless[bits[i] / 64], UINT64_C(1) << bits[i] % 64,
-                                 memory_order_relaxed);
+    for (size_t i = 0; i < 2; i++) {
+        uint64_t bit = UINT64_C(1) << bits[i] % 64;
+        uint64_t was = atomic_fetch_or_explicit(&harmless[bits[i] / 64], bit, memory_order_relaxed);
+        if ((was & bit) == 0 &&
+            atomic_fetch_add_explicit(&n_bits, 1, memory_order_relaxed) >= BITS_MAX)
+            forget();
+    }
+}
+
+/* What is behind a name differs between databases, users and search_paths. */
+static uint32_t place_of(const struct pg_client *c, const struct pg_server *s)
+{
+    struct var_entry e;
+    uint32_t place = fnv_add(FNV_START, &s->place, sizeof s->place);
+    if (var_set_count(c->current) != 0 && var_set_find(c->current, "search_path", 11, &e))
+        place = fnv_add(place, e.value, e.value_len);
+    return place;
 }
 
 void pg_hidden_begin(struct pg_server *s)
 {
     s->n_hidden = 0;
-    s->hidden_undone = false;
+    s->hidden_undone = s->untimed = false;
+    if (s->hidden_altered) /* without a COMMIT of its own */
+        pg_hidden_on_tag(s, "COMMIT");
 }
 
 /* Is all that it uses known? What is not is remembered, as far as there is room. */
-static bool note(const struct pg_client *c, struct pg_server *s, const struct pg_scan *scan,
-                 const char *sql, size_t len)
+static bool note(const struct pg_client *c, struct pg_server *s, uint32_t place,
+                 const struct pg_scan *scan, const char *sql, size_t len)
 {
-    uint32_t unknown = 0, n = scan->n_used < PG_SCAN_USED_MAX ? scan->n_used : PG_SCAN_USED_MAX;
-    for (uint32_t i = 0; i < n; i++) {
-        if (is_harmless(scan->used[i]))
+    bool too_many = scan->n_used > PG_SCAN_USED_MAX;
+    uint32_t unknown = too_many, n = too_many ? PG_SCAN_USED_MAX : scan->n_used;
+    for (uint32_t i = 0; !too_many && i < n; i++) {
+        uint32_t mark = fnv_add(place, &scan->used[i], sizeof scan->used[i]);
+        if (is_harmless(mark))
             continue;
         unknown++;
         if (s->n_hidden < PG_SCAN_USED_MAX)
-            s->hidden[s->n_hidden++] = scan->used[i];
+            s->hidden[s->n_hidden++] = mark;
+        else
+            too_many = true;
+    }
+    if (too_many) { /* to be asked about, and nothing to be learnt from the answer */
+        s->hidden_undone = true;
+        if (s->n_hidden == 0)
+            s->n_hidden = 1;
     }
     if (unknown != 0)
         pg_note_pin(c, s, sql, len);
@@ -81,19 +124,20 @@ void pg_hidden_note(const struct pg_client *c, struct pg_server *s, const struct
                     const char *sql, size_t n)
 {
     if (scan->n_used != 0 && !s->in_session)
-        (void)note(c, s, scan, sql, n);
+        (void)note(c, s, place_of(c, s), scan, sql, n);
 }
 
 void pg_hidden_note_stmt(const struct pg_client *c, struct pg_server *s, struct pg_stmt *stmt)
 {
-    uint32_t now = atomic_load_explicit(&generation, memory_order_relaxed);
+    uint32_t place = place_of(c, s), now = atomic_load_explicit(&generation, memory_order_relaxed);
+    now = fnv_add(place, &now, sizeof now) | 1; /* not 0 */
     if (s->in_session || atomic_load_explicit(&stmt->heard, memory_order_relaxed) == now)
         return;
     struct pg_scan scan;
     const char *sql = (const char *)stmt->body;
     size_t n = strlen(sql);
     pg_text_scan(sql, n, stmt->how, 0, &scan);
-    if (note(c, s, &scan, sql, n))
+    if (note(c, s, place, &scan, sql, n))
         atomic_store_explicit(&stmt->heard, now, memory_order_relaxed);
 }
 
@@ -115,14 +159,6 @@ void pg_hidden_answered(struct pg_server *s, bool pins_are_new)
         for (uint32_t i = 0; i < s->n_hidden; i++)
             learn(s->hidden[i]);
     s->hidden_undone = false;
-}
-
-/* Two threads at once forget twice, which costs a few questions more. */
-static void forget(void)
-{
-    for (size_t word = 0; word < BITS / 64; word++)
-        atomic_store_explicit(&harmless[word], 0, memory_order_relaxed);
-    atomic_fetch_add_explicit(&generation, 1, memory_order_relaxed);
 }
 
 void pg_hidden_age(uint64_t now_us)
@@ -150,13 +186,21 @@ void pg_hidden_on_tag(struct pg_server *s, const char *tag)
         "ALTER EXTENSION", "CREATE TRIGGER", "ALTER TABLE",
         "CREATE VIEW",     "CREATE RULE",    "CREATE PROCEDURE",
     };
-    if (tag[0] == 'R' && strcmp(tag, "ROLLBACK") == 0)
+    if (tag[0] == 'R' && strcmp(tag, "ROLLBACK") == 0) {
         s->hidden_undone = true;
+        s->hidden_altered = false;
+    }
     if (tag[0] != 'C' && tag[0] != 'A')
         return;
+    bool altered = false;
     for (size_t i = 0; i < sizeof tags / sizeof tags[0]; i++)
-        if (strcmp(tag, tags[i]) == 0) {
-            forget();
-            atomic_fetch_add_explicit(&sources, 1, memory_order_relaxed);
-        }
+        altered = altered || strcmp(tag, tags[i]) == 0;
+    /* Up to its COMMIT others have what was there before. */
+    bool over =
+        strcmp(tag, "COMMIT PREPARED") == 0 || (strcmp(tag, "COMMIT") == 0 && s->hidden_altered);
+    s->hidden_altered = altered || (s->hidden_altered && !over);
+    if (altered || over) {
+        forget();
+        atomic_fetch_add_explicit(&sources, 1, memory_order_relaxed);
+    }
 }

@@ -8,6 +8,7 @@
  */
 #include "config.h"
 
+#include "base/fnv.h"
 #include "proto/pg/pg_builtin.h"
 #include "proto/pg/pg_scan_priv.h"
 
@@ -123,9 +124,28 @@ static inline const uint8_t *skim_quoted(const struct scanner *s, const uint8_t 
     return *p == '"' && close + 1 < end && close[1] == '"' ? p : close + 1;
 }
 
-uint32_t pg_scan_table_mark(const char *name, size_t n)
+uint32_t pg_scan_table_mark(char how, const char *name, size_t n)
 {
-    return ~pg_builtin_mark(name, n);
+    return ~fnv_add(pg_builtin_mark(name, n), &how, 1);
+}
+
+/* A name with its schema, of which only so much is looked at. */
+struct dotted {
+    char text[192];
+    size_t n;
+};
+
+static void dotted_add(struct dotted *d, const uint8_t *p, size_t n)
+{
+    bool quoted = n > 1 && *p == '"';
+    p += quoted;
+    n -= 2 * quoted;
+    if (d->n != 0 && d->n < sizeof d->text)
+        d->text[d->n++] = '.';
+    if (n > sizeof d->text - d->n)
+        n = sizeof d->text - d->n;
+    memcpy(d->text + d->n, p, n);
+    d->n += n;
 }
 
 /* The word that ends at `end`, with blanks behind it; false: there is none. */
@@ -154,29 +174,92 @@ static void note_mark(struct scanner *s, uint32_t mark)
         out->used[out->n_used - 1] = mark;
 }
 
+/* What is used has no name that could be read: it is never known. */
+static void note_nameless(struct scanner *s)
+{
+    s->out->n_used = PG_SCAN_USED_MAX + 1;
+}
+
 /* Does this kind of statement run what it names? What it only defines is not used. */
 static bool uses(const struct scanner *s)
 {
-    return s->kind == PG_KIND_SELECT || s->kind == PG_KIND_INSERT || s->kind == PG_KIND_UPDATE ||
-           s->kind == PG_KIND_DELETE || s->kind == PG_KIND_MERGE || s->kind == PG_KIND_COPY ||
-           s->kind == PG_KIND_EXPLAIN || s->kind == PG_KIND_DECLARE;
+    return s->runs || s->kind == PG_KIND_ALTER || s->kind == PG_KIND_SELECT ||
+           s->kind == PG_KIND_INSERT || s->kind == PG_KIND_UPDATE || s->kind == PG_KIND_DELETE ||
+           s->kind == PG_KIND_MERGE || s->kind == PG_KIND_COPY || s->kind == PG_KIND_EXPLAIN ||
+           s->kind == PG_KIND_DECLARE;
 }
 
-/* A parenthesis opens. The columns of an INSERT are no arguments. */
+static bool span_is(const struct scanner *s, struct pg_span at, const char *word)
+{
+    return at.len == strlen(word) &&
+           strncasecmp((const char *)s->lx.base + at.off, word, at.len) == 0;
+}
+
+/* May a comment stand between the name and the parenthesis, so that the name isn't one? */
+static bool is_commented(const struct scanner *s, const uint8_t *name_end, const uint8_t *open)
+{
+    const uint8_t *base = s->lx.base, *p = name_end;
+    if (p - base >= 2 && p[-1] == '/' && p[-2] == '*')
+        return true;
+    if (memchr(p, '\n', (size_t)(open - p)) == NULL)
+        return false;
+    while (p - base >= 2 && p[-1] != '\n' && !(p[-1] == '-' && p[-2] == '-'))
+        p--;
+    return p - base >= 2 && p[-1] == '-';
+}
+
+/* Where a word begins, with its quote. */
+static const uint8_t *word_start(const struct scanner *s, struct pg_span word)
+{
+    const uint8_t *p = s->lx.base + word.off;
+    return p > s->lx.base && p[-1] == '"' ? p - 1 : p;
+}
+
+/* Do columns follow a name behind this word, and no arguments? */
+static bool names_columns(const struct scanner *s, struct pg_span word)
+{
+    static const char *const heads[] = {"into", "copy", "with", "recursive"};
+    for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++)
+        if (span_is(s, word, heads[i]))
+            return true;
+    return false;
+}
+
+/* A parenthesis opens. */
 static void note_call(struct scanner *s, const uint8_t *open)
 {
-    struct pg_span name, before;
-    if (!uses(s) || !word_before(s, open, &name))
+    struct pg_span name, schema, before;
+    struct dotted full = {.n = 0};
+    const uint8_t *base = s->lx.base;
+    if (!uses(s))
         return;
-    const char *text = (const char *)s->lx.base;
-    if (word_before(s, s->lx.base + name.off, &before) && before.len == 4 &&
-        strncasecmp(text + before.off, "into", 4) == 0)
+    bool named = word_before(s, open, &name);
+    const uint8_t *end = base + name.off + name.len;
+    end += named && *end == '"';
+    bool commented = is_commented(s, end, open);
+    if (!named) {
+        if (commented)
+            note_nameless(s);
         return;
-    uint32_t mark = pg_builtin_mark(text + name.off, name.len);
-    if (pg_builtin_is(mark))
+    }
+    const uint8_t *start = word_start(s, name);
+    bool in_schema = start > base && start[-1] == '.' && word_before(s, start - 1, &schema);
+    if (in_schema)
+        start = word_start(s, schema);
+    if (word_before(s, start, &before) && names_columns(s, before))
+        return;
+    in_schema = in_schema && !span_is(s, schema, "pg_catalog");
+    if (in_schema)
+        dotted_add(&full, base + schema.off, schema.len);
+    dotted_add(&full, base + name.off, name.len);
+    uint32_t mark = pg_builtin_mark(full.text, full.n);
+    if (!in_schema && pg_builtin_is(mark))
         return;
     flag(s, PG_SCAN_CALLS);
-    note_mark(s, mark);
+    if (commented)
+        note_nameless(s);
+    else
+        note_mark(s, mark);
 }
 
 /* Behind the word or quoted identifier at p; p itself: there is none. */
@@ -199,35 +282,37 @@ static const uint8_t *blanks(const uint8_t *p, const uint8_t *end)
     return p;
 }
 
-/* A table's name at p, of which the last part counts; behind it. */
-static const uint8_t *note_table(struct scanner *s, const uint8_t *p)
+/* A table's name at p; behind it. */
+static const uint8_t *note_table(struct scanner *s, const uint8_t *p, char how)
 {
+    struct dotted full = {.n = 0};
     const uint8_t *end = s->lx.end, *to = name_end(p, end);
     if (to - p == 4 && strncasecmp((const char *)p, "only", 4) == 0 && blanks(to, end) != to) {
         p = blanks(to, end);
         to = name_end(p, end);
     }
     while (to < end && *to == '.') {
+        dotted_add(&full, p, (size_t)(to - p));
         p = to + 1;
         to = name_end(p, end);
     }
     bool quoted = to - p > 1 && *p == '"';
-    const char *name = (const char *)p + quoted;
     size_t n = (size_t)(to - p) - 2 * quoted;
+    dotted_add(&full, p, (size_t)(to - p));
     /* The server's own tables and views do nothing. */
-    if (n > 0 && !(n > 3 && strncasecmp(name, "pg_", 3) == 0))
-        note_mark(s, pg_scan_table_mark(name, n));
+    if (n > 0 && !(n > 3 && strncasecmp((const char *)p + quoted, "pg_", 3) == 0))
+        note_mark(s, pg_scan_table_mark(how, full.text, full.n));
     return to;
 }
 
-void pg_scan_tables(struct scanner *s, bool list)
+void pg_scan_tables(struct scanner *s, char how, bool list)
 {
     const uint8_t *p = s->lx.tok, *end = s->lx.end;
     if (!uses(s) || !is_name(s))
         return;
     /* Not to the end of the text for each FROM in it. */
     for (int names = 0; names < PG_SCAN_USED_MAX && name_end(p, end) != p; names++) {
-        p = blanks(note_table(s, p), end);
+        p = blanks(note_table(s, p, how), end);
         for (int i = 0; list && i < 2; i++) /* AS alias */
             p = blanks(name_end(p, end), end);
         if (!list || p == end || *p != ',')
@@ -370,6 +455,10 @@ static void word(struct scanner *s)
     const uint8_t *text = s->lx.tok + quoted;
     size_t len = pg_lex_len(&s->lx) - 2 * quoted;
     const struct word *w = find_word(text, len);
+    struct pg_span before;
+    bool deletes = s->kind == PG_KIND_DELETE ||
+                   (w != NULL && w->what == WHAT_TABLES && word_before(s, s->lx.tok, &before) &&
+                    span_is(s, before, "delete"));
     advance(s);
     if (w == NULL) {
         if (is_pg_temp(text, len))
@@ -390,13 +479,16 @@ static void word(struct scanner *s)
             flag(s, w->flags);
         if (IS(s, "into")) {
             advance(s);
-            pg_scan_tables(s, false);
+            pg_scan_tables(s, *w->name, false);
         }
         break;
     case WHAT_TABLE:
+        if (!quoted)
+            pg_scan_tables(s, *w->name == 'u' ? 'u' : 'r', false);
+        break;
     case WHAT_TABLES:
         if (!quoted)
-            pg_scan_tables(s, w->what == WHAT_TABLES);
+            pg_scan_tables(s, deletes ? 'd' : 'r', true);
         break;
     case WHAT_INTO:
         if (!quoted)

@@ -25,7 +25,7 @@
 #define PG_SCAN_MAX        (64u * 1024) /* texts up to here are worth collecting for a scan */
 #define PG_SCAN_NAMES_MAX  64           /* statement names remembered */
 #define PG_SCAN_CUSTOM_MAX 64           /* custom settings remembered */
-#define PG_SCAN_USED_MAX   16           /* names of functions and tables remembered */
+#define PG_SCAN_USED_MAX   32           /* names of functions and tables remembered */
 #define PG_SETTING_MAX     128          /* longest setting name that is followed, with its NUL */
 
 /* How the text has to be read. */
@@ -210,8 +210,9 @@ struct pg_scan {
     uint32_t n_custom; /* all of them; only the first PG_SCAN_CUSTOM_MAX are in custom[] */
     uint32_t n_names;  /* likewise, PG_SCAN_NAMES_MAX */
     /* What may do more than the text shows: what stands in front of a parenthesis and isn't
-     * PostgreSQL's own, as pg_builtin_mark() has it, and tables and views as
-     * pg_scan_table_mark() has them. Of n_used only the first PG_SCAN_USED_MAX. */
+     * PostgreSQL's own, as pg_builtin_mark() has it, and tables and views as pg_scan_table_mark()
+     * has them; each with its schema where the text names that. Of n_used only the first
+     * PG_SCAN_USED_MAX are here: with more, something is used that can't be told by a name. */
     uint32_t n_used;
     uint32_t used[PG_SCAN_USED_MAX];
     /* What is behind n_names and n_custom is not initialized. */
@@ -219,8 +220,9 @@ struct pg_scan {
     struct pg_span custom[PG_SCAN_CUSTOM_MAX];
 };
 
-/* A mark of a table's name, without its schema, however it is written. */
-uint32_t pg_scan_table_mark(const char *name, size_t n);
+/* A mark of a table's name, however it is written, and of what is done to it: r read, i insert, u
+ * update, d delete, m merge, which different triggers see. */
+uint32_t pg_scan_table_mark(char how, const char *name, size_t n);
 
 /* Scan the text. `opts` is a set of enum pg_scan_opt. */
 void pg_scan_text(const char *text, size_t len, unsigned opts, struct pg_scan *out);

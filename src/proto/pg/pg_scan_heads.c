@@ -382,9 +382,11 @@ static void create_routine(struct scanner *s)
 static void create_relation(struct scanner *s, bool temp)
 {
     bool as = false, dropped = false;
+    bool filled = temp || IS(s, "table") || IS(s, "unlogged") || IS(s, "materialized");
     while (s->t != PG_TOK_END && (s->depth > 0 || !is_char(s, ';'))) {
         if (!as && s->depth == 0 && IS(s, "as")) {
             as = true;
+            s->runs = filled;
             advance(s);
             if (IS(s, "execute"))
                 head_execute(s);
@@ -451,6 +453,17 @@ static void body_set(struct scanner *s, struct pg_lex *lx)
         pg_scan_remember(s, span_to(s, from, to));
 }
 
+static void body_set_config(struct scanner *s, struct pg_lex *lx)
+{
+    bool literal = pg_lex_next(lx) == PG_TOK_CHAR && *lx->tok == '(' &&
+                   pg_lex_next(lx) == PG_TOK_STRING && *lx->tok == '\'';
+    struct pg_span name = span_to(s, lx->tok, lx->p);
+    if (literal && pg_lex_next(lx) == PG_TOK_CHAR && *lx->tok == ',')
+        pg_scan_remember(s, name);
+    else
+        flag(s, PG_SCAN_SET_UNNAMED);
+}
+
 /* The body of a DO: which custom settings it sets. What it composes (EXECUTE) nobody can tell. */
 static void do_body(struct scanner *s)
 {
@@ -461,6 +474,8 @@ static void do_body(struct scanner *s)
         return;
     }
     while ((t = pg_lex_next(&lx)) != PG_TOK_END) {
+        if (t == PG_TOK_QUOTED && pg_lex_is(&lx, "\"set_config\"", 12))
+            flag(s, PG_SCAN_SET_UNNAMED);
         if (t != PG_TOK_WORD)
             continue;
         if (pg_lex_is(&lx, "execute", 7)) {
@@ -468,12 +483,7 @@ static void do_body(struct scanner *s)
         } else if (pg_lex_is(&lx, "set", 3)) {
             body_set(s, &lx);
         } else if (pg_lex_is(&lx, "set_config", 10)) {
-            t = pg_lex_next(&lx);
-            if (t == PG_TOK_CHAR && *lx.tok == '(' && pg_lex_next(&lx) == PG_TOK_STRING &&
-                *lx.tok == '\'')
-                pg_scan_remember(s, span_to(s, lx.tok, lx.p));
-            else
-                flag(s, PG_SCAN_SET_UNNAMED);
+            body_set_config(s, &lx);
         }
     }
 }
@@ -516,7 +526,18 @@ static void head_select(struct scanner *s)
 static void head_copy(struct scanner *s)
 {
     advance(s);
-    pg_scan_tables(s, false);
+    struct pg_lex lx = s->lx;
+    enum pg_tok t = s->t;
+    while (t != PG_TOK_END &&
+           !(t == PG_TOK_WORD && (pg_lex_is(&lx, "from", 4) || pg_lex_is(&lx, "to", 2))))
+        t = pg_lex_next(&lx);
+    pg_scan_tables(s, t == PG_TOK_WORD && pg_lex_is(&lx, "from", 4) ? 'i' : 'r', false);
+}
+
+static void head_table(struct scanner *s)
+{
+    advance(s);
+    pg_scan_tables(s, 'r', false);
 }
 
 /* EXPLAIN [(options) | ANALYZE | VERBOSE].. statement */
@@ -585,7 +606,7 @@ static const struct head {
     H("call", CALL, NULL, PG_SCAN_SET_OPAQUE | PG_SCAN_MAY_ANY),
     H("load", LOAD, NULL, PG_SCAN_LOAD),
     H("values", SELECT, NULL, 0),
-    H("table", SELECT, NULL, 0),
+    H("table", SELECT, head_table, 0),
 #undef H
 };
 
@@ -594,7 +615,7 @@ void pg_scan_statement(struct scanner *s)
     s->kind = is_char(s, '(') ? PG_KIND_SELECT : PG_KIND_OTHER;
     s->is = EXACT_OTHER;
     s->depth = 0;
-    s->careful = false;
+    s->careful = s->runs = false;
     s->with = IS(s, "with");
     if (s->t == PG_TOK_WORD) {
         for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {

@@ -32,6 +32,7 @@ struct scanner {
     enum exact is;          /* what this statement would be if nothing followed */
     bool careful;           /* every token counts: token() may not skim */
     bool in_set_config;
+    bool runs;      /* what this statement names is used, though its kind wouldn't say so */
     bool with;      /* this statement begins with WITH: it may be an UPDATE */
     uint32_t depth; /* parentheses, in this statement */
     uint32_t exact; /* of the last eight statements */
@@ -77,8 +78,8 @@ static inline struct pg_span span_to(const struct scanner *s, const uint8_t *fro
 /* Consume the current token of a statement's body, and what belongs to it. */
 void pg_scan_token(struct scanner *s);
 /* The current token, which is left there, may be a table's name, or the first of a list's: they are
- * used. */
-void pg_scan_tables(struct scanner *s, bool list);
+ * used; `how` as in pg_scan_table_mark(). */
+void pg_scan_tables(struct scanner *s, char how, bool list);
 /* Consume one statement, from its first token up to the semicolon, which is left to the caller. */
 void pg_scan_statement(struct scanner *s);
 /* The session's setting of this name is changed: remember it if it is a custom one. */

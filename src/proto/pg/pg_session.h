@@ -177,6 +177,7 @@ struct pg_server {
     struct var_set *custom; /* names of custom settings that this loan may have changed */
     struct var_set *latent; /* those that functions name, or NULL */
     struct var_set *truth;  /* being collected in PG_PH_TRUTH */
+    uint64_t place;         /* another number: another database or user */
     struct pg_cache *cache;
     struct pg_stmt *unnamed;       /* what its unnamed statement is, NULL: none or unknown */
     struct pg_stmt *own;           /* weir's own, which the unnamed portal stands for, or NULL */
@@ -209,6 +210,8 @@ struct pg_server {
     uint64_t pin_since_us;
     uint32_t hidden[PG_SCAN_USED_MAX]; /* marks of names used in this loan, of which ... */
     uint8_t n_hidden;                  /* ... nothing is known: see pg_hidden.c */
+    bool untimed;                      /* the question was asked without statement_timeout */
+    bool hidden_altered;               /* by a statement that isn't committed, perhaps */
     bool hidden_undone;                /* something in this loan failed or was rolled back */
     char status;                       /* of the last ReadyForQuery */
     char copy;                         /* 'G' in, 'H' out, 'W' both, 0 */

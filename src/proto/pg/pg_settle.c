@@ -53,6 +53,12 @@ static const char latent_sql[] =
     " WHERE p.pronamespace OPERATOR(pg_catalog.<>) 11::pg_catalog.oid" /* pg_catalog */
     " AND p.prolang OPERATOR(pg_catalog.>) 13::pg_catalog.oid";        /* internal, C */
 
+/* In front where the session has a limit of its own: one of a millisecond is not the question's.
+ * What pg_settings says of it behind that (s) isn't so; t is. */
+static const char untimed_sql[] =
+    "SELECT 't', 'statement_timeout', pg_catalog.current_setting('statement_timeout');"
+    "SET LOCAL statement_timeout = 0;";
+
 static const char rollback_sql[] = "ROLLBACK";
 static const char discard_sql[] = "DISCARD ALL";
 
@@ -120,7 +126,12 @@ static bool ask_names(struct buf *b, const struct var_set *set)
 /* The question, with the custom settings that the client has or this loan may have set. */
 static const char *compose_truth(struct pg_client *c, struct pg_server *s)
 {
+    static const char timeout[] = "statement_timeout";
+    struct var_entry e;
     buf_release(&s->sql);
+    s->untimed = s->untimed || var_set_find(s->applied, timeout, sizeof timeout - 1, &e);
+    if (s->untimed && !buf_append(&s->sql, untimed_sql, sizeof untimed_sql - 1))
+        return NULL;
     if (!buf_append(&s->sql, truth_sql, sizeof truth_sql - 1) || !ask_latent(&s->sql, s) ||
         !ask_names(&s->sql, s->custom) || !ask_names(&s->sql, c != NULL ? c->current : NULL) ||
         !buf_append(&s->sql, "", 1))
@@ -241,9 +252,11 @@ static bool view_is(struct pg_view v, const char *text)
 
 static void note_latent(struct pg_server *s, struct pg_view name)
 {
+    if (s->latent != NULL && var_set_count(s->latent) >= LATENT_MAX)
+        vars_put(&s->latent); /* then they are found out each time */
     bool fits = name.n != 0 && name.n < PG_SETTING_MAX && memchr(name.p, '\'', name.n) == NULL &&
                 memchr(name.p, '\\', name.n) == NULL;
-    if (fits && s->latent != NULL && var_set_count(s->latent) < LATENT_MAX)
+    if (fits && s->latent != NULL)
         (void)vars_take(&s->latent, vars_with(s->latent, name.p, name.n, VAR_PLAIN, "", 0));
 }
 
@@ -273,6 +286,8 @@ void pg_settle_row(struct pg_server *s, const uint8_t *body, size_t n)
         if (value.n == 0)
             return;
     }
+    if (s->untimed && view_is(kind, "s") && view_is(name, "statement_timeout"))
+        return;
     struct var_entry e;
     if (view_is(kind, "a") && var_set_find(s->login, "session_authorization", 21, &e) &&
         view_is(value, e.value))
@@ -298,12 +313,14 @@ static void adopt_truth(struct pg_client *c, struct pg_server *s)
 static void after_truth(struct pg_client *c, struct pg_server *s)
 {
     uint32_t asked = s->truth_pins;
-    if (s->truth_failed) /* perhaps for one of these: not again, then */
-        (void)vars_take(&s->latent, vars_empty());
-    if (s->truth_failed && s->dirt == 0) { /* out of care only: as before, then */
-        s->n_hidden = 0;
+    if (s->truth_failed && !s->untimed) { /* what ran unseen may have set a limit: once more */
+        s->untimed = true;
+        s->dirt |= PG_D_SETTINGS;
         return;
     }
+    s->untimed = false;
+    if (s->truth_failed) /* perhaps for one of these: not again, then */
+        (void)vars_take(&s->latent, vars_empty());
     if (s->n_hidden != 0 && !s->truth_failed)
         pg_hidden_answered(s, (asked & ~s->pins) != 0);
     s->n_hidden = 0;
