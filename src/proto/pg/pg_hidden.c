@@ -32,7 +32,7 @@
 
 /* Marks of harmless names, each as one database, user and search_path has it: two bits for each.
  * Too full it would have names that nobody knows: then all are forgotten. */
-#define BITS      65536u
+#define BITS      (1u << 20)
 #define BITS_MAX  (BITS / 4)
 #define FORGET_US (UINT64_C(60) * 1000000)
 static _Atomic uint64_t harmless[BITS / 64];
@@ -50,9 +50,14 @@ static bool is_set(uint32_t bit)
     return (word >> bit % 64 & 1) != 0;
 }
 
+static uint32_t other_bit(uint32_t mark)
+{
+    return mark * 2654435769u >> 12;
+}
+
 static bool is_harmless(uint32_t mark)
 {
-    return is_set(mark % BITS) && is_set(mark / BITS);
+    return is_set(mark % BITS) && is_set(other_bit(mark));
 }
 
 /* Two threads at once forget twice, which costs a few questions more. */
@@ -66,7 +71,7 @@ static void forget(void)
 
 static void learn(uint32_t mark)
 {
-    const uint32_t bits[] = {mark % BITS, mark / BITS};
+    const uint32_t bits[] = {mark % BITS, other_bit(mark)};
     for (size_t i = 0; i < 2; i++) {
         uint64_t bit = UINT64_C(1) << bits[i] % 64;
         uint64_t was = atomic_fetch_or_explicit(&harmless[bits[i] / 64], bit, memory_order_relaxed);
