@@ -237,6 +237,7 @@ struct my_server {
     bool asked_warnings; /* for this statement; ROW_COUNT() is not its own any more */
     bool listed;         /* it has warnings in its list, of `diagnosed` */
     bool savepoint;   /* one was set with autocommit off: a transaction, whatever the status says */
+    bool touched;     /* MySQL may keep metadata locks of tables, without a transaction */
     bool id_given;    /* its LAST_INSERT_ID() is the borrower's */
     bool late_cancel; /* a cancel has come to an end: a late one must not hit the next borrower */
     bool cancelled;   /* the statement under way is being cancelled by weir */

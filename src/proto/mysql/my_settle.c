@@ -66,6 +66,7 @@ static enum proto_loan give_up(struct my_server *s)
 
 enum proto_loan my_settle_start(struct my_server *s, enum my_settle what, struct proto_out *out)
 {
+    static const char rollback[] = "ROLLBACK AND NO CHAIN NO RELEASE";
     bool ok = false;
     if (s->worn && (what == MY_S_RESET || what == MY_S_WORDS))
         return give_up(s);
@@ -75,8 +76,8 @@ enum proto_loan my_settle_start(struct my_server *s, enum my_settle what, struct
     s->settle_left = 0;
     s->owner = 0;
     switch (what) {
-    case MY_S_ROLLBACK:
-        ok = send_settle(s, "ROLLBACK", 8, out);
+    case MY_S_ROLLBACK: /* whatever its client's completion_type is */
+        ok = send_settle(s, rollback, sizeof rollback - 1, out);
         break;
     case MY_S_RESET:
         ok = send_reset(s, out);
@@ -265,7 +266,7 @@ static void forget_all(struct my_server *s)
     (void)vars_take(&s->vars, none);
     s->owner = s->diagnosed = 0;
     s->hidden.n = 0;
-    s->savepoint = s->id_given = s->stuck = false;
+    s->savepoint = s->touched = s->id_given = s->stuck = false;
     /* It is in its schema still, but the server's @@collation_database, which LOAD DATA goes by, is
      * not that schema's any more: whoever comes next enters it again. */
     const char *schema = s->schema != NULL ? s->schema : s->home;
@@ -310,7 +311,8 @@ void my_settle_end(struct my_client *c, struct my_server *s, bool ok)
         forget_all(s);
         break;
     case MY_S_ROLLBACK:
-        s->late_cancel = s->savepoint = false;
+        s->late_cancel = s->savepoint = s->touched = false;
+        s->diagnosed = 0; /* MySQL's list is empty now */
         break;
     case MY_S_CHECK:
     case MY_S_NONE:
@@ -337,7 +339,7 @@ enum proto_loan my_begin(void *ps, void *pc, struct proto_out *out)
     s->pins = s->vague = 0;
     s->pin_since_us = 0;
     s->ask = s->want_warnings = s->failed = s->cancelled = s->savepoint = s->id_given = s->stuck =
-        false;
+        s->touched = false;
     s->prepared_limit = smaller(c->prepared_limit, s->prepared_share);
     s->in_session = c->pool_mode == MY_MODE_SESSION;
     s->reset_done = false;
@@ -349,7 +351,7 @@ enum proto_loan my_begin(void *ps, void *pc, struct proto_out *out)
 
 static enum proto_loan end_abandoned(struct my_server *s, struct proto_out *out)
 {
-    bool open = s->unknown || s->late_cancel || my_in_transaction(s);
+    bool open = s->unknown || s->late_cancel || s->touched || my_in_transaction(s);
     bool pinned = s->pins != 0 || s->hidden.n != 0 || !LIST_EMPTY(&s->held), words = wants_reset(s);
     s->ask = s->want_warnings = false;
     if (open && (words ? s->reset_query != NULL : !pinned))
@@ -392,7 +394,7 @@ enum proto_loan my_state(void *ps, void *pc, bool may_end, uint64_t now_us, stru
             s->pin_since_us = now_us;
         return LOAN_KEEP;
     }
-    if (s->late_cancel)
+    if (s->late_cancel || s->touched)
         return my_settle_start(s, MY_S_ROLLBACK, out);
     if (s->hidden.n != 0)
         return my_settle_start(s, MY_S_HIDDEN, out);

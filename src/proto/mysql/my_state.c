@@ -399,6 +399,23 @@ static void apply_savepoint(struct my_server *s)
         s->savepoint = false;
 }
 
+/* With autocommit off MySQL keeps the metadata locks of a statement up to the next COMMIT or
+ * ROLLBACK, also where no engine has begun a transaction and the status says that there is none: it
+ * failed before it got that far, or the tables' engine (MyISAM, MEMORY) knows none. */
+static void apply_touched(struct my_server *s)
+{
+    const uint64_t ends = MY_DO_COMMIT | MY_DO_ROLLBACK | MY_DO_BEGIN;
+    if (s->report == NULL || s->report->mariadb ||
+        (s->flags & (MY_DO_NO_STATEMENT | MY_DO_XA)) != 0)
+        return;
+    if ((s->status & (MY_ST_IN_TRANS | MY_ST_AUTOCOMMIT)) != 0)
+        s->touched = false;
+    else if (s->failed || !s->no_table)
+        s->touched = true;
+    else if (!s->several && (s->flags & ends) != 0)
+        s->touched = false;
+}
+
 /* The server says that something changed which no text explains: a routine's doing. */
 static void apply_state(struct my_server *s)
 {
@@ -481,6 +498,7 @@ void my_effect_end(struct my_client *c, struct my_server *s)
     } else if ((s->flags & (MY_DO_LOCK | MY_DO_UNLOCK)) != 0) {
         s->ask = (s->pins & MY_PIN_LOCK) != 0;
     }
+    apply_touched(s);
     apply_state(s);
     my_hidden_end(s);
     apply_cursor(c, s);

@@ -10,6 +10,7 @@ import struct
 import time
 
 import pytest
+from pymysql.constants import CLIENT
 
 from harness import mywire
 from harness.mywire import Wire, command, query
@@ -318,6 +319,44 @@ def test_gone_with_tables_locked(single, my, leave, how):
         assert server_id(d) == number
         rows(d, "update items set n = n where id = 1")
     calm(single, my)
+
+
+@pytest.mark.parametrize("kind, sql", [("innodb", "update locked set no_such = 1"), ("innodb", "select no_such from locked"),
+                                       ("innodb", "select 1; select no_such from locked"), ("myisam", "select count(*) from locked"),
+                                       ("myisam", "insert into locked values (no_such)"), ("myisam", None)])
+@pytest.mark.parametrize("how", ["stays", "quit", "close"])
+def test_no_metadata_lock_outlives_a_loan(start, my, kind, sql, how):
+    """Without autocommit MySQL keeps those of statements of which its status tells nothing."""
+    proxy = start(max_server_connections=1)
+    with my.root() as root, root.cursor() as owner:
+        owner.execute(f"create table locked (id int) engine = {kind}")
+        try:
+            with Wire(proxy.connect(client_flag=CLIENT.MULTI_STATEMENTS)) as c:
+                c.query("set autocommit = 0")
+                if sql is None:
+                    c.execute(c.prepare("select * from locked")[0])
+                elif c.error(mywire.QUERY, sql.encode()) is None and ";" in sql:
+                    with pytest.raises(mywire.MyError):
+                        c.answer()
+                assert len(c.query("show warnings").rows) == (sql is not None and "no_such" in sql)
+                if how != "stays":
+                    getattr(c, how)()
+                elif my.engine == "mariadb":
+                    c.query("rollback")  # its status tells of a transaction
+                wait_until(lambda: not any(int(p["sv_active"]) for p in proxy.my_show("POOLS")), 30, "the end of the loan")
+                owner.execute("set session lock_wait_timeout = 5")
+                owner.execute("alter table locked add column more int")
+        finally:
+            owner.execute("drop table locked")
+
+
+def test_gone_where_every_rollback_begins_a_transaction(single, my, leave):
+    number = warm(single)
+    with wire(single) as c:
+        for sql in ("set completion_type = 1", "begin", "insert into scratch (who) values ('gone')"):
+            c.query(sql)
+        leave(c)
+    untouched(single, my, number)
 
 
 def test_gone_with_an_open_cursor(single, my, leave):
