@@ -82,7 +82,10 @@ static enum proto_verdict on_set_option(struct my_client *c, const struct my_in 
         my_put_error(out, 1, MY_ER_UNKNOWN_COM, "08S01", "Unknown command");
         return PROTO_MORE;
     }
-    c->multi = m->p[MY_HEAD_BYTES + 1] == 0;
+    if (m->p[MY_HEAD_BYTES + 1] == 0)
+        c->caps |= MY_CAP_MULTI_STATEMENTS;
+    else
+        c->caps &= ~MY_CAP_MULTI_STATEMENTS;
     c->row_count = -1;
     c->turn = my_stamp(c, c->turn);
     bool mariadb = c->report != NULL && c->report->mariadb;

@@ -82,7 +82,6 @@ bool my_client_init(struct my_client *c, const struct my_client_start *start)
     c->deadline_ms = c->start_deadline_ms = start->deadline_ms;
     c->status = MY_ST_AUTOCOMMIT;
     c->connector_c = start->connector_c;
-    c->multi = (start->caps & MY_CAP_MULTI_STATEMENTS) != 0;
     c->start = vars_empty();
     if (start->report != NULL)
         c->report = my_report_get(start->report);

@@ -49,7 +49,7 @@ struct my_client {
     uint64_t turn;        /* names its last statement, whose counts a server may have */
     uint64_t diagnosis;   /* and what its list of warnings is, likewise; see my_stamp() */
     uint64_t salt_number; /* of its greeting, for COM_CHANGE_USER */
-    uint32_t caps;        /* asked for and offered */
+    uint32_t caps;        /* asked for and offered, and what COM_SET_OPTION has made of that */
     uint32_t prepared_limit;
     struct var_set *vars;     /* what the session has set; never NULL */
     struct var_set *start;    /* what it began with: COM_RESET_CONNECTION goes back there */
@@ -79,7 +79,6 @@ struct my_client {
     uint8_t lost;     /* enum my_lost */
     bool more;        /* the packet under way goes on in the next one */
     bool drop;        /* what is skipped goes nowhere */
-    bool multi;       /* several statements in one text are allowed */
     bool met;         /* has had a loan */
     bool kept_back;   /* a server was lost while a command waited to be sent there */
     bool deferred;    /* its COM_RESET_CONNECTION is answered when the server is clean */

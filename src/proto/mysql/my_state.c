@@ -107,10 +107,11 @@ enum proto_verdict my_go_to_schema(struct my_server *s, const char *name, struct
 static bool sync_multi(struct my_client *c, struct my_server *s, struct proto_out *out)
 {
     static const uint8_t on[] = {0, 0}, off[] = {1, 0};
-    if (c->multi == s->multi)
+    bool multi = (c->caps & MY_CAP_MULTI_STATEMENTS) != 0;
+    if (multi == s->multi)
         return true;
-    s->multi = c->multi;
-    my_put_command(out, MY_COM_SET_OPTION, c->multi ? on : off, 2);
+    s->multi = multi;
+    my_put_command(out, MY_COM_SET_OPTION, multi ? on : off, 2);
     return my_expect_push(s, MY_R_EOF, MY_A_SET, MY_COM_SET_OPTION);
 }
 

@@ -61,6 +61,8 @@ PROGRAMS = {
               *q("select @@character_set_client, @@collation_connection, @@sql_mode", "select 1; select 2", "select v from t_a limit 1")],
     "change user": [*q("set insert_id = 300, time_zone = '+01:00'"), ("a", ("user",)), *ELSEWHERE,
                     *q("insert into t_a (v, n) values ('x', 1234)", "select @@time_zone, last_insert_id()")],
+    "change user leaves the option": [step for on in (1, 0) for how in ("user", "again", "user")
+                                      for step in (("a", ("option", on)), ("a", (how,)), *ELSEWHERE, *q("select 1; select 2"))],
     "the schema of a statement": [("a", ("prepare", 0, "select name from place")), ("a", ("prepare", 1, "select name, last_insert_id() from place")),
                                   *q("use other"), *ELSEWHERE, ("a", ("execute", 0, [], False)), ("a", ("execute", 1, [], False)),
                                   *q("select database(), name from place")],
