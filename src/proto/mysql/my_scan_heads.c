@@ -361,6 +361,25 @@ static void take_limit(struct scanner *s)
     }
 }
 
+/* MariaDB makes most lists from tables of its own, and empties the list of warnings as for any.
+ * s->t is the word behind SHOW. */
+static bool shows_tables(struct scanner *s)
+{
+    static const char *const others[] = {
+        "AUTHORS",    "BINARY",      "BINLOG",   "CONTRIBUTORS", "ENGINE",  "GRANTS", "MASTER",
+        "PRIVILEGES", "PROCESSLIST", "PROFILES", "RELAYLOG",     "REPLICA", "SLAVE",  "ALL"};
+    if ((s->lex.opts & MY_SCAN_MARIADB) == 0)
+        return false;
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (my_scan_is(s, others[i], (uint32_t)strlen(others[i])))
+            return false;
+    bool full = IS(s, "FULL"), create = IS(s, "CREATE");
+    if (full || create)
+        next(s);
+    return full ? !IS(s, "PROCESSLIST")
+                : !create || IS(s, "TABLE") || IS(s, "VIEW") || IS(s, "SEQUENCE");
+}
+
 static void on_show(struct scanner *s)
 {
     next(s);
@@ -373,8 +392,10 @@ static void on_show(struct scanner *s)
                            : MY_DO_SHOW_WARNINGS | MY_DO_SHOW_ERRORS);
     } else if (IS(s, "COUNT")) {
         on_count(s);
-    } else if (IS(s, "FULL") || IS(s, "PROCESSLIST") || IS(s, "ENGINE")) {
-        note(s, MY_DO_LOOK);
+    } else {
+        if (IS(s, "FULL") || IS(s, "PROCESSLIST") || IS(s, "ENGINE"))
+            note(s, MY_DO_LOOK);
+        s->out->no_table &= !shows_tables(s);
     }
     my_scan_watch_rest(s);
 }

@@ -46,6 +46,11 @@ PROGRAMS = {
     "warnings as they are now": [*q("begin", "insert into t_a (no_such) values (1)", "rollback", "show errors", "show errors limit 1")],
     "warnings that stay": [*q("drop table if exists u_a"), *ELSEWHERE, *q("start transaction read only", "select @@warning_count", "savepoint s",
                            "select @@warning_count", "release savepoint s", "commit", "select 1 from dual", "select @@warning_count")],
+    "warnings after a list": [step for what in ("tables", "full tables", "databases", "variables like 'x'", "session status like 'x'", "create table t_a",
+                                                "create database shop", "columns from t_a", "index from t_a", "table status like 'x'", "collation like 'x'",
+                                                "grants", "privileges", "engines", "procedure status like 'x'", "plugins")
+                              for step in (*q("selec", f"show {what}", "show warnings", "select @@warning_count"), *ELSEWHERE,
+                                           *q("show warnings", "selec"), *ELSEWHERE, *q(f"show {what}", "show warnings"))],
     "warnings after a call": [*q("selec"), *ELSEWHERE, *q("call p_insert('a')", "select @@warning_count, @@error_count")],
     "warnings after preparing": [step for text in ("select 1", "select * from t_a", "begin", "do 1", "show warnings", "update t_a set n = 1")
                                  for step in (*q("select cast('x' as signed)"), *ELSEWHERE, ("a", ("prepare", 0, text)), *q("show warnings"))],
