@@ -456,7 +456,9 @@ static void apply_cursor(struct my_client *c, struct my_server *s)
 bool my_keeps_warnings(const struct my_client *c, const struct my_server *s)
 {
     bool mariadb = c != NULL && c->report != NULL && c->report->mariadb;
-    uint64_t asks = MY_DO_SHOW_WARNINGS | MY_DO_DIAGNOSTICS | MY_DO_SHOW_COUNT;
+    uint64_t asks = MY_DO_SHOW_WARNINGS | MY_DO_SHOW_COUNT;
+    if (s->warning_count == 0) /* GET DIAGNOSTICS of what isn't there adds its own error */
+        asks |= MY_DO_DIAGNOSTICS;
     if (mariadb) /* SELECT @@warning_count empties MySQL's list */
         asks |= MY_DO_COUNT_WARNINGS;
     if ((s->flags & asks) != 0)

@@ -92,6 +92,10 @@ PROGRAMS = {
                                           "select 'ä' + 1", "signal sqlstate '45001' set message_text = 'mine', mysql_errno = 3333")
                         for get in DIAGNOSTICS for step in (*q(text), *ELSEWHERE, *q(get, f"select @n, @r, @e, @s, {'@m' if text.isascii() else 'sha1(@m)'}, @c, @t"),
                                                              ("a", ("again",)))],
+    "a condition that isn't there": [step for text in ("select 1", "select cast('x' as signed)", "selec", "update t_a set n = n")
+                                     for step in (*q(text, "get diagnostics condition 2 @e = mysql_errno", "select @@warning_count, @@error_count"),
+                                                  *ELSEWHERE, *q("show warnings", text, "get diagnostics condition 3 @m = message_text"), *ELSEWHERE,
+                                                  *q("show warnings", "show count(*) errors", "select @@warning_count, @@error_count"))],
     "a part of the warnings": [*q("select cast('x' as signed), cast('y' as signed), cast('z' as signed)"), *ELSEWHERE,
                                *q("show warnings limit 1 offset 1", "show warnings limit 9 offset 3", "show warnings limit 1, 2")],
     "more warnings than are listed": [*q("set max_error_count = 1", "select cast('x' as signed), cast('y' as signed)"), *ELSEWHERE,
