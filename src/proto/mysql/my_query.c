@@ -210,6 +210,8 @@ static bool send_text(struct my_client *c, struct my_server *s, const struct my_
     if (whole && (scan->flags & MY_DO_DIAGNOSTICS) != 0 && my_diagnostics_differ(c, s)) {
         buf_release(&s->notes);
         told = my_diagnostics_set(c, s, text, n, &s->notes);
+        if (told && my_is_mysql(c))
+            s->diagnosed = 0; /* a SET empties its list, GET DIAGNOSTICS doesn't */
     }
     if (!told && (!whole || !my_needs_rewrite(c, s, scan))) {
         proto_lane_add(&out->server, m->p, m->have);

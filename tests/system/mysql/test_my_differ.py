@@ -92,6 +92,9 @@ PROGRAMS = {
                                           "select 'ä' + 1", "signal sqlstate '45001' set message_text = 'mine', mysql_errno = 3333")
                         for get in DIAGNOSTICS for step in (*q(text), *ELSEWHERE, *q(get, f"select @n, @r, @e, @s, {'@m' if text.isascii() else 'sha1(@m)'}, @c, @t"),
                                                              ("a", ("again",)))],
+    "warnings that GET DIAGNOSTICS leaves": [step for text in ("select cast('x' as signed)", "selec") for other in ([], ELSEWHERE)
+                                             for step in (*q(text), *other, *q("get diagnostics @n = number", "show warnings", "select @@error_count"),
+                                                          *other, *q("get diagnostics condition 1 @e = mysql_errno", "show warnings"))],
     "a condition that isn't there": [step for text in ("select 1", "select cast('x' as signed)", "selec", "update t_a set n = n")
                                      for step in (*q(text, "get diagnostics condition 2 @e = mysql_errno", "select @@warning_count, @@error_count"),
                                                   *ELSEWHERE, *q("show warnings", text, "get diagnostics condition 3 @m = message_text"), *ELSEWHERE,
