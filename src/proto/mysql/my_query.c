@@ -280,6 +280,18 @@ bool my_is_barred(const struct my_client *c, const struct my_scan *scan, const c
     return true;
 }
 
+/* What MySQL warns of when the connection is brought to the session (SET NAMES utf8mb3) is in the
+ * list that this statement asks about: it has to be emptied ahead of it. */
+static void expect_warnings(const struct my_client *c, struct my_server *s,
+                            const struct my_scan *scan)
+{
+    const uint64_t asks = MY_DO_SHOW_WARNINGS | MY_DO_SHOW_COUNT | MY_DO_DIAGNOSTICS;
+    if (s == NULL || !my_is_mysql(c) || (scan->flags & asks) == 0 || s->vars == c->vars)
+        return;
+    s->listed = true;
+    s->diagnosed = 0;
+}
+
 enum proto_verdict my_on_query(struct my_client *c, struct my_server *s, const struct my_in *m,
                                struct proto_out *out)
 {
@@ -294,6 +306,7 @@ enum proto_verdict my_on_query(struct my_client *c, struct my_server *s, const s
         return kill_command(c, s, &scan, out);
     if ((scan.flags & MY_DO_DEADLINE) != 0)
         return set_deadline(c, &scan, text, out);
+    expect_warnings(c, s, &scan);
     if (scan.flags != 0 && answer_here(c, s, &scan, text, opts, out))
         return PROTO_MORE;
     if (my_is_barred(c, &scan, text, out))

@@ -486,9 +486,9 @@ class Session:
                 return out + [self.name(data)]
             out.append("field " + repr(data))
 
-    def on_user(self):
+    def on_user(self, charset=45):
         plugin = b"mysql_native_password"
-        self.wire.send(mywire.command(mywire.CHANGE_USER, b"app\0\0shop\0" + struct.pack("<H", 45) + plugin + b"\0\0"))
+        self.wire.send(mywire.command(mywire.CHANGE_USER, b"app\0\0shop\0" + struct.pack("<H", charset) + plugin + b"\0\0"))
         self.slots = {}
         while True:
             data = self.wire.payload()

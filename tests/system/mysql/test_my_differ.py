@@ -68,6 +68,9 @@ PROGRAMS = {
                     *q("insert into t_a (v, n) values ('x', 1234)", "select @@time_zone, last_insert_id()")],
     "change user leaves the option": [step for on in (1, 0) for how in ("user", "again", "user")
                                       for step in (("a", ("option", on)), ("a", (how,)), *ELSEWHERE, *q("select 1; select 2"))],
+    "change user to what is warned of": [step for ask in ("show warnings", "show count(*) warnings", "get diagnostics @n = number")
+                                         for step in (("a", ("user", 45)), *q("select 1"), ("a", ("user", 33)), *q(ask, "show warnings"), *ELSEWHERE,
+                                                      *q("show warnings", "select cast('x' as signed)"), *ELSEWHERE, *q(ask, "show warnings"))],
     "the schema of a statement": [("a", ("prepare", 0, "select name from place")), ("a", ("prepare", 1, "select name, last_insert_id() from place")),
                                   *q("use other"), *ELSEWHERE, ("a", ("execute", 0, [], False)), ("a", ("execute", 1, [], False)),
                                   *q("select database(), name from place")],
