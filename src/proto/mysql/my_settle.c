@@ -394,10 +394,13 @@ enum proto_loan my_state(void *ps, void *pc, bool may_end, uint64_t now_us, stru
             s->pin_since_us = now_us;
         return LOAN_KEEP;
     }
-    if (s->late_cancel || s->touched)
+    if (s->late_cancel)
         return my_settle_start(s, MY_S_ROLLBACK, out);
-    if (s->hidden.n != 0)
+    if (s->hidden.n !=
+        0) /* ahead of another OK, which would tell of the change that is looked for */
         return my_settle_start(s, MY_S_HIDDEN, out);
+    if (s->touched)
+        return my_settle_start(s, MY_S_ROLLBACK, out);
     return wants_reset(s) ? my_settle_start(s, MY_S_WORDS, out) : LOAN_CLEAN;
 }
 

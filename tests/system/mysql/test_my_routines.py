@@ -59,6 +59,21 @@ def test_what_a_function_left_is_its_clients(start, routines, how, sql, asked, m
 
 
 @pytest.mark.parametrize("how", ["text", "prepared"])
+def test_what_a_function_left_beside_a_metadata_lock(start, my, routines, how):
+    """Which MySQL keeps without autocommit: what lets it go comes behind what asks for the change."""
+    proxy = start(max_server_connections=1)
+    my.rows("create table plain (id int) engine = myisam select 1 as id")
+    try:
+        with Wire(proxy.connect()) as c:
+            c.query("set autocommit = 0")
+            execute(c, how, "select fills() from plain")
+            wait_until(lambda: pins(proxy) != [], 30, "the pin")
+            assert c.value("select @mine") == "9"
+    finally:
+        my.rows("drop table plain")
+
+
+@pytest.mark.parametrize("how", ["text", "prepared"])
 @pytest.mark.parametrize("sql", ["call locking()", "select grabs()", "do grabs()", "select sum(grabs()) from items where id < 3",
                                  "insert into scratch (note) values (grabs())"])
 def test_a_lock_that_a_routine_takes_lasts_as_long_as_its_loan(start, my, routines, how, sql):
