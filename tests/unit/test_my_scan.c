@@ -846,6 +846,17 @@ static void test_tables(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (scan(rows[i].text, 0).no_table != rows[i].no_table)
             fail_msg("{%s}", rows[i].text);
+    /* MariaDB's lists are tables, but for some. */
+    static const char *const lists[] = {"show tables", "show full columns from t",
+                                        "show create view v", "show session status",
+                                        "show variables like 'x'"};
+    static const char *const none[] = {"show warnings", "show full processlist", "show grants",
+                                       "show create procedure p", "show count(*) errors"};
+    for (size_t i = 0; i < 5; i++) {
+        assert_false(scan(lists[i], MY_SCAN_MARIADB).no_table);
+        assert_true(scan(lists[i], 0).no_table);
+        assert_true(scan(none[i], MY_SCAN_MARIADB).no_table);
+    }
 }
 
 static void test_limits(void **state)
