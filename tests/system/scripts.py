@@ -155,6 +155,19 @@ script("reset to startup options", "reset all", "set timezone = 'America/Lima'",
        [P("", "reset all"), B(), E(), S, P("", "show datestyle"), B(), E(), S], [Q("select 1"), Q("reset all"), Q("show timezone")],
        "reset application_name; select 1/0", "set application_name = 'y'; reset application_name", "show application_name",
        TimeZone="Asia/Tokyo", DateStyle="German", application_name="x", extra_float_digits="2")
+script("reset to startup values in what leaves a transaction open", "begin; reset all", "show datestyle", "select date '2024-02-03'",
+       "commit", "reset datestyle; begin", "show datestyle", "set datestyle to default; savepoint a", "show datestyle", "show work_mem",
+       "set work_mem = '9MB'; reset work_mem; set timezone = 'UTC'; reset datestyle", "show work_mem", shows("timezone", "datestyle"),
+       "rollback", shows("timezone", "datestyle", "work_mem"), "set time zone 'UTC'; reset all; begin", "show timezone", "commit",
+       "begin; reset datestyle; set datestyle = 'SQL, MDY'", "show datestyle", "rollback", "begin; reset datestyle; set local datestyle = 'SQL, MDY'",
+       "show datestyle", "rollback", "show datestyle", "begin; savepoint a; set datestyle = 'SQL, MDY'; savepoint b; reset datestyle; rollback to b",
+       "show datestyle", "rollback to a", "show datestyle", "commit", "set names default; begin", "show client_encoding", "rollback",
+       "begin; reset search_path", "select name from place", "rollback", "begin; reset all; select 1/0", "rollback",
+       "show datestyle", [P("", "begin"), B(), E(), P("", "reset datestyle"), B(), E(), S], "show datestyle", "commit",
+       [P("", "reset work_mem"), B(), E(), P("", "begin"), B(), E(), S], "show work_mem", "commit",
+       [P("", "begin"), B(), E(), P("", "reset all"), B(), E(), P("", "set datestyle = 'SQL, MDY'"), B(), E(), S], shows("datestyle", "work_mem"),
+       "rollback", [Q("begin; reset all"), Q("show datestyle"), Q("rollback")], DateStyle="German", work_mem="6MB",
+       TimeZone="Asia/Tokyo", client_encoding="LATIN1", search_path="beta, public")
 script("nothing differs", "set work_mem = '4MB'", "show work_mem", "set application_name = ''", "select 1")
 script("temporary-looking names", "select 'set work_mem = 1'", "select $$create temp table x$$", "show work_mem",
        "select 'listen x'", "-- set work_mem = '1MB'\nselect 1", "/* set x */ select 2", "show work_mem")

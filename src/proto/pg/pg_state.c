@@ -37,6 +37,10 @@
     (PG_SCAN_SET_SIMPLE | PG_SCAN_RESET_ONE | PG_SCAN_RESET_ALL | PG_SCAN_DISCARD_ALL |            \
      PG_SCAN_SET_OPAQUE | PG_SCAN_SET_UNNAMED | PG_SCAN_MAY_ANY)
 
+/* A text with a RESET is read statement by statement: not one of any length. */
+#define RESTORE_BYTES      4096u
+#define RESTORE_STATEMENTS 64u
+
 #define RESETS (PG_SCAN_RESET_ONE | PG_SCAN_RESET_ALL | PG_SCAN_DISCARD_ALL | PG_SCAN_SET_OPAQUE)
 
 /* ---- noting ---------------------------------------------------------------------------------- */
@@ -84,31 +88,49 @@ static bool change_is_simple(const struct pg_server *s, uint64_t flags)
            sets == PG_SCAN_DISCARD_ALL;
 }
 
-/* RESET inside a transaction: the server goes back to its own value, a client to the one that it
- * gave at startup. That is set again ahead of the client's next message. */
-static void note_restore(struct pg_client *c, struct pg_server *s, uint64_t sets, const char *sql,
-                         size_t n)
+/* One statement's part of note_restore(). */
+static void restore_after(const struct pg_client *c, struct pg_server *s, const char *sql,
+                          const struct pg_scan *scan)
 {
-    if (s->status != 'T' || var_set_count(c->startup) == 0)
-        return;
-    if (sets == PG_SCAN_RESET_ALL) {
+    char name[PG_SETTING_MAX];
+    struct var_entry e;
+    size_t len = pg_scan_setting(sql, scan, name);
+    bool undone = scan->kind == PG_KIND_ROLLBACK || scan->kind == PG_KIND_ROLLBACK_TO;
+    if (undone || (scan->flags & PG_SCAN_SET_LOCAL) != 0) { /* which may be local to any of them */
+        vars_put(&s->restore);
+    } else if ((scan->flags & PG_SCAN_RESET_ALL) != 0) {
         if (s->restore == NULL)
             s->restore = vars_empty();
         (void)pg_rights_reset_all(&s->restore, c->startup);
-        return;
+    } else if ((scan->flags & PG_SCAN_RESET_ONE) != 0) {
+        if (!var_set_find(c->startup, name, len, &e))
+            return;
+        if (s->restore == NULL)
+            s->restore = vars_empty();
+        (void)vars_take(&s->restore,
+                        vars_with(s->restore, name, len, e.form, e.value, e.value_len));
+    } else if ((scan->flags & PG_SCAN_SET_SIMPLE) != 0 && s->restore != NULL) {
+        (void)vars_take(&s->restore, vars_without(s->restore, name, len));
     }
-    if (sets != PG_SCAN_RESET_ONE)
-        return;
-    char name[PG_SETTING_MAX];
-    struct var_entry e;
+}
+
+/* RESET in what leaves a transaction open: the server goes back to its own value, a client to the
+ * one that it gave at startup. That is set again ahead of the client's next message. */
+static void note_restore(const struct pg_client *c, struct pg_server *s, const char *sql, size_t n)
+{
     struct pg_scan scan;
-    pg_text_scan(sql, n, c->how, 0, &scan);
-    size_t len = pg_scan_setting(sql, &scan, name);
-    if (!var_set_find(c->startup, name, len, &e))
-        return;
-    if (s->restore == NULL)
-        s->restore = vars_empty();
-    (void)vars_take(&s->restore, vars_with(s->restore, name, len, e.form, e.value, e.value_len));
+    for (unsigned i = 0; n <= RESTORE_BYTES && i < RESTORE_STATEMENTS; i++) {
+        pg_text_scan(sql, n, c->how, 0, &scan);
+        if (scan.statements == 0)
+            return;
+        size_t end = scan.first.off + scan.first.len;
+        if (scan.statements > 1)
+            pg_text_scan(sql, end, c->how, 0, &scan);
+        restore_after(c, s, sql, &scan);
+        sql += end;
+        n -= end;
+    }
+    vars_put(&s->restore);
 }
 
 /* pg_settings doesn't list custom settings (my.var): they are asked for by the names that the text
@@ -167,6 +189,9 @@ bool pg_note_parameters(struct pg_server *s, const uint8_t *p, size_t n)
 void pg_note(struct pg_client *c, struct pg_server *s, uint64_t flags, const char *sql, size_t n)
 {
     flags = pg_sequence_note(c, s, flags);
+    if (((flags & RESETS) != 0 && var_set_count(c->startup) != 0) ||
+        ((flags & (PG_SCAN_SET_SIMPLE | PG_SCAN_SET_LOCAL)) != 0 && s->restore != NULL))
+        note_restore(c, s, sql, n);
     if ((flags & (MAY_PIN | MAY_UNPIN | SETS | BY_CALL)) == 0)
         return;
     if ((flags & MAY_PIN) != 0) {
@@ -188,7 +213,6 @@ void pg_note(struct pg_client *c, struct pg_server *s, uint64_t flags, const cha
     if ((flags & SETS) != 0 && !(change_is_simple(s, flags) && change_make(c, s, sql, n))) {
         s->dirt |= PG_D_SETTINGS;
         note_custom(c, s, flags, sql, n);
-        note_restore(c, s, flags & SETS, sql, n);
     }
 }
 
