@@ -168,6 +168,11 @@ script("reset to startup values in what leaves a transaction open", "begin; rese
        [P("", "begin"), B(), E(), P("", "reset all"), B(), E(), P("", "set datestyle = 'SQL, MDY'"), B(), E(), S], shows("datestyle", "work_mem"),
        "rollback", [Q("begin; reset all"), Q("show datestyle"), Q("rollback")], DateStyle="German", work_mem="6MB",
        TimeZone="Asia/Tokyo", client_encoding="LATIN1", search_path="beta, public")
+script("parameters reported beside a PREPARE", "set datestyle = 'SQL, MDY'; prepare s as select 1", "execute s", "begin",
+       "set time zone interval '+05:30' hour to minute; prepare u as select 2", "execute u", "reset timezone; prepare v as select 3",
+       "show timezone", "commit", "do $$ begin set time zone 'Asia/Tokyo'; end $$; prepare w as select 4", "execute w",
+       [Q("reset datestyle; prepare x as select 5"), Q("show datestyle"), Q("set datestyle = 'SQL, DMY'; deallocate x"), Q("select 6")],
+       "set datestyle = 'ISO, MDY'; prepare x as select 1/0; select 1/0", "select 7", DateStyle="German", TimeZone="Europe/Berlin")
 script("nothing differs", "set work_mem = '4MB'", "show work_mem", "set application_name = ''", "select 1")
 script("temporary-looking names", "select 'set work_mem = 1'", "select $$create temp table x$$", "show work_mem",
        "select 'listen x'", "-- set work_mem = '1MB'\nselect 1", "/* set x */ select 2", "show work_mem")

@@ -194,8 +194,9 @@ bool pg_check(void *ps, const char *query, struct proto_out *out)
 
 bool pg_keep_ready(struct pg_client *c, struct pg_server *s)
 {
-    if (s->len != 0)
-        return false; /* of a segment before the one that resets: nothing is sent behind that */
+    for (uint32_t i = 0; i < s->len; i++)
+        if (!pg_expect_is_own(pg_expect_at(s, i)))
+            return false; /* of a segment before the one that resets: nothing is sent behind that */
     bool keep = s->misreport && c != NULL;
     s->resets = s->misreport = false;
     s->kept_ready = s->hold = keep;

@@ -359,7 +359,7 @@ static enum proto_verdict send(struct pg_client *c, struct pg_server *s, const s
     if (!compose(q, m->have - PG_HEAD_BYTES, m->total - m->have) || !put_behind(s, q))
         return out_of_memory(out);
     proto_lane_add(&out->server, buf_head(&q->sent), buf_len(&q->sent));
-    s->alone = (scan->flags & (PG_SCAN_DISCARD_ALL | PG_SCAN_DEALLOCATE_ALL)) != 0;
+    s->alone = (scan->flags & (PG_SCAN_DISCARD_ALL | PG_SCAN_DEALLOCATE_ALL)) != 0 || s->resets;
     q->text = NULL;
     return PROTO_MORE;
 }
