@@ -168,6 +168,12 @@ script("reset to startup values in what leaves a transaction open", "begin; rese
        [P("", "begin"), B(), E(), P("", "reset all"), B(), E(), P("", "set datestyle = 'SQL, MDY'"), B(), E(), S], shows("datestyle", "work_mem"),
        "rollback", [Q("begin; reset all"), Q("show datestyle"), Q("rollback")], DateStyle="German", work_mem="6MB",
        TimeZone="Asia/Tokyo", client_encoding="LATIN1", search_path="beta, public")
+script("startup values beyond ascii in another encoding", "show application_name", "show my.a", "show search_path", "set my.a = 'x'",
+       "reset my.a", "set client_encoding = 'UTF8'", "show my.a", "begin", "reset all", "show my.a", "commit",
+       "discard all", shows("my.a", "search_path", "client_encoding"), client_encoding="LATIN1", application_name="caf\u00e9",
+       search_path="alpha", **{"my.a": "'\u00e9\\"})
+script("startup values beyond ascii", "show my.a", "set client_encoding = 'LATIN1'", "show my.a", "set my.a = 'x'", "reset my.a",
+       "show my.a", application_name="caf\u00e9", **{"my.a": "\u00e9"})
 script("parameters reported beside a PREPARE", "set datestyle = 'SQL, MDY'; prepare s as select 1", "execute s", "begin",
        "set time zone interval '+05:30' hour to minute; prepare u as select 2", "execute u", "reset timezone; prepare v as select 3",
        "show timezone", "commit", "do $$ begin set time zone 'Asia/Tokyo'; end $$; prepare w as select 4", "execute w",

@@ -45,14 +45,17 @@ static void without(struct var_set **set, const char *name)
     *set = less;
 }
 
-/* "a=1 b=~2": ~ marks a RAW value, ! a REPORT. Words may not have blanks. */
+/* "a=1 b=~2": ~ marks a RAW value, ^ BYTES, ! a REPORT. Words may not have blanks. */
 static struct var_set *make(struct var_table *t, const char *text)
 {
     struct var_set *set = var_set_empty(t);
     char name[64], value[64];
     int used;
     while (sscanf(text, " %63[^=]=%63s%n", name, value, &used) == 2) {
-        enum var_form form = value[0] == '~' ? VAR_RAW : value[0] == '!' ? VAR_REPORT : VAR_PLAIN;
+        enum var_form form = value[0] == '~'   ? VAR_RAW
+                             : value[0] == '^' ? VAR_BYTES
+                             : value[0] == '!' ? VAR_REPORT
+                                               : VAR_PLAIN;
         with(&set, name, form, value + (form != VAR_PLAIN));
         text += used;
     }
@@ -202,6 +205,13 @@ static void differences(void **state)
         {"", "x=a\\b'", NULL, "SET \"x\" TO  E'a\\\\b'''", UNPROVEN},
         {"", "x=~\"$user\",'b'", NULL, "SET \"x\" TO \"$user\",'b'", UNPROVEN},
         {"", "My.Var=x", NULL, "SET \"my\".\"var\" TO 'x'", UNPROVEN},
+        /* bytes of the database's encoding */
+        {"", "client_encoding=LATIN1 my.a=^\xc3\xa9'", NULL,
+         "SET \"client_encoding\" TO 'LATIN1'; SELECT pg_catalog.set_config('my.a',"
+         "pg_catalog.convert_from(pg_catalog.decode('c3a927','hex'),"
+         "pg_catalog.getdatabaseencoding()),false)",
+         UNPROVEN},
+        {"my.a=^\xc3\xa9", "", NULL, "RESET \"my\".\"a\"", 0},
         /* lists of identifiers */
         {"", "search_path=a,b", NULL, "SELECT pg_catalog.set_config('search_path','a,b',false)",
          UNPROVEN},

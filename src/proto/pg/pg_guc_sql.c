@@ -57,6 +57,18 @@ static void put_literal(struct writer *w, const char *value, size_t len)
     put_string(w, "'");
 }
 
+/* An expression of the same bytes in the database, which no client_encoding converts. */
+static void put_bytes(struct writer *w, const char *value, size_t len)
+{
+    static const char hex[] = "0123456789abcdef";
+    put_string(w, "pg_catalog.convert_from(pg_catalog.decode('");
+    for (size_t i = 0; i < len; i++) {
+        uint8_t b = (uint8_t)value[i];
+        put(w, (const char[]){hex[b >> 4], hex[b & 15]}, 2);
+    }
+    put_string(w, "','hex'),pg_catalog.getdatabaseencoding())");
+}
+
 static bool named(const struct var_value *v, const char *name)
 {
     return var_name_compare(var_name(v), v->name_len, name, strlen(name)) == 0;
@@ -137,11 +149,12 @@ static void put_set(struct writer *w, const struct var_value *v)
     next_statement(w);
     w->out->proven &= v->proven;
     bool temp_buffers = named(v, "temp_buffers");
-    if (var_form(v) == VAR_PLAIN && (is_identifier_list(v) || temp_buffers)) {
+    bool bytes = var_form(v) == VAR_BYTES;
+    if (bytes || (var_form(v) == VAR_PLAIN && (is_identifier_list(v) || temp_buffers))) {
         put_string(w, "SELECT pg_catalog.set_config('");
         put(w, var_name(v), v->name_len);
         put_string(w, "',");
-        put_literal(w, var_string(v), v->value_len);
+        (bytes ? put_bytes : put_literal)(w, var_string(v), v->value_len);
         put_string(w, ",false)");
         /* Refused once anybody has had a temporary table there, and that is not this client's. */
         if (temp_buffers)

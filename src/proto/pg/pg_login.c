@@ -102,9 +102,18 @@ static enum login_step refuse_fault(struct pg_login *l, const struct pg_fault *f
     return LOGIN_REFUSED;
 }
 
+static enum var_form form_of(const char *value, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if ((value[i] & 0x80) != 0)
+            return VAR_BYTES;
+    return VAR_PLAIN;
+}
+
 static bool keep_setting(struct pg_login *l, struct pg_view name, const char *value, size_t n)
 {
-    return vars_take(&l->settings, vars_with(l->settings, name.p, name.n, VAR_PLAIN, value, n));
+    return vars_take(&l->settings,
+                     vars_with(l->settings, name.p, name.n, form_of(value, n), value, n));
 }
 
 /* PostgreSQL takes any bytes for a name at login and shows "?" for those that are odd. In a
@@ -493,8 +502,8 @@ static bool add_host(struct pg_login *l, const char *host)
     const char *app = l->asked.application_name;
     size_t room = sizeof name - 1 - strlen(" - ") - strlen(host);
     int n = snprintf(name, sizeof name, "%.*s - %s", (int)room, app[0] != '\0' ? app : "app", host);
-    return vars_take(&l->settings,
-                     vars_with(l->settings, "application_name", 16, VAR_PLAIN, name, (size_t)n));
+    return vars_take(&l->settings, vars_with(l->settings, "application_name", 16,
+                                             form_of(name, (size_t)n), name, (size_t)n));
 }
 
 static void login_limit(void *pc, const struct login_limits *limits)

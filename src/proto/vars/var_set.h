@@ -37,6 +37,8 @@ enum var_form {
     VAR_PLAIN,  /* a string: quoted when replayed */
     VAR_RAW,    /* SQL as the client wrote it after TO; must come from a scanner that knows it to be
                    one value */
+    VAR_BYTES,  /* a string that isn't ASCII, as a startup packet has it: in the database's own
+                   encoding, whatever client_encoding is. PostgreSQL only */
     VAR_REPORT, /* a ParameterStatus; never replayed */
 };
 
