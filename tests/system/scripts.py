@@ -174,6 +174,13 @@ script("startup values beyond ascii in another encoding", "show application_name
        search_path="alpha", **{"my.a": "'\u00e9\\"})
 script("startup values beyond ascii", "show my.a", "set client_encoding = 'LATIN1'", "show my.a", "set my.a = 'x'", "reset my.a",
        "show my.a", application_name="caf\u00e9", **{"my.a": "\u00e9"})
+script("names in a query behind a batch without sync", [P("a", "select 1"), Q("execute a")], [P("b", "select 2"), H], "deallocate b",
+       "execute b", [P("b", "select 3"), H], "prepare b as select 4", "execute b", [CS("nope"), Q("prepare d as select 5")], "execute d",
+       [P("", "select 6"), B(), E(), Q("prepare e(int) as select $1 + 1; execute e(6)")], "execute e(7)", [P("f", "selec"), H],
+       [S], "execute f", "execute a", "begin", [P("g", "select 8"), Q("execute g")], "commit",
+       [P("", "insert into place values ('x')"), B(), E(), Q("execute nope")], "select count(*) from place",
+       [P("", "insert into place values ('x')"), B(), E(), Q("prepare h as select 9; execute nope")], "select count(*) from place",
+       [P("", "execute a"), B(), E(), S], search_path="alpha")
 script("parameters reported beside a PREPARE", "set datestyle = 'SQL, MDY'; prepare s as select 1", "execute s", "begin",
        "set time zone interval '+05:30' hour to minute; prepare u as select 2", "execute u", "reset timezone; prepare v as select 3",
        "show timezone", "commit", "do $$ begin set time zone 'Asia/Tokyo'; end $$; prepare w as select 4", "execute w",

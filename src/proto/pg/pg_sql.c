@@ -131,7 +131,8 @@ static void decide_use(const struct pg_client *c, struct pg_server *s, struct pg
     } else if (known != NULL && it->flag == PG_SCAN_DEALLOCATE) {
         name_stand_in(q, it);
         it->dummy = true;
-    } else if (known != NULL && (s->status != 'E' || pg_cache_touch(&s->cache, known))) {
+    } else if (known != NULL &&
+               ((s->status != 'E' && !q->joins) || pg_cache_touch(&s->cache, known))) {
         it->stmt = pg_stmt_get(known);
         memcpy(it->sent, known->name, sizeof it->sent);
         it->renamed = true;
@@ -209,7 +210,7 @@ static bool put_needed(struct pg_client *c, struct pg_server *s, struct pg_sql *
                        bool *full, struct proto_out *out)
 {
     uint32_t limit = q->n > c->prepared_limit ? q->n : c->prepared_limit;
-    for (uint32_t i = 0; i < q->n; i++) {
+    for (uint32_t i = 0; !q->joins && i < q->n; i++) {
         struct pg_sql_item *it = &q->items[i];
         if (it->flag != PG_SCAN_EXECUTE || it->stmt == NULL || is_ready(s, it->stmt))
             continue;
@@ -236,7 +237,7 @@ static enum proto_verdict put_ahead(struct pg_client *c, struct pg_server *s, st
         ok = put_stand_in(s, &b, &q->items[i]);
         sent = true;
     }
-    if (ok && sent)
+    if (ok && sent && !q->joins)
         ok = put_sync(s, &b);
     if (ok && buf_len(&b) != 0)
         pg_put(out, &out->server, buf_head(&b), buf_len(&b));
@@ -353,7 +354,7 @@ static enum proto_verdict send(struct pg_client *c, struct pg_server *s, const s
     x->sql = q;
     if (q->changes)
         pg_expect_set_unsure(s, x);
-    q->once = !q->changes && scan->statements == 1 && q->n == 1 && s->status == 'I' &&
+    q->once = !q->changes && scan->statements == 1 && q->n == 1 && s->status == 'I' && !q->joins &&
               m->have == m->total;
     *qp = NULL;
     if (!compose(q, m->have - PG_HEAD_BYTES, m->total - m->have) || !put_behind(s, q))
@@ -368,9 +369,14 @@ enum proto_verdict pg_sql_query(struct pg_client *c, struct pg_server *s, const 
                                 const struct pg_scan *scan, struct proto_out *out)
 {
     bool whole = m->have == m->total, any, left;
-    if (s->open || scan->n_names > PG_SCAN_NAMES_MAX)
+    if (scan->n_names > PG_SCAN_NAMES_MAX)
         return PROTO_LOAN;
-    if (is_early(s))
+    bool early = is_early(s);
+    if (early && s->open) { /* no Sync ends that batch, so nothing else makes the server answer */
+        pg_put_msg(out, &out->server, 'H', NULL, 0);
+        s->alone = true;
+    }
+    if (early)
         return PROTO_WAIT;
     struct pg_sql *q = calloc(1, sizeof *q + scan->n_names * sizeof q->items[0]);
     if (q == NULL)
@@ -378,6 +384,7 @@ enum proto_verdict pg_sql_query(struct pg_client *c, struct pg_server *s, const 
     q->text = (const char *)m->p + PG_HEAD_BYTES;
     q->text_len = m->have - PG_HEAD_BYTES - (whole && m->have > PG_HEAD_BYTES);
     q->how = c->how;
+    q->joins = s->open;
     enum proto_verdict v = PROTO_LOAN;
     if (!decide(c, s, q, scan, whole, &any, &left))
         v = out_of_memory(out);

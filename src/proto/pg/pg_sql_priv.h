@@ -38,6 +38,8 @@ struct pg_sql {
     bool changes; /* the client's names */
     bool once;    /* may be run a second time: an EXECUTE alone, of which nothing was shown */
     bool stale;   /* is going to be */
+    bool joins;   /* a batch without Sync: one ahead of the text would end it, and what fails ahead
+                     would have the text skipped, so nothing is prepared there that may fail */
     uint32_t n;
     struct pg_sql_item items[];
 };
