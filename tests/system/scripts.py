@@ -181,6 +181,11 @@ script("names in a query behind a batch without sync", [P("a", "select 1"), Q("e
        [P("", "insert into place values ('x')"), B(), E(), Q("execute nope")], "select count(*) from place",
        [P("", "insert into place values ('x')"), B(), E(), Q("prepare h as select 9; execute nope")], "select count(*) from place",
        [P("", "execute a"), B(), E(), S], search_path="alpha")
+script("reset of what has the server's own value", "set datestyle = 'ISO, MDY'", "reset datestyle", "select date '2024-02-03'",
+       "set client_encoding = 'UTF8'", "set names default", "set datestyle = 'ISO, MDY'; set client_encoding = 'UTF8'", "reset all",
+       "select date '2024-02-03'", "set datestyle = 'ISO, MDY'", "begin", "reset datestyle", "show datestyle", "rollback", "show datestyle",
+       "discard all", "show datestyle", "set datestyle = 'ISO, MDY'", "begin; reset all", "select date '2024-02-03'", "commit",
+       DateStyle="German", client_encoding="LATIN1")
 script("parameters reported beside a PREPARE", "set datestyle = 'SQL, MDY'; prepare s as select 1", "execute s", "begin",
        "set time zone interval '+05:30' hour to minute; prepare u as select 2", "execute u", "reset timezone; prepare v as select 3",
        "show timezone", "commit", "do $$ begin set time zone 'Asia/Tokyo'; end $$; prepare w as select 4", "execute w",

@@ -192,12 +192,24 @@ bool pg_check(void *ps, const char *query, struct proto_out *out)
     return ask(ps, PG_PH_CHECK, strcmp(query, "<empty>") == 0 ? "" : query, out);
 }
 
+/* With the startup values in force, will there be something to report? The server doesn't mention
+ * what was RESET to the value that it had. */
+static bool reports_startup(const struct pg_client *c, const struct pg_server *s)
+{
+    if (s->restore == NULL || s->status == 'E')
+        return false;
+    struct var_set *then = vars_get(c->report);
+    bool yes = !pg_report_overlay(&then, s->login, s->restore) || then != c->report;
+    vars_put(&then);
+    return yes;
+}
+
 bool pg_keep_ready(struct pg_client *c, struct pg_server *s)
 {
     for (uint32_t i = 0; i < s->len; i++)
         if (!pg_expect_is_own(pg_expect_at(s, i)))
             return false; /* of a segment before the one that resets: nothing is sent behind that */
-    bool keep = s->misreport && c != NULL;
+    bool keep = c != NULL && (s->misreport || reports_startup(c, s));
     s->resets = s->misreport = false;
     s->kept_ready = s->hold = keep;
     return keep;

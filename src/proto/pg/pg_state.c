@@ -98,7 +98,7 @@ static void restore_after(const struct pg_client *c, struct pg_server *s, const 
     bool undone = scan->kind == PG_KIND_ROLLBACK || scan->kind == PG_KIND_ROLLBACK_TO;
     if (undone || (scan->flags & PG_SCAN_SET_LOCAL) != 0) { /* which may be local to any of them */
         vars_put(&s->restore);
-    } else if ((scan->flags & PG_SCAN_RESET_ALL) != 0) {
+    } else if ((scan->flags & (PG_SCAN_RESET_ALL | PG_SCAN_DISCARD_ALL)) != 0) {
         if (s->restore == NULL)
             s->restore = vars_empty();
         (void)pg_rights_reset_all(&s->restore, c->startup);
@@ -114,8 +114,9 @@ static void restore_after(const struct pg_client *c, struct pg_server *s, const 
     }
 }
 
-/* RESET in what leaves a transaction open: the server goes back to its own value, a client to the
- * one that it gave at startup. That is set again ahead of the client's next message. */
+/* RESET: the server goes back to its own value, a client to the one that it gave at startup. In a
+ * transaction that is open then, that is set again ahead of the client's next message; else it is
+ * with all the others. */
 static void note_restore(const struct pg_client *c, struct pg_server *s, const char *sql, size_t n)
 {
     struct pg_scan scan;
