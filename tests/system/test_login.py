@@ -603,6 +603,19 @@ def test_parameter_status_with_startup_settings_equals_the_servers(shared, pg):
 
 @weir_only
 @pytest.mark.parametrize("given", [
+    {"application_name": "x" * 70},
+    {"client_min_messages": "warning", "application_name": "x" * 70},
+    {"application_name": "x" * 70, "client_min_messages": "warning"},  # one takes effect after the other
+    {"application_name": "x" * 70, "options": "-c client_min_messages=error"},
+])
+def test_a_long_name_is_noticed_at_login_as_the_server_does(shared, pg, given):
+    with pg.direct(**given) as direct, shared.client(**given) as c:
+        seen, wanted = ([m.fields for m in conn.log if m.type == "N"] for conn in (c, direct))
+        assert [(f["C"], f["S"], f["M"]) for f in seen] == [(f["C"], f["S"], f["M"]) for f in wanted]
+
+
+@weir_only
+@pytest.mark.parametrize("given", [
     {"options": "-c datestyle=ISO,DMY", "DateStyle": "ISO"},  # as JDBC does
     {"options": "-c datestyle=german", "DateStyle": "ISO"},
     {"options": "-c datestyle=german", "DateStyle": "ymd"},

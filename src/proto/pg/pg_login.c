@@ -48,6 +48,7 @@ struct pg_login {
     uint8_t requests; /* SSLRequest and GSSENCRequest so far */
     bool tls, direct, has_cn, bad_deadline;
     bool no_database; /* named: it is the user's */
+    bool no_notices;  /* client_min_messages is above them, when application_name is set */
     char reason[200];
 };
 
@@ -122,6 +123,10 @@ static bool keep_application_name(struct pg_login *l, const struct pg_setting *s
 {
     char *text = malloc(st->value.n + 1);
     size_t n = 0;
+    struct var_entry level;
+    l->no_notices =
+        var_set_find(l->settings, "client_min_messages", 19, &level) &&
+        (strcasecmp(level.value, "warning") == 0 || strcasecmp(level.value, "error") == 0);
     for (size_t i = 0; text != NULL && i < st->value.n;) {
         size_t len = utf8_sequence((const unsigned char *)st->value.p + i, st->value.n - i);
         if (len == 0)
@@ -431,11 +436,8 @@ static bool login_proof(const void *login, struct login_proof *out)
 /* The server would say so, too, but weir sets the name on it when it pleases. */
 static bool put_name_cut(const struct pg_client *c, struct buf *out)
 {
-    struct var_entry app, level;
+    struct var_entry app;
     if (!var_set_find(c->startup, "application_name", 16, &app) || app.value_len <= PG_NAME_BYTES)
-        return true;
-    if (var_set_find(c->startup, "client_min_messages", 19, &level) &&
-        (strcasecmp(level.value, "warning") == 0 || strcasecmp(level.value, "error") == 0))
         return true;
     size_t n = PG_NAME_BYTES;
     while (n > 0 && ((unsigned char)app.value[n] & 0xc0) == 0x80)
@@ -450,9 +452,9 @@ static bool put_name_cut(const struct pg_client *c, struct buf *out)
     return ok;
 }
 
-static bool greet(struct pg_client *c, const struct login_welcome *w, struct buf *out)
+static bool greet(struct pg_client *c, const struct login_welcome *w, bool notices, struct buf *out)
 {
-    bool ok = put_name_cut(c, out);
+    bool ok = !notices || put_name_cut(c, out);
     for (uint32_t i = 0; ok && i < var_set_count(c->report); i++) {
         struct var_entry e = var_set_at(c->report, i);
         ok = pg_msg_parameter_status(out, e.name, e.value);
@@ -539,7 +541,7 @@ static bool login_finish(void *login, void *pc, const struct login_welcome *w, s
     if (c->report == NULL || !pg_report_overlay(&c->report, c->report, l->settings))
         return false;
     c->how = pg_text_how(c->report);
-    return greet(c, w, out);
+    return greet(c, w, !l->no_notices, out);
 }
 
 /* Before any server was seen: what every PostgreSQL of today says. What turns out to differ is
