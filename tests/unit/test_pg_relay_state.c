@@ -137,6 +137,35 @@ static void reset_inside(struct relay *r)
     assert_int_equal(r->lent, -1);
 }
 
+/* So where the transaction begins in one string, or one batch, with it. */
+static void reset_beside_begin(struct relay *r)
+{
+    static const struct {
+        const char *say;
+        bool restored;
+    } rows[] = {
+        {"QBEGIN; RESET work_mem", true},
+        {"QBEGIN; SET work_mem TO 1; RESET ALL", true},
+        {"QBEGIN; RESET work_mem; SET work_mem TO 1", false},
+        {"QBEGIN; RESET ALL; SET LOCAL work_mem TO 1", false},
+        {"QBEGIN; RESET statement_timeout", false},
+        {"P:BEGIN|B:|E|P:RESET work_mem|B:|E|S", true},
+    };
+    startup(r, "work_mem", "5000");
+    r->models[0].truth = "s work_mem 5000";
+    say(r, "Qselect 1");
+    forget(r);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        say(r, rows[i].say);
+        forget(r);
+        (void)ran(r, 0);
+        say(r, "Qselect 1|QROLLBACK");
+        sees(r, "T D:select 1 C:SELECT 1 Z:T C:ROLLBACK Z:I ");
+        assert_int_equal(strstr(ran(r, 0), "5000") != NULL, rows[i].restored);
+        assert_int_equal(r->lent, -1);
+    }
+}
+
 /* RESET ALL passes over role and session_authorization: the client keeps them, and so does the
  * connection until they are taken from it. */
 static void reset_all_keeps_rights(struct relay *r)
@@ -737,6 +766,7 @@ CONVERSATION(truth_is_asked)
 CONVERSATION(startup_is_set)
 CONVERSATION(startup_refused)
 CONVERSATION(reset_inside)
+CONVERSATION(reset_beside_begin)
 CONVERSATION(reset_all_keeps_rights)
 CONVERSATION(role_is_another)
 CONVERSATION(reports)
@@ -788,6 +818,7 @@ int main(void)
         cmocka_unit_test(test_startup_is_set),
         cmocka_unit_test(test_startup_refused),
         cmocka_unit_test(test_reset_inside),
+        cmocka_unit_test(test_reset_beside_begin),
         cmocka_unit_test(test_reset_all_keeps_rights),
         cmocka_unit_test(test_role_is_another),
         cmocka_unit_test(test_reports),
