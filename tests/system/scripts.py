@@ -181,6 +181,14 @@ script("names in a query behind a batch without sync", [P("a", "select 1"), Q("e
        [P("", "insert into place values ('x')"), B(), E(), Q("execute nope")], "select count(*) from place",
        [P("", "insert into place values ('x')"), B(), E(), Q("prepare h as select 9; execute nope")], "select count(*) from place",
        [P("", "execute a"), B(), E(), S], search_path="alpha")
+script("reset in a batch that a query ends", [P("", "reset all"), B(), E(), Q("show datestyle")], "show search_path",
+       [P("", "reset search_path"), B(), E(), Q("select name from place")], [P("", "discard all"), B(), E(), Q("show datestyle")],
+       "set datestyle = 'SQL, MDY'", [P("", "reset all"), B(), E(), Q(shows("datestyle", "search_path", "work_mem"))], "show datestyle",
+       "begin", [P("", "reset datestyle"), B(), E(), Q("select date '2024-02-03'")], "show datestyle", "rollback", "show datestyle",
+       "set work_mem = '9MB'", [P("", "reset work_mem"), B(), E(), Q("select 1/0")], "show work_mem", "begin", "select 1/0",
+       [P("", "select 1"), B(), E(), H], [S], "rollback", [P("", "reset work_mem"), B(), E(), P("", "select 1/0"), B(), E(), H], [S],
+       "show work_mem", [P("a", "reset all"), B("", "a"), E(), Q("prepare p as select 1; execute p")], [B("", "a"), E(), S], "execute p",
+       DateStyle="German", search_path="beta, public", work_mem="6MB")
 script("reset of what has the server's own value", "set datestyle = 'ISO, MDY'", "reset datestyle", "select date '2024-02-03'",
        "set client_encoding = 'UTF8'", "set names default", "set datestyle = 'ISO, MDY'; set client_encoding = 'UTF8'", "reset all",
        "select date '2024-02-03'", "set datestyle = 'ISO, MDY'", "begin", "reset datestyle", "show datestyle", "rollback", "show datestyle",

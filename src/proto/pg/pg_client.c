@@ -92,6 +92,8 @@ static enum proto_verdict on_query(struct pg_client *c, struct pg_server *s, con
     size_t n = m->have - PG_HEAD_BYTES;
     if (s->open && pg_is_unsure(s, "", 0, NULL))
         return PROTO_WAIT;
+    if (s->open && s->restore != NULL && s->status != 'E' && !pg_restore_in_batch(s, out))
+        return PROTO_BAD;
     unsigned opts = 0;
     if (m->have < m->total)
         opts = PG_SCAN_OPT_CUT;

@@ -336,6 +336,10 @@ uint64_t pg_scan_flags(const char *sql, size_t n, pg_text_how_t how);
 bool pg_sync_settings(struct pg_client *c, struct pg_server *s, struct proto_out *out);
 /* Set s->restore in the open transaction, ahead of the client's next message. */
 void pg_restore_startup(struct pg_server *s, struct proto_out *out);
+/* The same within a batch that has no Sync; not if it is too much for that. false: out of memory.
+ */
+bool pg_restore_in_batch(struct pg_server *s, struct proto_out *out)
+    __attribute__((warn_unused_result));
 /* A CommandComplete of the client's. */
 void pg_on_tag(struct pg_client *c, struct pg_server *s, const char *tag, size_t n);
 /* A ReadyForQuery of the client's: what its statements said of the settings holds, or doesn't. */

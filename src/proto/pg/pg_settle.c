@@ -7,6 +7,7 @@
 #include "config.h"
 
 #include "base/clock.h"
+#include "proto/pg/pg_guc.h"
 #include "proto/pg/pg_report.h"
 #include "proto/pg/pg_rights.h"
 #include "proto/pg/pg_scan.h"
@@ -14,7 +15,9 @@
 
 #include <string.h>
 
-#define LATENT_MAX 64u
+#define LATENT_MAX      64u
+#define RESTORING       PG_STMT_PREFIX "restoring"
+#define RESTORING_BYTES (PROTO_ARENA_SLACK / 2)
 
 /* kind, name, value. kind s: a setting; p: something that can't be moved, named by its bit. */
 static const char truth_sql[] =
@@ -190,6 +193,69 @@ enum proto_loan pg_settle_start(struct pg_client *c, struct pg_server *s, enum p
 bool pg_check(void *ps, const char *query, struct proto_out *out)
 {
     return ask(ps, PG_PH_CHECK, strcmp(query, "<empty>") == 0 ? "" : query, out);
+}
+
+static bool put_part(struct buf *b, char type, const char *body, size_t n, const struct buf *more)
+{
+    uint8_t head[PG_HEAD_BYTES] = {(uint8_t)type};
+    size_t n_more = more != NULL ? buf_len(more) + 3 : 0;
+    pg_put32(head + 1, (uint32_t)(n + n_more) + 4);
+    return buf_append(b, head, sizeof head) && buf_append(b, body, n) &&
+           (more == NULL ||
+            (buf_append(b, buf_head(more), buf_len(more)) && buf_append(b, "\0\0", 3)));
+}
+
+/* One statement, under a name that is no client's. One that failed may have left it there. */
+static bool put_executed(struct buf *b, const struct buf *sql)
+{
+    static const char name[] = "S" RESTORING, portal[] = "P" RESTORING, parse[] = RESTORING,
+                      bind[] = RESTORING "\0" RESTORING "\0\0\0\0\0\0",
+                      execute[] = RESTORING "\0\0\0\0";
+    return put_part(b, 'C', name, sizeof name, NULL) &&
+           put_part(b, 'P', parse, sizeof parse, sql) &&
+           put_part(b, 'B', bind, sizeof bind, NULL) &&
+           put_part(b, 'E', execute, sizeof execute, NULL) &&
+           put_part(b, 'C', portal, sizeof portal, NULL) &&
+           put_part(b, 'C', name, sizeof name, NULL);
+}
+
+static bool put_restoring(struct buf *b, const struct var_set *restore)
+{
+    struct var_set *none = vars_empty();
+    bool ok = none != NULL;
+    for (uint32_t i = 0; ok && i < var_set_count(restore); i++) {
+        struct var_entry e = var_set_at(restore, i);
+        struct var_set *one = vars_with(none, e.name, e.name_len, e.form, e.value, e.value_len);
+        struct pg_guc_diff diff;
+        struct buf sql = {0};
+        ok = one != NULL && pg_guc_diff(none, one, NULL, &sql, &diff) &&
+             (diff.changes == 0 || put_executed(b, &sql));
+        buf_release(&sql);
+        vars_put(&one);
+    }
+    vars_put(&none);
+    return ok;
+}
+
+bool pg_restore_in_batch(struct pg_server *s, struct proto_out *out)
+{
+    static const char types[] = "CPBE";
+    static const enum pg_expect_kind kinds[] = {PG_X_CLOSE, PG_X_PARSE, PG_X_BIND, PG_X_EXECUTE};
+    struct buf b = {0};
+    bool ok = put_restoring(&b, s->restore), fits = buf_len(&b) <= RESTORING_BYTES;
+    for (size_t at = 0; ok && fits && at < buf_len(&b);) {
+        const uint8_t *m = buf_head(&b) + at;
+        const char *type = strchr(types, m[0]);
+        ok = type != NULL && pg_expect_push(s, kinds[type - types], PG_A_SWALLOW) != NULL;
+        at += 1 + pg_get32(m + 1);
+    }
+    if (ok && fits)
+        pg_put(out, &out->server, buf_head(&b), buf_len(&b));
+    buf_release(&b);
+    vars_put(&s->restore);
+    pg_change_free(&s->change);
+    s->dirt |= PG_D_SETTINGS;
+    return ok;
 }
 
 /* With the startup values in force, will there be something to report? The server doesn't mention
