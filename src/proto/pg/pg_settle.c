@@ -456,7 +456,8 @@ void pg_settle_ready(struct pg_client *c, struct pg_server *s)
     case PG_PH_TRUTH:
         after_truth(c, s);
         buf_release(&s->sql);
-        vars_put(&s->custom);
+        if (!s->untimed) /* it is asked again, with the same names */
+            vars_put(&s->custom);
         break;
     case PG_PH_RESET:
         after_reset(s);
