@@ -627,6 +627,15 @@ def test_custom_settings_in_a_do(start, body, how):
         assert one.value(probe) == "x", "on another connection"
 
 
+def test_a_setting_too_long_to_be_asked_for_stays_where_it_is(start):
+    probe = "select length(nullif(current_setting('my.long', true), ''))"
+    proxy = start(max_server_connections=2)
+    with proxy.client() as one, proxy.client() as other:
+        one.rows("select length(set_config('my.long', repeat('x', 1200000), false))")
+        assert other.value(probe) is None
+        assert one.value(probe) == "1200000"
+
+
 @pytest.mark.parametrize("text", ["do 'begin perform set_config(''my.done'', ''x'', false); end'",
                                   "do $$ begin execute 'set my.done = 1'; end $$"])
 def test_custom_settings_that_a_do_composes_are_nobody_elses(start, text):
