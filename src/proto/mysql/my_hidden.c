@@ -88,12 +88,12 @@ static void add_harmless(struct my_hidden *h, uint32_t calls)
     h->harmless[at].until_us = clock_now_us() + HARMLESS_US;
 }
 
-void my_hidden_take(struct my_client *c, struct my_server *s, uint64_t locks)
+void my_hidden_take(struct my_server *s, uint64_t locks)
 {
     struct my_hidden *h = &s->hidden;
     uint32_t known = h->n < MY_HIDDEN_MAX ? h->n : MY_HIDDEN_MAX;
     s->diagnosed = 0;
-    if (s->state_changed && c != NULL) {
+    if (s->state_changed) {
         s->pins |= MY_PIN_STATE;
         s->pin_since_us = 0;
         memcpy(s->pin_statement, s->hidden_statement, sizeof s->pin_statement);

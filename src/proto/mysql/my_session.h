@@ -442,7 +442,7 @@ void my_hidden_note(const struct my_client *c, struct my_server *s, const struct
 void my_hidden_end(struct my_server *s);
 /* Ask; and what the server has answered: how many locks it has let go. */
 bool my_hidden_ask(struct my_server *s, struct proto_out *out);
-void my_hidden_take(struct my_client *c, struct my_server *s, uint64_t locks);
+void my_hidden_take(struct my_server *s, uint64_t locks);
 
 /* ---- the list of warnings that is kept (my_settle.c) ---- */
 

@@ -213,10 +213,10 @@ static uint64_t cell_number(struct my_reader *r)
     return sign != 0 ? UINT64_MAX - n + 1 : n;
 }
 
-static void take_hidden(struct my_client *c, struct my_server *s)
+static void take_hidden(struct my_server *s)
 {
     struct my_reader r = my_reader_of(buf_head(&s->notes), buf_len(&s->notes));
-    my_hidden_take(c, s, cell_number(&r));
+    my_hidden_take(s, cell_number(&r));
 }
 
 /* The locks that are held no more, in the order in which they were asked for. */
@@ -304,7 +304,7 @@ void my_settle_end(struct my_client *c, struct my_server *s, bool ok)
             s->dying = true;
         break;
     case MY_S_HIDDEN:
-        take_hidden(c, s);
+        take_hidden(s);
         break;
     case MY_S_RESET:
     case MY_S_WORDS:
