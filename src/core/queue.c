@@ -14,10 +14,11 @@
  * clients wait: a decision costs the logarithm of the number of functions.
  *
  * Within a line the oldest comes first. A line that is overloaded (see struct core_server_limits)
- * is served newest first, for an answer should reach somebody who still listens: those who have
- * used up more than half of their time can't all be served, and are told at once. Requiring both,
- * a queue that doesn't empty and an oldest who is half-way to giving up, keeps the order fair where
- * everybody is served in time.
+ * is served newest first, for an answer should reach somebody who still listens. It takes three
+ * things: a queue that doesn't empty, an oldest who has used up more than half of its time, and a
+ * pace, that of the last ones who were served, at which it wouldn't be reached in the other half.
+ * Who is past hope by the last two is told at once. The order stays fair where everybody is served
+ * in time, and after a stall that is over.
  *
  * The one deliberate exception to the order is locality: a connection that is free on a worker goes
  * to that worker's own waiter of the line when this one came at most locality_us after the oldest.
@@ -299,8 +300,10 @@ static uint64_t pace_us(const struct core_function *f)
     return (all - longest) / (n - 2);
 }
 
-static void note_pace(struct core_function *f, uint64_t now_us)
+/* By the latest time that anybody brought: the workers' own differ, and no gap is negative. */
+static void note_pace(struct core_function *f)
 {
+    uint64_t now_us = f->server->now_us;
     if (f->paced > 0 && f->paced_us[(f->paced - 1) % CORE_PACE] < f->busy_since_us)
         f->paced = 0; /* the queue was empty since */
     f->paced_us[f->paced % CORE_PACE] = now_us;
@@ -362,7 +365,7 @@ struct core_waiter *core_queue_pick(struct core_pool *p, uint16_t worker, uint64
         } else if (core_peer_is_full(p->server, w->peer)) {
             core_queue_hold(w);
         } else {
-            note_pace(l->function, now_us);
+            note_pace(l->function);
             return w;
         }
     }

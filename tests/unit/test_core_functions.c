@@ -393,6 +393,58 @@ static void test_a_stall_that_is_over_is_no_overload(void **state)
     world_close();
 }
 
+/* The same, and of those who give back one brings a time before the one of who did so last: each
+ * worker has its own. */
+static void test_a_stall_is_over_in_workers_whose_clocks_differ(void **state)
+{
+    enum { HOLDERS = 6, WAITING = 64, SKEW_US = 1500 };
+    static struct core_waiter w[HOLDERS + WAITING];
+    static struct core_conn conn[HOLDERS];
+    struct core_server_limits lim = LIM;
+    const struct core_function_limits one = {.weight = 1};
+    struct core_waiter *next;
+    struct core_conn *none;
+    struct core_plan plan;
+    bool nudge;
+    (void)state;
+    memset(w, 0, sizeof w);
+    memset(conn, 0, sizeof conn);
+    lim.bound = HOLDERS;
+    lim.overload_after_us = 100000;
+    struct core_server *s = core_server_create("db", &lim, 1);
+    struct core_pool *p = core_pool_create(s, "shop/app", &POOL, NULL);
+    struct core_function *f = core_function_create(s, "stalled", &one);
+    uint64_t now_us = SECOND, served_n = 0;
+    for (uint32_t i = 0; i < HOLDERS + WAITING; i++) {
+        w[i].pool = p;
+        w[i].who.function = f;
+        w[i].worker = (uint16_t)(i % 4);
+        w[i].deadline_us = now_us + 5 * SECOND;
+        assert_int_equal(core_borrow(&w[i], now_us, &none, &nudge), CORE_QUEUED);
+    }
+    for (uint32_t i = 0; i < HOLDERS; i++, now_us += 1000) {
+        core_plan(s, now_us, &plan);
+        assert_int_equal(plan.action, CORE_ACT_OPEN);
+        assert_int_equal(core_opened(p, &conn[i], now_us, &next), CORE_NEXT_LEND);
+        assert_ptr_equal(core_waiter_take(next), &conn[i]);
+    }
+    now_us += 3 * SECOND;
+    for (uint32_t i = 0; served_n < WAITING; i++, now_us += 1000) {
+        struct core_conn *c = &conn[i % HOLDERS];
+        uint64_t its_us = i == 1 ? now_us - SKEW_US : now_us;
+        assert_int_equal(core_give_back(c, its_us, &next, &nudge), CORE_NEXT_LEND);
+        assert_ptr_equal(next, &w[HOLDERS + i]); /* in order: nobody was told that it is in vain */
+        assert_ptr_equal(core_waiter_take(next), c);
+        served_n++;
+    }
+    for (uint32_t i = 0; i < HOLDERS; i++) {
+        (void)core_conn_break(&conn[i], now_us);
+        core_conn_closed(&conn[i], now_us, &nudge);
+    }
+    core_pool_destroy(&p);
+    core_server_destroy(&s);
+}
+
 /* ---- what a decision costs ---- */
 
 enum { FUNCTIONS = 4096, WAITERS = 20000, LOANS = 20, DECISIONS = 40000 };
@@ -500,6 +552,7 @@ int main(void)
         cmocka_unit_test(test_held_ones_expire),
         cmocka_unit_test(test_overload_serves_the_newest),
         cmocka_unit_test(test_a_stall_that_is_over_is_no_overload),
+        cmocka_unit_test(test_a_stall_is_over_in_workers_whose_clocks_differ),
         cmocka_unit_test(test_cost_of_a_decision),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
