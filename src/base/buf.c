@@ -109,6 +109,26 @@ void *buf_steal(struct buf *b)
     return bytes;
 }
 
+bool buf_append_secret(struct buf *b, const void *p, size_t n)
+{
+    struct buf all = {0};
+    if (buf_reserve(&all, buf_len(b) + n) == NULL)
+        return false;
+    (void)!buf_append(&all, buf_head(b), buf_len(b)); /* both have their room */
+    (void)!buf_append(&all, p, n);
+    buf_wipe(b);
+    buf_release(b);
+    *b = all;
+    return true;
+}
+
+void buf_consume_secret(struct buf *b, size_t n)
+{
+    if (n != 0)
+        explicit_bzero(buf_head(b), n);
+    buf_consume(b, n);
+}
+
 void buf_wipe(struct buf *b)
 {
     if (b->block != NULL)

@@ -58,6 +58,11 @@ void buf_unput(struct buf *b, size_t n);
  * is empty afterwards. */
 void *buf_steal(struct buf *b) __attribute__((warn_unused_result));
 
+/* As buf_append() and buf_consume(), and of what may be a secret no copy is left: not in a block
+ * that became too small, not in front of what is still there. */
+bool buf_append_secret(struct buf *b, const void *p, size_t n) __attribute__((warn_unused_result));
+void buf_consume_secret(struct buf *b, size_t n);
+
 /* Zero the whole block, what was read of it included: a secret went this way. */
 void buf_wipe(struct buf *b);
 

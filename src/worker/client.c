@@ -235,6 +235,7 @@ static void let_go(struct client *c)
     switch ((enum client_state)c->state) {
     case CLIENT_LOGIN:
         client_login_end(c);
+        buf_wipe(&c->in); /* it may have been a password */
         break;
     case CLIENT_WAITING:
         free_now = loan_leave_queue(c);
@@ -354,8 +355,10 @@ void client_finish(struct client *c)
         client_destroy(c); /* a connection is on its way to it: no time for words */
         return;
     }
-    if (c->state == CLIENT_LOGIN)
+    if (c->state == CLIENT_LOGIN) {
         client_login_end(c);
+        buf_wipe(&c->in);
+    }
     stream_pause(&c->stream, PAUSE_SHUTDOWN);
     buf_release(&c->in);
     client_set_state(c, CLIENT_CLOSING);

@@ -67,7 +67,7 @@ static void feed_login(struct client *c)
         }
         enum login_step step =
             ops->feed(c->u.login->login, buf_head(&c->in), buf_len(&c->in), &used, &c->out);
-        buf_consume(&c->in, used);
+        buf_consume_secret(&c->in, used);
         if (step == LOGIN_MORE && used == 0 && buf_len(&c->out) == 0)
             return;
         on_step(c, step);
@@ -84,7 +84,7 @@ void client_login_judged(struct client *c, struct job *j)
     l->looking_up = false;
     c->in = j->in;
     j->in = (struct buf){0};
-    buf_consume(&c->in, j->used);
+    buf_consume_secret(&c->in, j->used);
     stream_resume(&c->stream, PAUSE_LOGIN);
     if (buf_len(&j->out) != 0 && !buf_append(&c->out, buf_head(&j->out), buf_len(&j->out))) {
         client_destroy(c);
@@ -675,7 +675,9 @@ void client_login_io(struct client *c, unsigned what)
     enum io_result r = stream_read(&c->stream, c->worker->scratch, may_read(c), &got);
     if (r == IO_AGAIN)
         return;
-    if (r != IO_OK || !buf_append(&c->in, c->worker->scratch, got)) {
+    bool ok = r == IO_OK && buf_append_secret(&c->in, c->worker->scratch, got);
+    explicit_bzero(c->worker->scratch, got);
+    if (!ok) {
         client_destroy(c);
         return;
     }

@@ -46,6 +46,30 @@ def test_each_method_lets_the_right_password_in(start, method):
     assert asked == {"trust": [0], "plain": [3, 0], "md5": [5, 0], "scram-sha-256": [10, 11, 12, 0]}[method]
 
 
+@weir_only
+@pytest.mark.parametrize("kind", ["md5", "scram"])
+def test_a_password_in_the_clear_is_nowhere_afterwards(start, pg, kind):
+    """Right, wrong, in pieces, and half of one whose client leaves. What weir was told of the right one is a hash."""
+    right, wrong, half = ("%s %s horse battery staple" % (what, kind * 60) for what in ("correct", "mistaken", "bitten"))
+    secret = "md5" + hashlib.md5(f"{right}app".encode()).hexdigest() if kind == "md5" else wire.scram_secret(right, 4096)
+    proxy = start(auth_type="plain", userlist={"app": secret, "app2": "secret2"}, databases={
+        "shop": {"host": pg.host, "port": pg.port, "dbname": "shop", "user": "app", "password": "secret"}})
+    for password in (right, wrong, half):
+        message = wire.message("p", password.encode() + b"\0")
+        c = proxy.open()
+        c.send(wire.startup_packet({"user": "app", "database": "shop"}))
+        c.until("R")
+        c.send(message[:100])
+        time.sleep(0.05)
+        if password != half:
+            c.send(message[100:])
+            assert c.until("E" if password == wrong else "Z")
+        c.close()
+    with proxy.client(user="app2", password="secret2") as c:
+        assert c.value("select 1") == "1"
+    wait_until(lambda: not any(proxy.remembers(p.encode()[:64]) for p in (right, wrong, half)), 10, "their end")
+
+
 @pytest.mark.parametrize("method", ["plain", "md5", "scram-sha-256"])
 def test_each_method_refuses_the_wrong_password(start, method):
     proxy = start(auth_type=method)

@@ -257,6 +257,21 @@ class Proxy:
                     return int(line.split()[1])
         raise KeyError(field)
 
+    def remembers(self, text):
+        """Whether these bytes are anywhere in its memory that can be written."""
+        with open(f"/proc/{self.proc.pid}/maps") as f:
+            spans = [line.split()[0] for line in f if line.split()[1].startswith("rw")]
+        with open(f"/proc/{self.proc.pid}/mem", "rb", 0) as mem:
+            for span in spans:
+                begin, end = (int(at, 16) for at in span.split("-"))
+                if end - begin > 1 << 30:  # a sanitizer's own
+                    continue
+                with contextlib.suppress(OSError):  # unmapped by now
+                    mem.seek(begin)
+                    if text in mem.read(end - begin):
+                        return True
+        return False
+
     def fd_count(self):
         return len(os.listdir(f"/proc/{self.proc.pid}/fd"))
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Logins on both sides: auth_query, TLS to the server by ssl-mode, Unix sockets, where passwords come from, limits."""
 
+import hashlib
 import os
 import subprocess
 
@@ -138,6 +139,18 @@ def test_secrets_of_each_form(keeps, kind):
             assert "1045 (28000)" in wrong and "using password: YES" in wrong
             assert by_program(proxy, way, plugin, "nobody", "wrong") == wrong.replace("'app'", "'nobody'")
     assert by_program(proxy, "tcp", "caching_sha2_password", "app2", "secret") == "app@%\n"
+
+
+def test_a_password_in_the_clear_is_nowhere_afterwards(start, my):
+    """Right and wrong, through the socket. What weir was told of the right one is a hash."""
+    right, wrong = "correct horse battery staple", "mistaken horse battery staple"
+    native = "*" + hashlib.sha1(hashlib.sha1(right.encode()).digest()).hexdigest().upper()
+    proxy = start(databases={"shop": f"mysql://app:{USERS['app'][0]}@{my.host}:{my.port}/shop"},
+                  userlist={"app": native, "app2": "secret2"})
+    assert by_program(proxy, "socket", "caching_sha2_password", "app", right) == "app@%\n"
+    assert "1045 (28000)" in by_program(proxy, "socket", "caching_sha2_password", "app", wrong)
+    assert by_program(proxy, "socket", "caching_sha2_password", "app2", "secret2") == "app@%\n"
+    wait_until(lambda: not any(proxy.remembers(p.encode()) for p in (right, wrong)), 10, "their end")
 
 
 @pytest.mark.parametrize("kind", SECRETS)
