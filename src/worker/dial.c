@@ -154,12 +154,36 @@ static void dial_poll(bool ready, void *arg)
     }
 }
 
-/* As this route's user; its lock is held while `ps` is in use. */
-static void collect_route(struct params *ps, const struct route *r, const struct settings *set,
-                          const struct conf_database *db)
+/* What a route logs in with, as it was when it was looked at. */
+struct credentials {
+    char *password; /* or NULL */
+    struct server_keys keys;
+};
+
+static bool credentials_init(struct credentials *cr, struct route *r)
+{
+    pthread_mutex_lock(&r->lock);
+    bool has_password = r->password != NULL;
+    cr->password = has_password ? strdup(r->password) : NULL;
+    cr->keys = r->keys;
+    pthread_mutex_unlock(&r->lock);
+    return !has_password || cr->password != NULL;
+}
+
+static void credentials_fini(struct credentials *cr)
+{
+    if (cr->password != NULL)
+        explicit_bzero(cr->password, strlen(cr->password));
+    free(cr->password);
+    explicit_bzero(cr, sizeof *cr);
+}
+
+/* As this route's user. */
+static void collect_route(struct params *ps, const struct route *r, const struct credentials *cr,
+                          const struct settings *set, const struct conf_database *db)
 {
     const struct dial_as as = {
-        .user = r->user, .database = r->database, .password = r->password, .keys = &r->keys};
+        .user = r->user, .database = r->database, .password = cr->password, .keys = &cr->keys};
     params_collect(ps, set->conf, db, &as);
     if (r->pool_flags != 0)
         params_put(ps, "pool_flags", r->pool_flags_hex);
@@ -169,22 +193,25 @@ static void collect_route(struct params *ps, const struct route *r, const struct
         params_put(ps, "replication", r->replication == 1 ? "true" : "database");
 }
 
+/* The dial is begun without the route's lock: libpq reads files. */
 static void dial_start(struct dial *d)
 {
     struct params ps = {.n = 0};
+    struct credentials cr;
     struct route *r = d->route;
     (void)!buf_append(&d->hosts, "", 1);
     (void)!buf_append(&d->addrs, "", 1);
     (void)!buf_append(&d->ports, "", 1);
-    pthread_mutex_lock(&r->lock);
-    collect_route(&ps, r, d->settings, d->db);
-    if (d->db->n_hosts != 0) {
-        params_put(&ps, "host", (const char *)buf_head(&d->hosts));
-        params_put(&ps, "hostaddr", (const char *)buf_head(&d->addrs));
-        params_put(&ps, "port", (const char *)buf_head(&d->ports));
+    if (credentials_init(&cr, r)) {
+        collect_route(&ps, r, &cr, d->settings, d->db);
+        if (d->db->n_hosts != 0) {
+            params_put(&ps, "host", (const char *)buf_head(&d->hosts));
+            params_put(&ps, "hostaddr", (const char *)buf_head(&d->addrs));
+            params_put(&ps, "port", (const char *)buf_head(&d->ports));
+        }
+        d->handle = r->server_ops->dial(ps.p, ps.n);
     }
-    d->handle = r->server_ops->dial(ps.p, ps.n);
-    pthread_mutex_unlock(&r->lock);
+    credentials_fini(&cr);
     if (d->handle == NULL) {
         dial_failed(d, DIAL_FAIL_REACH, "53200", "weir: out of memory");
         return;
