@@ -103,11 +103,31 @@ static void test_who_leaves_while_weir_asks_costs_no_reset_without_state(void **
     relay_fini(r);
 }
 
+/* A server that answers with rows and rows is not remembered at length, and not trusted. */
+static void test_an_answer_without_an_end_breaks_the_connection(void **state)
+{
+    struct relay *r = &relay;
+    static const uint8_t row[1 + 250] = {250};
+    size_t most = 0;
+    (void)state;
+    start_asking(r);
+    answer_begin(r);
+    for (int i = 0; i < 2000 && !r->broken; i++) {
+        answer(r, (uint8_t)(4 + i), row, sizeof row);
+        most = buf_len(&r->servers[0]->notes) > most ? buf_len(&r->servers[0]->notes) : most;
+    }
+    assert_true(most <= 64u * 1024u);
+    assert_int_equal(my_proto_ops.state(r->servers[0], r->c, true, 1, &r->out), LOAN_BROKEN);
+    relay_take(r, 0);
+    relay_fini(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_who_leaves_while_weir_asks_leaves_no_state),
         cmocka_unit_test(test_who_leaves_while_weir_asks_costs_no_reset_without_state),
+        cmocka_unit_test(test_an_answer_without_an_end_breaks_the_connection),
     };
     if (!vars_init())
         return 1;

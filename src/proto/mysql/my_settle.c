@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #define WARNINGS_MAX (64u * 1024u) /* kept of SHOW WARNINGS; more: the client sees none of them */
+#define ANSWER_MAX   (64u * 1024u) /* to weir's own questions: one row of numbers */
 
 static bool put_quoted(struct buf *b, const char *name)
 {
@@ -138,7 +139,8 @@ void my_settle_packet(const struct my_client *c, struct my_server *s, const uint
         keep_warning(c, s, packet, n);
     if ((s->settle == MY_S_ASK || s->settle == MY_S_HIDDEN) && s->phase == MY_PH_ROWS &&
         n > MY_HEAD_BYTES && packet[MY_HEAD_BYTES] != 0xfe && packet[MY_HEAD_BYTES] != 0xff)
-        (void)!buf_append(&s->notes, packet + MY_HEAD_BYTES, n - MY_HEAD_BYTES);
+        s->dying |= buf_len(&s->notes) + n > ANSWER_MAX ||
+                    !buf_append(&s->notes, packet + MY_HEAD_BYTES, n - MY_HEAD_BYTES);
 }
 
 /* Rows of SHOW WARNINGS begin with their level. */
