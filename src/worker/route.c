@@ -267,7 +267,7 @@ bool route_takes_proof(const struct route *r, const struct settings *set, const 
 /* Returns whether there is something new to log in with. */
 static bool take_proof(struct route *r, const struct route_proof *shown)
 {
-    struct server_keys keys;
+    struct server_keys keys = {.k[0].name = ""};
     const char *password = shown->password;
     enum keys_kind kind = KEYS_NONE;
     if (password != NULL) {
