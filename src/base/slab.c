@@ -95,12 +95,3 @@ void slab_put(struct slab *s, void *object)
     munmap(b, BLOCK_BYTES);
     own_count_add(&s->blocks, -1);
 }
-
-void slab_fini(struct slab *s)
-{
-    assert(s->used == 0);
-    if (s->spare != NULL)
-        munmap(s->spare, BLOCK_BYTES);
-    s->spare = NULL;
-    s->blocks = 0;
-}

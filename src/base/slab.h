@@ -29,7 +29,5 @@ void slab_init(struct slab *s, size_t size);
 void *slab_get(struct slab *s) __attribute__((warn_unused_result));
 /* Give an object of this slab back. */
 void slab_put(struct slab *s, void *object);
-/* Unmap the spare; all objects must be back. */
-void slab_fini(struct slab *s);
 
 #endif

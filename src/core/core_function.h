@@ -15,7 +15,6 @@
 struct core_function *core_function_create(struct core_server *s, const char *name,
                                            const struct core_function_limits *lim);
 void core_function_limit(struct core_function *f, const struct core_function_limits *lim);
-const char *core_function_name(const struct core_function *f);
 void core_function_counts(struct core_function *f, uint64_t now_us,
                           struct core_function_counts *out);
 /* Who has most loans: for the message of who waited for whom. 0: nobody has any; `name` as "". */

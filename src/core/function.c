@@ -55,11 +55,6 @@ void core_function_limit(struct core_function *f, const struct core_function_lim
     core_exit(f->server);
 }
 
-const char *core_function_name(const struct core_function *f)
-{
-    return f->name;
-}
-
 void core_function_counts(struct core_function *f, uint64_t now_us,
                           struct core_function_counts *out)
 {

@@ -16,7 +16,6 @@
 
 #define JOB_THREADS 4
 #define RETRY_US    10000u /* a job that found no slot asks again */
-#define PROBE_US    (60 * US_PER_S)
 
 enum { CONTROL_NUDGE = 1000 };
 

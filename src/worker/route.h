@@ -58,7 +58,6 @@ static inline void route_count(struct route *r, const struct worker *w, enum sta
 }
 
 struct routes *routes_create(struct world *world);
-void routes_destroy(struct routes **r);
 /* What tells one route from another. */
 struct route_ask {
     const char *database; /* the name asked for */

@@ -43,7 +43,5 @@ struct conf *world_conf(struct world *w); /* a reference to the running one */
 /* Accept nobody, end idle clients, and the others with their transaction. */
 void world_drain(struct world *w, bool patient); /* patient: wait for them to leave by themselves */
 uint32_t world_clients(struct world *w);         /* but for the console's */
-/* /readyz: a database is reachable and weir isn't draining. */
-bool world_ready(struct world *w, const char **why);
 
 #endif

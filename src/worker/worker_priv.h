@@ -231,11 +231,6 @@ enum mail_kind {
     MAIL_GREET,      /* what clients are to be greeted with is known, or won't be soon */
 };
 
-/* Figures of one route, by worker: written by it alone. */
-struct route_stats {
-    struct stat_counters counters;
-};
-
 /* Configuration as one piece, shared and counted. */
 struct settings {
     _Atomic int refs;
@@ -301,8 +296,8 @@ struct worker {
     struct proto_out out;
     struct client_list dead_clients; /* freed when the turn is over */
     struct backend_list dead_backends;
-    _Atomic uint32_t n_clients;       /* for others to read */
-    _Atomic uint64_t oldest_login_us; /* likewise, by the tick; UINT64_MAX: no login is under way */
+    _Atomic uint64_t
+        oldest_login_us; /* for others to read, by the tick; UINT64_MAX: no login is under way */
 };
 
 /* ---- client.c ---- */

@@ -474,20 +474,6 @@ uint32_t world_clients(struct world *w)
     return atomic_load(&w->clients) - atomic_load(&w->consoles);
 }
 
-bool world_ready(struct world *w, const char **why)
-{
-    *why = "";
-    if (atomic_load(&w->draining)) {
-        *why = "draining";
-        return false;
-    }
-    for (struct bound_server *s = routes_first_server(w->routes); s != NULL; s = s->next)
-        if (atomic_load(&s->reachable))
-            return true;
-    *why = "no database is reachable";
-    return false;
-}
-
 void world_stop(struct world *w)
 {
     for (uint32_t i = 0; i < w->n_workers; i++)
@@ -504,6 +490,7 @@ void world_destroy(struct world **wp)
     *wp = NULL;
     listen_set_destroy(&w->listen);
     control_destroy(&w->control);
+    functions_destroy(&w->functions);
     settings_put(&w->settings);
     free(w);
 }

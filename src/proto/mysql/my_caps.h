@@ -74,7 +74,6 @@
 #define MY_ST_MORE_RESULTS 0x0008u
 #define MY_ST_CURSOR       0x0040u
 #define MY_ST_LAST_ROW     0x0080u
-#define MY_ST_NO_BACKSLASH 0x0200u
 #define MY_ST_OUT_PARAMS   0x1000u /* what a prepared CALL leaves in its parameters */
 /* What outlives the statement that it was said of: in a transaction, autocommit, the two modes of
  * reading texts, a read-only transaction. */
@@ -117,7 +116,6 @@ enum my_command {
 #define MY_ER_CON_COUNT            1040 /* 08004 */
 #define MY_ER_DB_ACCESS_DENIED     1044 /* 42000 */
 #define MY_ER_ACCESS_DENIED        1045 /* 28000 */
-#define MY_ER_NO_DB                1046 /* 3D000 */
 #define MY_ER_UNKNOWN_COM          1047 /* 08S01 */
 #define MY_ER_HANDSHAKE            1043 /* 08S01 */
 #define MY_ER_BAD_DB               1049 /* 42000 */

@@ -7,10 +7,6 @@
 
 #include <stdio.h>
 
-#define CHARSET_UTF8MB4 45u
-#define TYPE_LONGLONG   0x08u
-#define TYPE_VAR_STRING 0xfdu
-
 /* ---- reading ---- */
 
 uint64_t my_read_int(struct my_reader *r, unsigned bytes)
@@ -199,49 +195,4 @@ bool my_put_err(struct buf *out, uint8_t seq, unsigned code, const char *state, 
 {
     uint8_t packet[MY_ERR_MAX];
     return buf_append(out, packet, my_write_err(packet, seq, code, state, text));
-}
-
-static bool put_lenenc_text(struct buf *b, const char *text)
-{
-    uint8_t head[9];
-    size_t n = strlen(text);
-    return buf_append(b, head, my_write_lenenc(head, n)) && buf_append(b, text, n);
-}
-
-/* Protocol::ColumnDefinition41 of a text column. */
-static bool put_column(struct buf *out, uint8_t seq, const char *name)
-{
-    static const uint8_t tail[] = {
-        0x0c, CHARSET_UTF8MB4, 0, 0, 4, 0, 0, TYPE_VAR_STRING, 0, 0, 0, 0, 0};
-    struct buf b = {0};
-    bool ok = put_lenenc_text(&b, "def") && put_lenenc_text(&b, "") && put_lenenc_text(&b, "") &&
-              put_lenenc_text(&b, "") && put_lenenc_text(&b, name) && put_lenenc_text(&b, "") &&
-              buf_append(&b, tail, sizeof tail) &&
-              my_put_packet(out, seq, buf_head(&b), buf_len(&b));
-    buf_release(&b);
-    return ok;
-}
-
-static bool put_row(struct buf *out, uint8_t seq, const char *const *cells, size_t n)
-{
-    static const uint8_t null = 0xfb;
-    struct buf b = {0};
-    bool ok = true;
-    for (size_t i = 0; ok && i < n; i++)
-        ok = cells[i] != NULL ? put_lenenc_text(&b, cells[i]) : buf_append(&b, &null, 1);
-    ok = ok && my_put_packet(out, seq, buf_head(&b), buf_len(&b));
-    buf_release(&b);
-    return ok;
-}
-
-bool my_put_answer(struct buf *out, uint8_t seq, const struct my_answer *a)
-{
-    uint8_t packet[16], count[9];
-    bool ok = my_put_packet(out, seq++, count, my_write_lenenc(count, a->n_columns));
-    for (size_t i = 0; ok && i < a->n_columns; i++)
-        ok = put_column(out, seq++, a->columns[i]);
-    ok = ok && buf_append(out, packet, my_write_eof(packet, seq++, a->status, 0));
-    for (size_t i = 0; ok && i < a->n_rows; i++)
-        ok = put_row(out, seq++, a->cells + i * a->n_columns, a->n_columns);
-    return ok && buf_append(out, packet, my_write_eof(packet, seq, a->status, a->warnings));
 }

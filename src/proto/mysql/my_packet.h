@@ -126,14 +126,4 @@ size_t my_write_err(uint8_t *to, uint8_t seq, unsigned code, const char *state, 
 bool my_put_packet(struct buf *out, uint8_t seq, const void *payload, size_t n);
 bool my_put_err(struct buf *out, uint8_t seq, unsigned code, const char *state, const char *text);
 
-/* A text result of one column: names and rows; for answers that weir gives itself. */
-struct my_answer {
-    const char *const *columns;
-    size_t n_columns;
-    const char *const *cells; /* by row; NULL is NULL */
-    size_t n_rows;
-    uint16_t status, warnings;
-};
-bool my_put_answer(struct buf *out, uint8_t seq, const struct my_answer *a);
-
 #endif

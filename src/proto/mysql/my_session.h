@@ -239,7 +239,6 @@ struct my_server {
     bool touched;     /* MySQL may keep metadata locks of tables, without a transaction */
     bool id_given;    /* its LAST_INSERT_ID() is the borrower's */
     bool late_cancel; /* a cancel has come to an end: a late one must not hit the next borrower */
-    bool cancelled;   /* the statement under way is being cancelled by weir */
     bool multi;
     bool file_begun;     /* the client has sent a part of its file */
     bool infile_refused; /* the client can't send files: weir has refused in its name */
@@ -404,7 +403,6 @@ bool my_effect_note(struct my_client *c, struct my_server *s, const struct my_sc
 void my_effect_end(struct my_client *c, struct my_server *s);
 /* A cursor was: the last one that is open ends its pin. */
 void my_cursor_closed(struct my_server *s);
-void my_effect_drop(struct my_server *s);
 void my_held_forget(struct my_server *s, uint32_t pins);
 const char *my_pin_name(uint32_t pins);
 /* Does the statement under way leave the warnings of the one before alone? */

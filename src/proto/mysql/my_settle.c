@@ -340,8 +340,8 @@ enum proto_loan my_begin(void *ps, void *pc, struct proto_out *out)
     s->flags = 0;
     s->pins = s->vague = 0;
     s->pin_since_us = 0;
-    s->ask = s->want_warnings = s->failed = s->cancelled = s->savepoint = s->id_given = s->stuck =
-        s->touched = false;
+    s->ask = s->want_warnings = s->failed = s->savepoint = s->id_given = s->stuck = s->touched =
+        false;
     s->prepared_limit = smaller(c->prepared_limit, s->prepared_share);
     s->in_session = c->pool_mode == MY_MODE_SESSION;
     s->reset_done = false;
@@ -455,6 +455,5 @@ bool my_abandon(void *ps, void *pc, struct proto_out *out)
             s->phase = MY_PH_FIRST;
         }
     }
-    s->cancelled = running;
     return running && !s->dying;
 }

@@ -311,12 +311,6 @@ bool my_effect_note(struct my_client *c, struct my_server *s, const struct my_sc
     return true;
 }
 
-void my_effect_drop(struct my_server *s)
-{
-    buf_release(&s->pending);
-    s->flags = 0;
-}
-
 /* Names in the order of the text: what was created and dropped in one is gone. */
 static void apply_names(struct my_server *s)
 {

@@ -51,11 +51,6 @@ struct pg_auth {
 
 _Static_assert(sizeof(struct pg_auth) <= 176, "state of a login grew");
 
-const char *pg_auth_type_name(enum pg_auth_type type)
-{
-    return type_names[type];
-}
-
 struct pg_auth *pg_auth_create(const struct pg_auth_facts *facts)
 {
     struct pg_auth *a = calloc(1, sizeof(*a));

@@ -33,8 +33,6 @@ enum pg_auth_type {
     PG_AUTH_ANY,   /* like trust; the server login uses a fixed user */
 };
 
-const char *pg_auth_type_name(enum pg_auth_type type);
-
 #define PG_AUTH_PASSWORD_MAX 65535u /* length word of a PasswordMessage: tokens are long */
 
 enum pg_auth_outcome {

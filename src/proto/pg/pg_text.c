@@ -121,14 +121,6 @@ size_t pg_text_chars(const char *p, size_t n, pg_text_how_t how)
     return chars;
 }
 
-size_t pg_text_bytes(const char *p, size_t n, size_t chars, pg_text_how_t how)
-{
-    size_t i = 0;
-    for (; i < n && chars != 0; chars--)
-        i += char_bytes(p + i, n - i, encoding_of(how));
-    return i;
-}
-
 void pg_text_digest(char *to, size_t room, const char *sql, size_t n, pg_text_how_t how)
 {
     const uint8_t *p = (const uint8_t *)sql;

@@ -33,8 +33,6 @@ pg_text_how_t pg_text_how_of(const char *sql, size_t n, pg_text_how_t how);
 void pg_text_scan(const char *sql, size_t n, pg_text_how_t how, unsigned opts, struct pg_scan *out);
 /* How many characters these bytes are, as positions in errors count them. */
 size_t pg_text_chars(const char *p, size_t n, pg_text_how_t how);
-/* The bytes of the first `chars` of them. */
-size_t pg_text_bytes(const char *p, size_t n, size_t chars, pg_text_how_t how);
 /* The text as it may be shown: literals replaced, white space folded, cut to `room`. */
 void pg_text_digest(char *to, size_t room, const char *sql, size_t n, pg_text_how_t how);
 
