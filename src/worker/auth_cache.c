@@ -5,6 +5,8 @@
 
 #include "worker/auth_cache.h"
 
+#include "base/secret.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
@@ -35,14 +37,6 @@ struct auth_cache *auth_cache_create(void)
     return c;
 }
 
-static void forget_secret(struct entry *e)
-{
-    if (e->secret != NULL)
-        explicit_bzero(e->secret, strlen(e->secret));
-    free(e->secret);
-    e->secret = NULL;
-}
-
 static void remove_entry(struct auth_cache *c, struct entry *e)
 {
     struct job *j;
@@ -51,7 +45,7 @@ static void remove_entry(struct auth_cache *c, struct entry *e)
         STAILQ_REMOVE_HEAD(&e->line, link);
         job_free(&j);
     }
-    forget_secret(e);
+    secret_wipe(&e->secret);
     free(e->key);
     free(e);
 }
@@ -124,7 +118,7 @@ void auth_cache_end(struct auth_cache *c, const char *key, bool ok, const char *
     HASH_FIND_STR(c->by_key, key, e);
     if (e != NULL) {
         STAILQ_CONCAT(out, &e->line);
-        forget_secret(e);
+        secret_wipe(&e->secret);
         e->asking = false;
         e->secret = ok && secret != NULL ? strdup(secret) : NULL;
         e->until_us =

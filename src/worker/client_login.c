@@ -15,6 +15,7 @@
 #include "net/stream_aside.h"
 
 #include "base/log.h"
+#include "base/secret.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,14 +32,6 @@ static const struct login_ops *login_ops(const struct client *c)
     return client_protocol(c)->login;
 }
 
-static void wipe(char **text)
-{
-    if (*text != NULL)
-        explicit_bzero(*text, strlen(*text));
-    free(*text);
-    *text = NULL;
-}
-
 void client_login_end(struct client *c)
 {
     struct client_login *l = c->u.login;
@@ -48,7 +41,7 @@ void client_login_end(struct client *c)
     c->u.login = NULL;
     if (l->login != NULL)
         login_ops(c)->destroy(&l->login);
-    wipe(&l->secret);
+    secret_wipe(&l->secret);
     free(l);
 }
 
@@ -257,7 +250,7 @@ static bool ask_query(struct client *c, const struct login_asked *a)
     case AUTH_ASKED_KNOWN:
         c->u.login->by_query = c->u.login->remembered = true;
         client_login_secret(c, secret);
-        wipe(&secret);
+        secret_wipe(&secret);
         return true;
     case AUTH_ASKED_LATER:
         c->u.login->by_query = true;
@@ -356,7 +349,7 @@ void client_login_secret(struct client *c, const char *secret)
         found.refuse = text;
         found.refuse_code = "28000";
     }
-    wipe(&l->secret);
+    secret_wipe(&l->secret);
     if (secret != NULL && db != NULL && db->password == NULL && db->password_command == NULL)
         l->secret = strdup(secret);
     l->looking_up = false;

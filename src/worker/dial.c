@@ -9,6 +9,7 @@
 #include "worker/world.h"
 
 #include "base/log.h"
+#include "base/secret.h"
 #include "net/names.h"
 #include "net/watch.h"
 
@@ -172,9 +173,7 @@ static bool credentials_init(struct credentials *cr, struct route *r)
 
 static void credentials_fini(struct credentials *cr)
 {
-    if (cr->password != NULL)
-        explicit_bzero(cr->password, strlen(cr->password));
-    free(cr->password);
+    secret_wipe(&cr->password);
     explicit_bzero(cr, sizeof *cr);
 }
 

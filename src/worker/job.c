@@ -10,6 +10,7 @@
 #include "worker/route.h"
 #include "worker/world.h"
 
+#include "base/secret.h"
 #include "conf/conf_setting.h"
 #include "net/stream_aside.h"
 
@@ -30,14 +31,6 @@ struct jobs {
     void *arg;
     struct auth_cache *auth;
 };
-
-static void wipe(char **text)
-{
-    if (*text != NULL)
-        explicit_bzero(*text, strlen(*text));
-    free(*text);
-    *text = NULL;
-}
 
 /* The answer is there, or none will come: tell those who wait for the same. */
 static void end_flight(struct job *j)
@@ -75,7 +68,7 @@ void job_free(struct job **jp)
     free(j->limits.quotas);
     free(j->user);
     free(j->query);
-    wipe(&j->secret);
+    secret_wipe(&j->secret);
     params_forget(&j->params);
     free(j->command);
     free(j);

@@ -9,6 +9,7 @@
 #include "worker/world.h"
 
 #include "base/log.h"
+#include "base/secret.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -218,9 +219,7 @@ static void set_password_locked(struct route *r, const char *password)
 {
     if (r->password != NULL && password != NULL && strcmp(r->password, password) == 0)
         return;
-    if (r->password != NULL)
-        explicit_bzero(r->password, strlen(r->password));
-    free(r->password);
+    secret_wipe(&r->password);
     r->password = password != NULL ? strdup(password) : NULL;
 }
 

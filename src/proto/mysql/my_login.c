@@ -13,6 +13,7 @@
 
 #include "proto/mysql/my_login.h"
 
+#include "base/secret.h"
 #include "proto/comment/comment.h"
 #include "proto/mysql/my_login_priv.h"
 #include "proto/mysql/my_session.h"
@@ -42,22 +43,14 @@ static void *login_create(const struct login_policy *policy)
     return l;
 }
 
-static void wipe(char **secret)
-{
-    if (*secret != NULL)
-        OPENSSL_cleanse(*secret, strlen(*secret));
-    free(*secret);
-    *secret = NULL;
-}
-
 static void login_destroy(void **lp)
 {
     struct my_login *l = *lp;
     if (l == NULL)
         return;
     *lp = NULL;
-    wipe(&l->secret);
-    wipe(&l->password);
+    secret_wipe(&l->secret);
+    secret_wipe(&l->password);
     free(l->refuse);
     free(l->names);
     OPENSSL_cleanse(l, sizeof *l);
@@ -369,7 +362,7 @@ static enum login_step login_on_secret(void *login, const struct login_found *fo
     struct my_login *l = login;
     free(l->refuse);
     l->refuse = NULL;
-    wipe(&l->secret);
+    secret_wipe(&l->secret);
     l->may_be_old = found->may_be_old;
     if (found->refuse != NULL) {
         l->refuse = strdup(found->refuse);
