@@ -8,6 +8,8 @@
 #include "base/fnv.h"
 #include "proto/mysql/my_scan_priv.h"
 
+#include <stdlib.h>
+
 #define NAME_ROOM 27u
 
 static const char builtin[][NAME_ROOM] = {
@@ -21,31 +23,29 @@ static uint8_t upper(char c)
     return (uint8_t)(c >= 'a' && c <= 'z' ? c - 32 : c);
 }
 
-/* As strcmp() has it, of the word in capital letters. */
-static int compare(const char *p, uint32_t n, const char *name)
+struct word {
+    const char *p;
+    uint32_t n;
+};
+
+/* For bsearch(): as strcmp() has it, of the word in capital letters. */
+static int compare(const void *key, const void *row)
 {
-    for (uint32_t i = 0; i < n; i++)
-        if (upper(p[i]) != (uint8_t)name[i])
-            return upper(p[i]) - (uint8_t)name[i];
-    return -(int)(uint8_t)name[n];
+    const struct word *w = key;
+    const char *name = row;
+    for (uint32_t i = 0; i < w->n; i++)
+        if (upper(w->p[i]) != (uint8_t)name[i])
+            return upper(w->p[i]) - (uint8_t)name[i];
+    return -(int)(uint8_t)name[w->n];
 }
 
 static bool is_builtin(const char *p, uint32_t n)
 {
-    size_t low = 0, high = sizeof builtin / sizeof builtin[0];
+    const struct word w = {p, n};
     if ((n > 3 && my_word_is(p, 3, "ST_", 3)) || (n > 5 && my_word_is(p, 5, "JSON_", 5)))
         return true;
-    while (n < NAME_ROOM && low < high) {
-        size_t middle = (low + high) / 2;
-        int c = compare(p, n, builtin[middle]);
-        if (c == 0)
-            return true;
-        if (c < 0)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return false;
+    return n < NAME_ROOM && bsearch(&w, builtin, sizeof builtin / sizeof builtin[0],
+                                    sizeof builtin[0], compare) != NULL;
 }
 
 static uint32_t skip_space_back(const char *p, uint32_t end)
