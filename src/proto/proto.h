@@ -85,6 +85,15 @@ static inline bool proto_out_full(const struct proto_out *o)
            o->arena_size - o->arena_used < PROTO_ARENA_SLACK;
 }
 
+/* Both lanes have been written or copied. What was said beside them stays: how long the message may
+ * take is looked at when a loan is sought. */
+static inline void proto_out_sent(struct proto_out *o)
+{
+    o->client.n = o->server.n = 0;
+    o->client.bytes = o->server.bytes = 0;
+    o->arena_used = 0;
+}
+
 /* Append bytes that stay valid until the lane is sent; adjacent ones become one span. */
 static inline void proto_lane_add(struct proto_lane *l, const void *p, size_t n)
 {

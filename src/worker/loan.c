@@ -20,11 +20,9 @@
 #include <string.h>
 #include <unistd.h>
 
-static void proto_out_reset(struct worker *w)
+static void out_reset(struct worker *w)
 {
-    w->out.client.n = w->out.server.n = 0;
-    w->out.client.bytes = w->out.server.bytes = 0;
-    w->out.arena_used = 0;
+    proto_out_sent(&w->out);
     w->out.close_client = false;
 }
 
@@ -54,7 +52,7 @@ void loan_attach(struct client *c, struct backend *b)
     b->pin_reason[0] = b->trace_id[0] = '\0';
     backend_set_state(b, BACKEND_LENT);
     client_set_state(c, CLIENT_ACTIVE);
-    proto_out_reset(w);
+    out_reset(w);
     (void)c->route->proto->begin(b->proto, c->proto, &w->out);
     (void)relay_send_client(c, &w->out.client);
     (void)relay_send_backend(b, &w->out.server);
@@ -314,7 +312,7 @@ void loan_check(struct backend *b)
     if (b->cancel_later)
         cancel_go_on(b);
     for (int turn = 0; turn < 4; turn++) {
-        proto_out_reset(w);
+        out_reset(w);
         enum proto_loan loan =
             b->route->proto->state(b->proto, c != NULL ? c->proto : NULL, true, w->now_us, &w->out);
         bool sent = w->out.server.bytes != 0;
@@ -369,7 +367,7 @@ static bool only_lingers(struct backend *b)
     struct worker *w = b->worker;
     if (b->linger_us == 0)
         return false;
-    proto_out_reset(w);
+    out_reset(w);
     enum proto_loan loan =
         b->route->proto->state(b->proto, b->client->proto, true, w->now_us, &w->out);
     return relay_send_backend(b, &w->out.server) && loan == LOAN_LINGER;
@@ -390,7 +388,7 @@ void loan_abandon(struct client *c, bool keep_session, const char *reason, const
     }
     if (keep_session)
         (void)ops->say(c->proto, b->proto, PROTO_EV_TAKEN_BACK, why, NULL, NULL, 0, &used, &c->out);
-    proto_out_reset(w);
+    out_reset(w);
     bool cancel = ops->abandon(b->proto, c->proto, &w->out);
     if (keep_session)
         (void)relay_send_client(c, &w->out.client);

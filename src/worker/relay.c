@@ -21,9 +21,7 @@
 static void out_reset(struct worker *w)
 {
     struct proto_out *o = &w->out;
-    o->client.n = o->server.n = 0;
-    o->client.bytes = o->server.bytes = 0;
-    o->arena_used = 0;
+    proto_out_sent(o);
     o->queries = o->client_parses = o->server_parses = o->binds = 0;
     o->close_client = o->whole = o->renamed = false;
     o->kill = PROTO_KILL_NONE;

@@ -40,9 +40,7 @@ static bool ask(struct backend *b)
     const char *query = conf_settings(w->settings->conf)->server_check_query;
     if (query[0] == '\0') /* no check is wanted, but there is cause */
         query = "<empty>";
-    w->out.client.n = w->out.server.n = 0;
-    w->out.client.bytes = w->out.server.bytes = 0;
-    w->out.arena_used = 0;
+    proto_out_sent(&w->out);
     return b->route->proto->check(b->proto, query, &w->out) &&
            relay_send_backend(b, &w->out.server);
 }
@@ -89,9 +87,7 @@ void server_check_go_on(struct backend *b, bool lost)
     struct worker *w = b->worker;
     bool ok = !lost;
     if (ok) {
-        w->out.client.n = w->out.server.n = 0;
-        w->out.client.bytes = w->out.server.bytes = 0;
-        w->out.arena_used = 0;
+        proto_out_sent(&w->out);
         enum proto_loan loan = b->route->proto->state(b->proto, NULL, true, w->now_us, &w->out);
         if (loan == LOAN_SETTLE || loan == LOAN_BUSY)
             return;
