@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: ISC
  * What all threads share. Private to src/worker.
  *
- * Lock order: world.lock, then a route table's lock, then a core server's mutex; none is held while
- * a message is posted or a protocol called.
+ * Lock order: world.lock, then the route table's lock or that of the functions, then a core
+ * server's mutex. A route's own lock comes after the table's, and of two routes' the one's before
+ * that of its successor; under it and under greetings.lock nothing else is. None is held while a
+ * message is posted or a protocol called, but to count a reference to a report and to read its
+ * version.
  */
 #ifndef WEIR_WORKER_WORLD_H
 #define WEIR_WORKER_WORLD_H
