@@ -106,6 +106,17 @@ static struct my_span place_of(const struct my_client *c, const struct my_scan_a
     return is_completed(c, a) ? (struct my_span){a->name.at, 0} : a->value;
 }
 
+/* What a variable that is kept from the connection is set to there: what others find anyway. Of
+ * what the server tells weir of the session, nothing may change. */
+static bool put_kept(struct buf *to, const char *text, const struct my_scan_assign *a)
+{
+    char name[64];
+    if (my_scan_name(text, a->name, name, sizeof name) != 0 &&
+        strncmp(name, "session_track_", 14) == 0)
+        return buf_printf(to, "@@session.%s", name);
+    return buf_printf(to, "DEFAULT");
+}
+
 /* The text with values put in: spans are in the order of the text. */
 bool my_rewrite(const struct my_client *c, const struct my_server *s, const struct my_scan *scan,
                 const char *text, size_t n, struct buf *to)
@@ -123,8 +134,9 @@ bool my_rewrite(const struct my_client *c, const struct my_server *s, const stru
         bool wanted = set ? as->is_virtual || whole : is_replaced(c, s, scan, vol);
         if (wanted && there.at >= at) {
             ok = put_names(&na, there.at, &at, to) && buf_append(to, text + at, there.at - at) &&
-                 (set ? buf_printf(to, "%s", whole ? "session." : "DEFAULT")
-                      : put_volatile(to, c, text, vol));
+                 (!set    ? put_volatile(to, c, text, vol)
+                  : whole ? buf_printf(to, "session.")
+                          : put_kept(to, text, as));
             at = there.at + there.len;
             if (!set && !vol->item && !vol->whole &&
                 !my_scan_column(text, n, na.opts, there.at, &na.column))

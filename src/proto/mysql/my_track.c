@@ -21,6 +21,16 @@ static bool is_no_setting(const char *name, size_t n)
     return n > 14 && memcmp(name, "session_track_", 14) == 0;
 }
 
+/* A routine has changed what weir is told: nobody else gets the connection before it is reset. */
+static bool is_deafened(const char *name, size_t n, struct my_view value)
+{
+    static const char prefix[] = "session_track_", variables[] = "session_track_system_variables";
+    bool all = n == sizeof variables - 1 && memcmp(name, variables, n) == 0;
+    if (n < sizeof prefix - 1 || memcmp(name, prefix, sizeof prefix - 1) != 0)
+        return false;
+    return all ? !my_view_is(value, "*") : my_view_is(value, "OFF") || my_view_is(value, "0");
+}
+
 /* Settings whose replay would do something else than they did: max_join_size sets sql_big_selects,
  * too, and those of the database are set by USE. */
 static bool is_unmovable(const char *name, size_t n)
@@ -61,8 +71,13 @@ static void track_variable(struct my_client *c, struct my_server *s, struct my_v
 {
     const char *key = (const char *)name.p, *text = value.p != NULL ? (const char *)value.p : "";
     struct var_entry e;
-    if (is_no_setting(key, name.n))
+    if (is_no_setting(key, name.n)) {
+        if (is_deafened(key, name.n, value)) {
+            s->pins |= MY_PIN_VARIABLE;
+            s->stuck = true;
+        }
         return;
+    }
     s->reported = true;
     if (is_unmovable(key, name.n) || is_owned_by(name, value)) {
         s->pins |= MY_PIN_VARIABLE;

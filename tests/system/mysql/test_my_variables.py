@@ -42,3 +42,30 @@ def test_an_end_that_begins_another_transaction(start, before):
         for sql in ("set completion_type = default", "rollback"):
             c.query(sql)
         wait_until(lambda: not any(int(p["sv_active"]) for p in proxy.my_show("POOLS")), 10, "the end of the loan")
+
+
+TRACKING = ["session_track_system_variables = 'auto_increment_increment'", "SESSION session_track_system_variables = ''",
+            "@@session_track_schema = off, session_track_state_change = 0", "`session_track_state_change` = default"]
+
+
+@pytest.mark.parametrize("tracking", TRACKING)
+@pytest.mark.parametrize("how", ["text", "prepared"])
+def test_what_weir_is_told_of_is_not_the_clients_to_choose(start, tracking, how):
+    """In a list that goes to the server, as MariaDB Connector/J begins with: nothing of anybody stays unseen afterwards."""
+    asked = "select @@auto_increment_increment, @@group_concat_max_len, @@sql_mode, database()"
+    text = f"set autocommit = 1, {tracking}, sql_mode = concat(@@sql_mode, ',PIPES_AS_CONCAT')"
+    proxy = start(max_server_connections=1)
+    with Wire(proxy.connect()) as fresh:
+        before = fresh.query(asked).rows
+    with Wire(proxy.connect()) as first:
+        if how == "prepared":
+            first.query(f"prepare p from '{text.replace(chr(39), chr(39) * 2)}'")
+            first.query("execute p")
+        else:
+            first.query(text)
+    for change in ("set auto_increment_increment = 3, group_concat_max_len = 77", "use other", "create temporary table unseen (a int)"):
+        with Wire(proxy.connect()) as c:
+            c.query(change)
+        with Wire(proxy.connect()) as c:
+            assert c.query(asked).rows == before, change
+            assert c.error(mywire.QUERY, b"select * from unseen") == 1146
