@@ -574,7 +574,11 @@ def test_logins_that_are_refused_are_counted_by_reason(start):
     def counted():
         found = re.findall(r'^weir_logins_refused_total\{reason="(\w+)"\} (\d+)$', proxy.http("/metrics"), re.M)
         return {reason: int(n) for reason, n in found}
+
+    def nobody():
+        return not re.search(r"^weir_clients\{.*\} [1-9]", proxy.http("/metrics"), re.M)
     proxy = start(max_client_conn=1, client_login_timeout=4)
+    wait_until(nobody, 20, "the end of who looked whether it is up")
     with proxy.client() as c:
         c.value("select 1")
         for _ in range(2):
@@ -584,6 +588,7 @@ def test_logins_that_are_refused_are_counted_by_reason(start):
         slow.settimeout(30)
         while slow.recv(4096):
             pass
+    wait_until(nobody, 20, "the end of all")
     with pytest.raises(PgError, match="password"):
         proxy.client(password="wrong")
     assert counted() == {"limit": 2, "login": 1, "timeout": 1, "draining": 0}

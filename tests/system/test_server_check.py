@@ -44,7 +44,7 @@ def fill(proxy, count):
 def test_a_server_that_vanished_costs_a_delay(weir, line, count):
     proxy = weir()
     clients = fill(proxy, count)
-    assert line.dialled == count
+    assert line.dialled - count in (0, 1), "one more if weir had tried the server, and hung up, before anybody came"
     line.cut()
     time.sleep(0.3)
     begun = time.monotonic()
