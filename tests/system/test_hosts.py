@@ -42,7 +42,8 @@ def test_the_pool_follows_the_writable_server(start, pg, own_pg, standing_by):
     first.stop(signal.SIGKILL)
     standing_by()
     for c in clients:
-        assert wait_until(lambda c=c: written(c, where), 60, "a writable server") == str(pg.port)
+        # a backend outlives its postmaster for a moment
+        wait_until(lambda c=c: written(c, where) == str(pg.port), 60, "a writable server")
         c.close()
 
 
