@@ -112,6 +112,8 @@ void *buf_steal(struct buf *b)
 bool buf_append_secret(struct buf *b, const void *p, size_t n)
 {
     struct buf all = {0};
+    if (b->block == NULL || buf_len(b) + n <= b->block->cap) /* it stays in its block */
+        return buf_append(b, p, n);
     if (buf_reserve(&all, buf_len(b) + n) == NULL)
         return false;
     (void)!buf_append(&all, buf_head(b), buf_len(b)); /* both have their room */
