@@ -398,8 +398,8 @@ enum proto_loan my_state(void *ps, void *pc, bool may_end, uint64_t now_us, stru
     }
     if (s->late_cancel)
         return my_settle_start(s, MY_S_ROLLBACK, out);
-    if (s->hidden.n !=
-        0) /* ahead of another OK, which would tell of the change that is looked for */
+    /* Ahead of another OK, which would tell of the change that is looked for. */
+    if (s->hidden.n != 0)
         return my_settle_start(s, MY_S_HIDDEN, out);
     if (s->touched)
         return my_settle_start(s, MY_S_ROLLBACK, out);

@@ -134,9 +134,11 @@ void pg_hidden_note(const struct pg_client *c, struct pg_server *s, const struct
 
 void pg_hidden_note_stmt(const struct pg_client *c, struct pg_server *s, struct pg_stmt *stmt)
 {
+    if (s->in_session)
+        return;
     uint32_t place = place_of(c, s), now = atomic_load_explicit(&generation, memory_order_relaxed);
     now = fnv_add(place, &now, sizeof now) | 1; /* not 0 */
-    if (s->in_session || atomic_load_explicit(&stmt->heard, memory_order_relaxed) == now)
+    if (atomic_load_explicit(&stmt->heard, memory_order_relaxed) == now)
         return;
     struct pg_scan scan;
     const char *sql = (const char *)stmt->body;
