@@ -263,8 +263,10 @@ class Postgres:
 
     @staticmethod
     def count_on(conn, where="true"):
+        """At one instant: the view is read row by row, and what begins meanwhile may follow one that it has counted."""
         return int(conn.value("select count(*) from pg_stat_activity where backend_type in ('client backend', 'walsender')"
-                              f" and application_name <> 'test superuser' and pid <> pg_backend_pid() and ({where})"))
+                              " and application_name <> 'test superuser' and pid <> pg_backend_pid()"
+                              f" and backend_start < statement_timestamp() and ({where})"))
 
     def activity(self, where="true"):
         with self.superuser("postgres") as c:
