@@ -5,8 +5,10 @@
 
 #include "check.h"
 
+#include "base/secret.h"
 #include "conf/conf.h"
 #include "conf/userlist.h"
+#include "worker/command.h"
 #include "worker/params.h"
 #include "worker/protocols.h"
 #include "worker/worker.h"
@@ -46,6 +48,25 @@ static const char *usual_database(const struct conf_database *db)
     return db->proto == CONF_PROTO_POSTGRES ? "postgres" : "";
 }
 
+/* What password_command printed is the caller's to wipe. */
+static bool ask_as(const struct conf *conf, const struct conf_database *db, struct dial_as *as,
+                   char **printed, struct server_facts *f, struct err *e)
+{
+    if (db->password_command != NULL) {
+        as->password = *printed = command_run(db->password_command, e);
+        if (*printed == NULL)
+            return false;
+    }
+    struct params_kept *ps = params_keep(conf, db, as);
+    if (ps == NULL) {
+        err_set(e, "out of memory");
+        return false;
+    }
+    bool ok = protocol_of(db->proto)->server->ask_facts(ps->p, ps->n, f, e);
+    params_forget(&ps);
+    return ok;
+}
+
 /* As whom the database is asked; false: why not is in `e`. */
 static bool ask(const struct conf *conf, const struct conf_database *db, const char **user,
                 const struct userlist *users, struct server_facts *f, struct err *e)
@@ -63,14 +84,10 @@ static bool ask(const struct conf *conf, const struct conf_database *db, const c
         as.password = kind == KEYS_PASSWORD ? u->secret : NULL;
         as.keys = kind == KEYS_FOUND ? &keys : NULL;
     }
-    struct params_kept *ps = params_keep(conf, db, &as);
+    char *printed = NULL;
+    bool ok = ask_as(conf, db, &as, &printed, f, e);
     explicit_bzero(&keys, sizeof keys);
-    if (ps == NULL) {
-        err_set(e, "out of memory");
-        return false;
-    }
-    bool ok = ops->ask_facts(ps->p, ps->n, f, e);
-    params_forget(&ps);
+    secret_wipe(&printed);
     return ok;
 }
 

@@ -91,6 +91,19 @@ def test_check_says_what_is_wrong(tmp_path, pg):
     assert "down" in text and "denied" in text and "password" in text
 
 
+def test_check_asks_the_password_command(tmp_path, pg):
+    shop = {"host": "127.0.0.1", "port": pg.port, "dbname": "shop", "user": "app"}
+    path = write(tmp_path, {"weir": {"listen_port": free_port(), "admin_port": free_port()}, "databases": {
+        "shop": dict(shop, password_command="echo secret"), "denied": dict(shop, password_command="echo wrong"),
+        "failing": dict(shop, password_command="exit 3")}})
+    out = weir("--check", path)
+    assert out.returncode == 1 and re.search(r"^shop .* primary ", out.stdout, re.M), out.stdout
+    assert "shop: " not in out.stderr
+    assert re.search("denied: .*password authentication failed", out.stderr), out.stderr
+    assert re.search("failing: .*password_command failed", out.stderr), out.stderr
+    assert "secret" not in out.stdout + out.stderr
+
+
 def wrong_start(tmp_path, ports, text):
     """What a start without --check says, too: it fails."""
     return write(tmp_path, "[weir]\nauth_type = trust\nunix_socket_dir =\n" + text +
