@@ -38,8 +38,8 @@ void core_pool_pause(struct core_pool *p, bool paused, uint64_t now_us);
 void core_pool_disable(struct core_pool *p, bool disabled);
 void core_pool_reconnect(struct core_pool *p, uint64_t now_us);
 /* For good: what it has is closed as by RECONNECT, nothing is opened, whoever waits or comes is
- * told as if the server were down. */
-void core_pool_retire(struct core_pool *p, uint64_t now_us);
+ * told this as if the server were down. */
+void core_pool_retire(struct core_pool *p, const char *code, const char *text, uint64_t now_us);
 /* Log in until there are `n` connections, as far as the bound allows and for at most `for_us`; from
  * then on they age as all others. A sleeping server is woken. */
 void core_pool_warm(struct core_pool *p, uint32_t n, uint64_t now_us, uint64_t for_us);

@@ -188,7 +188,7 @@ void core_failure_clear(struct core_pool *p)
     core_pool_rate(p);
 }
 
-static void fault_set(struct core_fault *f, const char *code, const char *text)
+void core_failure_note(struct core_fault *f, const char *code, const char *text)
 {
     snprintf(f->code, sizeof f->code, "%s", code);
     snprintf(f->text, sizeof f->text, "%s", text);
@@ -271,7 +271,7 @@ void core_open_failed(struct core_pool *p, enum core_failure why, const char *co
         p->opening_stale--;
     core_slots_settle(s);
     bool whole = why == CORE_FAIL_REACH || why == CORE_FAIL_LIMIT;
-    fault_set(whole ? &s->fault : &p->fault, code, text);
+    core_failure_note(whole ? &s->fault : &p->fault, code, text);
     switch (why) {
     case CORE_FAIL_FIRST:
     case CORE_FAIL_SECOND:
@@ -309,7 +309,7 @@ bool core_pool_failure(struct core_pool *p, char code[6], char *text, size_t roo
     const struct core_fault *f = NULL;
 
     core_enter(s, 0);
-    if (p->refused > 0 || failure_of_its_groups(p))
+    if (p->retired || p->refused > 0 || failure_of_its_groups(p))
         f = &p->fault;
     else if (s->fails > 0 || s->limited > 0)
         f = &s->fault;

@@ -8,9 +8,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct core_fault;
 struct core_pool;
 struct core_server;
 
+/* What the waiters will be told. */
+void core_failure_note(struct core_fault *f, const char *code, const char *text);
 /* A login worked: whatever stood against it is over. */
 void core_failure_clear(struct core_pool *p);
 /* What was refused may be granted now. */

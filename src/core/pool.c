@@ -347,11 +347,12 @@ void core_pool_reconnect(struct core_pool *p, uint64_t now_us)
     core_exit(p->server);
 }
 
-void core_pool_retire(struct core_pool *p, uint64_t now_us)
+void core_pool_retire(struct core_pool *p, const char *code, const char *text, uint64_t now_us)
 {
     core_enter(p->server, now_us);
     p->retired = true;
     core_failure_forgive(p);
+    core_failure_note(&p->fault, code, text);
     if (p->server->probe_pool == p)
         p->server->probe_pool = NULL;
     pool_renew(p, now_us);

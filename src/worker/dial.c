@@ -339,8 +339,7 @@ void dial_open(struct control *c, struct route *r)
     const struct conf_database *db = conf_database_find(set->conf, r->database);
     if (d == NULL || db == NULL) {
         core_open_failed(r->pool, CORE_FAIL_REFUSED, "3D000",
-                         db == NULL ? "the database is no longer configured" : "out of memory",
-                         clock_now_us());
+                         db == NULL ? DATABASE_GONE : "out of memory", clock_now_us());
         settings_put(&set);
         free(d);
         return;

@@ -579,7 +579,16 @@ static void route_replace(struct routes *rs, struct settings *set, const struct 
     inherit_secret(successor, r);
     if (protocol != NULL && protocol->relay == r->proto)
         atomic_store(&r->successor, successor);
-    core_pool_retire(r->pool, clock_now_us());
+    core_pool_retire(r->pool, "08006", "weir: the database is at another server now; connect again",
+                     clock_now_us());
+}
+
+/* Under the table's lock: it has not been replaced. */
+static bool is_current(const struct routes *rs, const struct route *r)
+{
+    struct item *it = NULL;
+    HASH_FIND(hh, rs->by_key, r->key, strlen(r->key), it);
+    return it != NULL && it->route == r;
 }
 
 /* Whether new connections of `r` would be like those it has. */
@@ -601,11 +610,14 @@ void routes_reload(struct routes *rs, struct settings *set, const struct setting
     }
     for (struct route *r = rs->first; r != NULL; r = r->next) {
         const struct conf_database *db = conf_database_find(set->conf, r->database);
-        if (db == NULL) { /* the entry is gone: nobody new gets in, who is in may finish */
-            core_pool_reconnect(r->pool, clock_now_us());
+        if (!is_current(rs, r))
+            continue;
+        if (db == NULL) { /* who has a loan may finish it; should it come back, it is another's */
+            core_pool_retire(r->pool, "3D000", DATABASE_GONE, clock_now_us());
+            r->gone = true;
             continue;
         }
-        if (strcmp(db->server, r->server->name) != 0) {
+        if (r->gone || strcmp(db->server, r->server->name) != 0) {
             route_replace(rs, set, db, r);
             continue;
         }

@@ -29,6 +29,7 @@ struct route {
     uint32_t pool_flags; /* as login_asked.pool_flags */
     char pool_flags_hex[9];
     struct route *_Atomic successor; /* its entry is at another server now: in its place, or NULL */
+    bool gone;                       /* there is no such entry any more; control plane */
     bool relaxed;                    /* control plane */
     bool guessed;                    /* made to try the server, for no client yet */
     _Atomic int pool_mode;           /* a reload sets these under the workers' eyes */
@@ -67,7 +68,8 @@ struct route_ask {
 };
 /* The route of this database entry; made when it is asked for first, for who has shown that it may
  * ask. NULL: out of memory, the entry's protocol is not served, or there are ROUTES_MAX. */
-#define ROUTES_MAX 16384u /* some kB each */
+#define ROUTES_MAX    16384u /* some kB each */
+#define DATABASE_GONE "the database is no longer configured"
 struct route *routes_get(struct routes *rs, struct settings *set, const struct conf_database *db,
                          const struct route_ask *ask);
 /* Clients of a database, or (NULL) of a user, over all their routes. */

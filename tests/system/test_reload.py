@@ -49,6 +49,49 @@ def test_a_database_moves(start, pg):
         c.terminate()
 
 
+def test_a_database_that_has_moved_is_reloaded(start, pg):
+    """What is shown of it, and what it has, doesn't grow with each reload."""
+    proxy = start()
+    with proxy.client() as c:
+        c.value(WHERE)
+        for _ in range(3):
+            reload(proxy, host=pg.dir, port=pg.port, dbname="other")
+            assert c.value(WHERE) == "other"
+        assert [r["cl_active"] for r in proxy.show("POOLS") if r["database"] == "shop"] == ["1"]
+    assert len([s for s in proxy.show("SERVERS") if s["database"] == "shop"]) == 1
+
+
+def test_a_database_that_is_gone(start, pg):
+    """Who is in a transaction may end it; nobody else waits for what won't come back. Unless it comes back."""
+    proxy = start(max_server_connections=1, query_wait_timeout=600)
+    here = {"host": pg.host, "port": pg.port}
+    inside, idle, waiting = proxy.clients(3)
+    assert idle.value(WHERE) == "shop"
+    inside.simple("begin")
+    waiting.send(wire.query(WHERE))
+    wait_until(lambda: proxy.pool()["cl_waiting"] == "1", 20, "the wait")
+    del proxy.databases["shop"]
+    proxy.write()
+    proxy.admin("RELOAD")
+
+    def refused(answers):
+        assert [(e.get("C"), e.get("M")) for e in wire.errors(answers)] == [("3D000", "the database is no longer configured")]
+
+    refused(waiting.until(timeout=20))
+    refused(idle.ask(wire.query(WHERE), timeout=20))
+    assert inside.value(WHERE) == "shop"
+    inside.simple("commit")
+    refused(inside.ask(wire.query(WHERE), timeout=20))
+    with pytest.raises(PgError) as e:
+        proxy.client()
+    assert e.value.code == "3D000"
+    reload(proxy, **here)
+    assert [c.value(WHERE) for c in (inside, idle, waiting)] == ["shop"] * 3
+    assert len([r for r in proxy.show("POOLS") if r["database"] == "shop"]) == 1
+    for c in (inside, idle, waiting):
+        c.terminate()
+
+
 def test_a_refusal_is_lifted(start, pg):
     """What the database refused is tried again at once when the file has been mended."""
     proxy = start(server_login_retry=600)

@@ -92,7 +92,7 @@ static void test_retired(void **state)
     for (int i = 0; i < 3; i++)
         lend_new(i, p, 10);
     assert_int_equal(core_give_back(&conn[1], 20, &next, &nudge), CORE_NEXT_IDLE);
-    core_pool_retire(p, 30);
+    core_pool_retire(p, "3D000", "gone", 30);
     assert_ptr_equal(plan(30, CORE_ACT_CLOSE).conn, &conn[1]);
     assert_int_equal(core_give_back(&conn[0], 40, &next, &nudge), CORE_NEXT_CLOSE);
     assert_int_equal(borrow(0, p, 41),
@@ -111,10 +111,14 @@ static void test_who_waits_is_told(void **state)
         lend_new(i, p, 10);
     assert_int_equal(borrow(3, p, 20), CORE_QUEUED);
     plan(20, CORE_ACT_NONE);
-    core_pool_retire(p, 30);
+    core_pool_retire(p, "3D000", "gone", 30);
     struct core_plan pl = plan(30, CORE_ACT_FAIL);
     assert_ptr_equal(TAILQ_FIRST(&pl.failed), &w[3]);
     assert_null(core_waiter_take(&w[3]));
+    char code[6], text[20];
+    assert_true(core_pool_failure(p, code, text, sizeof text));
+    assert_string_equal(code, "3D000");
+    assert_string_equal(text, "gone");
     plan(31, CORE_ACT_NONE);
     for (int i = 0; i < 3; i++)
         close_conn(i);
@@ -129,7 +133,7 @@ static void test_retired_while_it_logs_in(void **state)
     (void)state;
     core_pool_limit(p, &min);
     assert_ptr_equal(plan(10, CORE_ACT_OPEN).pool, p);
-    core_pool_retire(p, 20);
+    core_pool_retire(p, "3D000", "gone", 20);
     assert_int_equal(core_opened(p, &conn[0], 30, &next), CORE_NEXT_CLOSE);
     close_conn(0);
     plan(40, CORE_ACT_NONE); /* it has no minimum any more */
