@@ -123,9 +123,9 @@ struct conf *conf_copy(const struct conf *conf) __attribute__((warn_unused_resul
 bool conf_set(struct conf *conf, const char *key, const char *value, struct err *err)
     __attribute__((warn_unused_result));
 
-/* Every setting that differs and needs a restart, as a warning each; returns how many. */
-size_t conf_diff_unreloadable(const struct conf *old, const struct conf *now,
-                              struct conf_report *report);
+/* Every setting that differs and needs a restart stays in `now`, which nobody else has seen yet,
+ * what it is; a warning each. Returns how many. */
+size_t conf_keep_unreloadable(const struct conf *old, struct conf *now, struct conf_report *report);
 /* What only the machine can tell: a file that can't be read is an error, too low a limit of
  * descriptors (RLIMIT_NOFILE) a warning. */
 void conf_check_files(const struct conf *conf, struct conf_report *report);

@@ -290,8 +290,7 @@ void conf_check_files(const struct conf *conf, struct conf_report *report)
                         conf->settings.max_client_conn, needed, (uint64_t)limit.rlim_max);
 }
 
-size_t conf_diff_unreloadable(const struct conf *old, const struct conf *now,
-                              struct conf_report *report)
+size_t conf_keep_unreloadable(const struct conf *old, struct conf *now, struct conf_report *report)
 {
     const struct conf_setting *row;
     size_t n = 0;
@@ -303,6 +302,8 @@ size_t conf_diff_unreloadable(const struct conf *old, const struct conf *now,
             continue;
         conf_report_add(report, CONF_WARNING, NULL, 0,
                         "%s: the change from \"%s\" to \"%s\" needs a restart", row->name, was, is);
+        struct err never; /* it was read once before */
+        (void)!conf_setting_parse(row, was, &now->settings, &now->arena, &never);
         n++;
     }
     return n;

@@ -419,7 +419,7 @@ bool world_reload(struct world *w, struct conf *conf, struct conf_report *report
         conf_free(&conf);
         return false;
     }
-    (void)conf_diff_unreloadable(w->settings->conf, conf, report);
+    (void)conf_keep_unreloadable(w->settings->conf, conf, report);
     struct settings *fresh = settings_create(conf, report);
     if (fresh == NULL)
         return false;
