@@ -212,6 +212,12 @@ void stream_fini(struct stream *s, bool keep_fd)
     close(fd);
 }
 
+bool stream_cut(struct stream *s)
+{
+    s->flags |= F_TLS_DEAD;
+    return shutdown(s->fd, SHUT_WR) == 0;
+}
+
 struct stream_export stream_detach(struct stream *s)
 {
     struct stream_export x = {.fd = s->fd, .ssl = s->ssl};
@@ -487,10 +493,8 @@ static enum io_result tls_writev(struct stream *s, const struct iovec *iov, int 
 
 /* ---- bytes ---------------------------------------------------------------------------------- */
 
-enum io_result stream_read(struct stream *s, void *to, size_t room, size_t *got)
+static enum io_result plain_read(struct stream *s, void *to, size_t room, size_t *got)
 {
-    if (s->ssl)
-        return tls_read(s, to, room, got);
     ssize_t n = recv(s->fd, to, room, MSG_DONTWAIT);
     if (n > 0) {
         *got = (size_t)n;
@@ -500,6 +504,18 @@ enum io_result stream_read(struct stream *s, void *to, size_t room, size_t *got)
         return IO_AGAIN;
     s->flags |= F_HUP_TOLD;
     return n == 0 ? IO_CLOSED : fail_errno();
+}
+
+enum io_result stream_read(struct stream *s, void *to, size_t room, size_t *got)
+{
+    return s->ssl ? tls_read(s, to, room, got) : plain_read(s, to, room, got);
+}
+
+enum io_result stream_discard(struct stream *s, void *scratch, size_t room)
+{
+    size_t got;
+    s->flags |= F_TLS_DEAD;
+    return plain_read(s, scratch, room, &got);
 }
 
 enum io_result stream_writev(struct stream *s, const struct iovec *iov, int n, size_t *put)

@@ -66,21 +66,31 @@ void backend_send_to(struct backend *b, uint16_t worker, struct core_waiter *to)
     worker_post(world, worker, &b->mail);
 }
 
+/* In the middle of something the server would not understand it. */
+static bool say_farewell(struct backend *b)
+{
+    size_t n = 0, put = 0;
+    const void *farewell = b->route->server_ops->farewell(&n);
+    struct iovec v = {.iov_base = (void *)(uintptr_t)farewell, .iov_len = n};
+    return !b->dead && buf_len(&b->out) == 0 && stream_writev(&b->stream, &v, 1, &put) == IO_OK;
+}
+
+/* The server counts a session until it has ended it itself. One that is cut off in the middle of
+ * something takes as long as that takes it (it rolls back); who had that time already has none. */
 void backend_close(struct backend *b)
 {
     struct worker *w = b->worker;
-    size_t n = 0;
-    const void *farewell = b->route->server_ops->farewell(&n);
-    struct iovec v = {.iov_base = (void *)(uintptr_t)farewell, .iov_len = n};
-    size_t put = 0;
-    if (b->eof || b->dead || w->stopping || b->stream.fd < 0 || buf_len(&b->out) != 0 ||
-        stream_writev(&b->stream, &v, 1, &put) != IO_OK) {
+    bool gone = b->eof || w->stopping || b->stream.fd < 0;
+    bool late = b->deadline_us != 0 && w->now_us >= b->deadline_us;
+    bool told = !gone && say_farewell(b);
+    if (gone || (!told && !stream_cut(&b->stream))) {
         backend_bury(b);
         return;
     }
+    stream_want_write(&b->stream, false);
     stream_resume(&b->stream, PAUSE_BACKPRESSURE | PAUSE_SHUTDOWN);
     backend_set_state(b, BACKEND_CLOSING);
-    b->deadline_us = w->now_us + FAREWELL_US;
+    b->deadline_us = w->now_us + (told || late ? FAREWELL_US : w->settings->gone_us);
     worker_tick_need(w);
 }
 

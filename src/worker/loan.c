@@ -455,8 +455,8 @@ void loan_lost(struct backend *b)
     uint32_t dropped;
     if (log_limit_pass(&limit, &dropped))
         log_warn(core_pool_name(b->core.pool), "server connection lost: %s", text);
+    b->dead = true;
     if (b->cancel != NULL) { /* the cancel names it: freed when it is done */
-        b->dead = true;
         stream_pause(&b->stream, PAUSE_SHUTDOWN);
         return;
     }

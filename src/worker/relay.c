@@ -423,11 +423,10 @@ static bool backend_read(struct backend *b, size_t *got)
 /* It was told to end: what it still says is nobody's. */
 static void backend_farewell(struct backend *b)
 {
-    size_t got;
-    enum io_result r;
-    while ((r = stream_read(&b->stream, b->worker->scratch, SCRATCH_BYTES, &got)) == IO_OK)
-        ;
-    if (r != IO_AGAIN)
+    enum io_result r = IO_OK;
+    for (int turn = 0; turn < READS_A_TURN && r == IO_OK; turn++)
+        r = stream_discard(&b->stream, b->worker->scratch, SCRATCH_BYTES);
+    if (r == IO_CLOSED || r == IO_ERROR)
         backend_bury(b);
 }
 

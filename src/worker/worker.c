@@ -143,8 +143,11 @@ static void check_backends(struct worker *w)
     struct backend *b, *tmp;
     TAILQ_FOREACH_SAFE(b, &w->backends[BACKEND_LENT], link, tmp)
     check_lent(w, b);
-    while ((b = TAILQ_FIRST(&w->backends[BACKEND_CLOSING])) != NULL && w->now_us >= b->deadline_us)
-        backend_bury(b);
+    TAILQ_FOREACH_SAFE(b, &w->backends[BACKEND_CLOSING], link, tmp)
+    {
+        if (w->now_us >= b->deadline_us)
+            backend_bury(b);
+    }
     TAILQ_FOREACH_SAFE(b, &w->backends[BACKEND_CLEANING], link, tmp)
     {
         if (b->deadline_us != 0 && w->now_us >= b->deadline_us && b->checking) {

@@ -198,7 +198,7 @@ struct backend {
     uint8_t state;       /* enum backend_state */
     bool fetch;          /* in transit after MAIL_FETCH: the waiter was never queued */
     bool was_idle;       /* in transit to its borrower, from where it was idle */
-    bool dead;           /* found broken while idle */
+    bool dead;           /* of no use any more */
     bool eof;            /* the server has hung up */
     bool pinned;         /* counted as a pin in this loan */
     const char *overdue; /* the limit at which a statement of this loan was cancelled, or NULL */

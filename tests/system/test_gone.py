@@ -336,6 +336,24 @@ def test_a_statement_that_ignores_cancel_closes_the_connection_after_a_limit(sta
         s.rows("select pg_terminate_backend(pid) from pg_stat_activity where query like 'do %loop%' and pid <> pg_backend_pid()")
 
 
+def test_gone_while_a_base_backup_waits(start, pg):
+    """For its checkpoint, which may take minutes: a walsender doesn't look whether its client is there meanwhile."""
+    proxy = start(max_server_connections=1)
+    waits = "wait_event in ('CheckpointStart', 'CheckpointDone')"
+    with pg.superuser() as s:
+        s.rows("create table dirty as select repeat('x', 500) from generate_series(1, 20000)")
+        c = proxy.client("repl", "shop", replication="true")
+        c.send(wire.query("BASE_BACKUP"))
+        wait_until(lambda: pg.count(f"backend_type = 'walsender' and {waits}") == 1, 20, "the wait")
+        with Sampler(pg) as seen:
+            c.reset()
+            with proxy.client(timeout=30) as d:
+                assert d.value("select 1") == "1"
+        assert seen.highest == 1
+        s.rows("drop table dirty")
+        s.rows("checkpoint")
+
+
 def test_five_hundred_departures_in_a_row_cost_no_server_connection(start, pg):
     """A function fleet that is scaled down in mid-flight: the death spiral of other poolers."""
     proxy = start(max_server_connections=3)

@@ -636,9 +636,10 @@ bool pg_abandon(void *ps, void *pc, struct proto_out *out)
 {
     struct pg_server *s = ps;
     struct pg_client *c = pc;
-    if (s->raw || s->dying) {
+    if (s->raw || s->dying) { /* a walsender may be at something, a base backup, and not listen */
+        bool unknown = s->raw && !s->dying;
         s->dying = true;
-        return false;
+        return unknown;
     }
     bool running = s->len != 0;
     if (c != NULL && c->lost == PG_LOST_TELL)

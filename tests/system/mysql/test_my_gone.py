@@ -260,6 +260,22 @@ def test_gone_in_load_data_local(single, my, leave, part):
     calm(single, my)
 
 
+def test_its_slot_is_taken_until_the_server_has_undone_a_file(start, my):
+    """Cut off in the middle of a file the server rolls back what it had of it, and counts the session until then."""
+    proxy = start(max_server_connections=1, client_gone_timeout=60)
+    c = wire(proxy, local_infile=True)
+    c.send(query("load data local infile 'x' into table scratch (who, note)"))
+    assert c.one() == b"\xfbx"
+    seq = c.seq
+    for n in range(40):
+        c.send(mywire.packet((b"ghost\t" + b"x" * 200 + b"\n") * 2000, (seq + 1 + n) & 255))
+    with LastingSampler(my) as seen:
+        c.reset()
+        with proxy.connect() as d:
+            assert one(d, "select count(*) from scratch") == 0
+    assert seen.highest == 1
+
+
 @pytest.mark.parametrize("kind", ["text", "prepared"])
 @pytest.mark.parametrize("reads", [True, False])
 def test_gone_in_a_large_answer(single, my, leave, kind, reads):
