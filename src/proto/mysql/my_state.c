@@ -238,6 +238,20 @@ void my_held_forget(struct my_server *s, uint32_t pin)
     s->pins &= ~pin;
 }
 
+static bool reads_utf8(const struct my_client *c)
+{
+    struct var_entry e;
+    return my_set_value(c, "character_set_client", &e) && strncmp(e.value, "utf8", 4) == 0;
+}
+
+/* A lock's name as the server has it, which will be asked for it: to MariaDB L and l are two. */
+static bool lock_name(const struct my_client *c, const struct my_scan_name *n, const char *text,
+                      char *to, size_t room)
+{
+    return my_scan_literal(text, n->text, my_scan_opts(c), to, room) && to[0] != '\0' &&
+           (is_ascii(to) || reads_utf8(c));
+}
+
 /* Tables are named with their schema and as they are spelled, so that another's of the same name
  * frees nothing: on most servers T and t are two. */
 static bool note_name(struct my_client *c, struct my_server *s, const struct my_scan_name *n,
@@ -246,7 +260,10 @@ static bool note_name(struct my_client *c, struct my_server *s, const struct my_
     char name[520], full[800];
     const char *use = name;
     bool table = pin_of(n->what) == MY_PIN_TEMP;
-    if ((table ? my_scan_ident : my_scan_name)(text, n->text, name, sizeof name) == 0)
+    bool ok = n->what == MY_DO_LOCK
+                  ? lock_name(c, n, text, name, sizeof name)
+                  : (table ? my_scan_ident : my_scan_name)(text, n->text, name, sizeof name) != 0;
+    if (!ok)
         return false;
     if (table && strchr(name, '.') == NULL) {
         const char *schema = c->schema != NULL ? c->schema : s->home;
@@ -501,7 +518,8 @@ void my_effect_end(struct my_client *c, struct my_server *s)
     apply_cursor(c, s);
     keep_warnings(c, s);
     if (s->pins != 0 && before == 0) {
-        memcpy(s->pin_statement, s->statement, sizeof s->pin_statement);
+        my_scan_digest(s->statement, strlen(s->statement), c != NULL ? my_scan_opts(c) : 0,
+                       s->pin_statement, sizeof s->pin_statement);
         s->pin_since_us = 0;
     }
     s->flags = 0;

@@ -92,6 +92,39 @@ def test_a_lock_that_a_routine_takes_lasts_as_long_as_its_loan(start, my, routin
         wait_until(lambda: pins(proxy) == [], 30, "the end of the pin")
 
 
+@pytest.mark.parametrize("name, exact", [
+    ("'Flyway-1'", True), ("'l''s'", True), ("'\u00c9t\u00e9'", True), ("x'4142'", False), ("N'Nn'", False), ("_latin1'Ab'", False),
+    ("'A\\tb'", False), ("b'01000001'", False), ("concat('A', 'b')", False)])
+def test_a_lock_is_its_clients_whatever_its_name(start, my, name, exact):
+    """MariaDB tells Lock from lock. Where the name can't be read off the text it is kept until all are released."""
+    proxy = start(max_server_connections=2)
+    with Wire(proxy.connect()) as c, Wire(proxy.connect()) as stranger:
+        assert c.value(f"select get_lock({name}, 0)") == "1"
+        for _ in range(3):
+            c.query("select 1")
+            assert stranger.value(f"select get_lock({name}, 0)") == "0"
+        pin = proxy.my_show("PINS")[0]
+        assert (pin["reason"], pin["statement"].split("(")[0]) == ("GET_LOCK", "select get_lock")
+        assert not any(word in pin["statement"] for word in ("Flyway", "4142", "Nn", "Ab", "01000001"))
+        for w in (c, stranger):
+            w.query(f"select release_lock({name})" if exact else "select release_all_locks()")
+        wait_until(lambda: pins(proxy) == [], 30, "the end of the pin")
+        assert my.value(f"select is_free_lock({name})") == 1
+
+
+@pytest.mark.parametrize("name", ["latin1", "utf8mb4"])
+def test_a_locks_name_in_the_clients_character_set(start, my, name):
+    proxy = start(max_server_connections=2)
+    sql = "select get_lock('\u00c9', 0)".encode("latin1" if name == "latin1" else "utf8")
+    with Wire(proxy.connect()) as c, Wire(proxy.connect()) as stranger:
+        for w in (c, stranger):
+            w.query(f"set names {name}")
+        assert c.query(sql).rows == [[b"1"]]
+        for _ in range(3):
+            c.query("select 1")
+            assert stranger.query(sql).rows == [[b"0"]]
+
+
 def test_what_does_nothing_is_asked_about_once(start):
     """And what calls nothing of anybody's own, never."""
     heard = []
