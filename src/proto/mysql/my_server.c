@@ -274,6 +274,8 @@ static bool on_error(struct my_client *c, struct my_server *s, const struct pack
         my_text_put(&s->preparing);
     if (x->command == MY_COM_STMT_EXECUTE || x->command == MY_COM_STMT_BULK_EXECUTE)
         my_execute_failed(s);
+    if (x->cursor)
+        s->status &= (uint16_t)~MY_ST_CURSOR;
     if (x->act == MY_A_PASS || x->act == MY_A_PREPARE) {
         s->error = (uint16_t)my_get16(body(k) + 1);
         s->unknown = true;
@@ -505,6 +507,8 @@ static bool on_packet(struct my_client *c, struct my_server *s, const struct pac
             return on_row(c, s, k, out);
         return on_first(c, s, k, out);
     case MY_PH_COLUMNS:
+        if (s->left == 0 && body(k)[0] == 0xff) /* a cursor could not be opened */
+            return on_error(c, s, k, out);
         if (s->left == 0)
             return is_eof(k) && on_eof(c, s, k, out);
         s->left--;

@@ -178,7 +178,10 @@ class Wire:
         if first[:1] == b"\xfb":
             return first
         columns = [self.payload() for _ in range(lenenc(first, 0)[0])]
-        eof = EOF(self.payload())
+        end = self.payload()
+        if end[:1] == b"\xff":
+            raise MyError(end)
+        eof = EOF(end)
         if eof.status & 0x40:  # a cursor: rows come by FETCH
             return Result(columns, [], eof)
         return self.rows(columns, binary)

@@ -136,6 +136,22 @@ def test_a_cursor_is_not_closed_for_others(start):
         assert len(c.fetch(number, 10).rows) == 3
 
 
+def test_a_statement_that_fails_as_its_cursor_is_opened(start):
+    """The error comes behind the definitions, where their EOF would be."""
+    proxy = start(max_server_connections=1)
+    with Wire(proxy.connect()) as c:
+        number = c.prepare("select n + (select id from items where id <= ?) from items where id < 3")[0]
+        for cursor in (1, 0, 1):
+            with pytest.raises(mywire.MyError) as e:
+                c.execute(number, (5,), cursor=cursor)
+            assert e.value.code == 1242
+            assert c.execute(number, (1,), cursor=1).end.status & 0x40
+            assert len(c.fetch(number, 1).rows) == 1
+        assert c.error(mywire.EXECUTE, c.execution(number, (5,), cursor=1)[5:]) == 1242
+        assert c.value("select 2") == "2"
+        wait_until(lambda: not proxy.show("PINS"), what="the pin's end")
+
+
 def test_a_routines_own_cursor_is_not_the_clients(my, start):
     """MySQL's libraries would fetch from it. Where they speak to a server no packet behind the columns tells them."""
     my.rows("create procedure own_cursor() begin declare x int; declare c cursor for select 5; open c; fetch c into x;"
