@@ -13,6 +13,7 @@ struct my_cached {
     uint32_t server_id;
     uint32_t types_id; /* bound there last; 0: none */
     bool cursor;       /* one is open: closing it, or preparing it again, would lose that */
+    bool had_cursor;   /* one has been asked for */
     uint8_t *shape;    /* like my_stmt_shape(): of all its executions; NULL: there was none */
 };
 

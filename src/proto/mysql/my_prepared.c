@@ -263,6 +263,18 @@ static bool part(const struct my_client *c, struct my_server *s, struct my_stmt 
            my_stmts_part(c->stmts, stmt, c->token);
 }
 
+/* What began with a cursor gives no rows on MySQL 9, and no end of them, to who executes it without
+ * one; so it is prepared anew. The client's own cursor is over with that. */
+static bool is_spent(const struct my_client *c, struct my_server *s, struct my_stmt *stmt,
+                     struct my_cached *there, const struct my_in *m)
+{
+    if (!is_mysql(c) || !there->had_cursor || m->p[MY_HEAD_BYTES + 5] != 0)
+        return false;
+    stmt->cursor = there->cursor = false;
+    my_cursor_closed(s);
+    return true;
+}
+
 static enum proto_verdict on_execute(struct my_client *c, struct my_server *s,
                                      const struct my_in *m, struct proto_out *out)
 {
@@ -300,6 +312,8 @@ static enum proto_verdict on_execute(struct my_client *c, struct my_server *s,
     struct my_cached *there = text != NULL ? my_cache_find(&s->cache, text) : NULL;
     if (there != NULL && is_mysql(c) && !there->cursor && !my_cached_fits(there, stmt))
         there = NULL;
+    if (there != NULL && is_spent(c, s, stmt, there, m))
+        there = NULL;
     if (there == NULL)
         my_prepared_trim(s);
     enum proto_verdict v = PROTO_BAD;
@@ -331,6 +345,7 @@ static enum proto_verdict on_execute(struct my_client *c, struct my_server *s,
         return PROTO_BAD;
     my_expect_last(s)->cursor =
         !bulk && m->p[MY_HEAD_BYTES + 5] != 0 && (scan.flags & MY_DO_CALL) == 0;
+    there->had_cursor |= my_expect_last(s)->cursor;
     return PROTO_MORE;
 }
 

@@ -152,6 +152,42 @@ def test_a_statement_that_fails_as_its_cursor_is_opened(start):
         wait_until(lambda: not proxy.show("PINS"), what="the pin's end")
 
 
+def test_rows_of_what_was_executed_with_a_cursor_before(start):
+    """MySQL 9 sends none, nor their end, to who executes without a cursor what began with one."""
+    proxy = start(max_server_connections=1)
+    text = "select id from items where id <= 3 order by id"
+    with Wire(proxy.connect()) as a, Wire(proxy.connect()) as b:
+        number = a.prepare(text)[0]
+        for count in (0, 1, 9):
+            assert a.execute(number, cursor=1).rows == []
+            if count:
+                a.fetch(number, count)
+            assert len(a.execute(number).rows) == 3
+            assert a.error(mywire.FETCH, struct.pack("<II", number, 1)) == 1421
+        assert not proxy.show("PINS")
+        a.execute(number, cursor=1)
+        assert len(a.fetch(number, 9).rows) == 3
+        assert len(b.execute(b.prepare(text)[0]).rows) == 3  # it shares what is prepared there
+
+
+def test_rows_of_what_had_a_cursor_after_its_table_was_changed(my, start):
+    """MySQL prepares it again unseen, and so begins with the cursor."""
+    proxy = start(max_server_connections=1)
+    my.rows("create table changed (id int)")
+    try:
+        my.rows("insert into changed values (1), (2)")
+        with Wire(proxy.connect()) as c:
+            number = c.prepare("select id from changed")[0]
+            assert len(c.execute(number).rows) == 2
+            my.rows("alter table changed add column n int")
+            c.execute(number, cursor=1)
+            assert len(c.fetch(number, 9).rows) == 2
+            assert len(c.execute(number).rows) == 2
+            assert c.value("select 2") == "2"
+    finally:
+        my.rows("drop table changed")
+
+
 def test_a_routines_own_cursor_is_not_the_clients(my, start):
     """MySQL's libraries would fetch from it. Where they speak to a server no packet behind the columns tells them."""
     my.rows("create procedure own_cursor() begin declare x int; declare c cursor for select 5; open c; fetch c into x;"
