@@ -111,8 +111,8 @@ static struct my_span place_of(const struct my_client *c, const struct my_scan_a
 static bool put_kept(struct buf *to, const char *text, const struct my_scan_assign *a)
 {
     char name[64];
-    if (my_scan_name(text, a->name, name, sizeof name) != 0 &&
-        strncmp(name, "session_track_", 14) == 0)
+    size_t n = my_scan_name(text, a->name, name, sizeof name);
+    if (my_scan_is_tracking(name, n))
         return buf_printf(to, "@@session.%s", name);
     return buf_printf(to, "DEFAULT");
 }

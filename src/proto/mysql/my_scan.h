@@ -180,6 +180,9 @@ unsigned my_scan_server(const char *version, bool mariadb);
 size_t my_scan_ident(const char *text, struct my_span span, char *to, size_t room);
 size_t my_scan_name(const char *text, struct my_span span, char *to, size_t room);
 
+/* A variable that says what a session is told of its own changes. */
+bool my_scan_is_tracking(const char *name, size_t n);
+
 /* The value of a literal: unquoted and unescaped. false: not a plain literal or too long. */
 bool my_scan_literal(const char *text, struct my_span span, unsigned opts, char *to, size_t room);
 

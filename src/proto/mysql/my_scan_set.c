@@ -5,6 +5,12 @@
 
 #include "proto/mysql/my_scan_priv.h"
 
+bool my_scan_is_tracking(const char *name, size_t n)
+{
+    static const char prefix[] = "session_track_";
+    return n >= sizeof prefix && memcmp(name, prefix, sizeof prefix - 1) == 0;
+}
+
 /* Variables that are about the connection, not about the session: weir keeps them from servers. */
 static bool is_virtual(const char *name)
 {
@@ -18,7 +24,7 @@ static bool is_virtual(const char *name)
     for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++)
         if (strcmp(name, kept[i]) == 0)
             return true;
-    return strncmp(name, "session_track_", 14) == 0;
+    return my_scan_is_tracking(name, strlen(name));
 }
 
 /* These hold for the next transaction only when they are set as @@name. */

@@ -18,15 +18,15 @@ static bool is_no_setting(const char *name, size_t n)
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strlen(names[i]) == n && memcmp(names[i], name, n) == 0)
             return true;
-    return n > 14 && memcmp(name, "session_track_", 14) == 0;
+    return my_scan_is_tracking(name, n);
 }
 
 /* A routine has changed what weir is told: nobody else gets the connection before it is reset. */
 static bool is_deafened(const char *name, size_t n, struct my_view value)
 {
-    static const char prefix[] = "session_track_", variables[] = "session_track_system_variables";
+    static const char variables[] = "session_track_system_variables";
     bool all = n == sizeof variables - 1 && memcmp(name, variables, n) == 0;
-    if (n < sizeof prefix - 1 || memcmp(name, prefix, sizeof prefix - 1) != 0)
+    if (!my_scan_is_tracking(name, n))
         return false;
     return all ? !my_view_is(value, "*") : my_view_is(value, "OFF") || my_view_is(value, "0");
 }
