@@ -14,6 +14,7 @@
 
 #include <string.h>
 
+#define READ_BYTES    (SCRATCH_BYTES / 4u) /* from a client at once */
 #define WAIT_BYTES    (64u * 1024u)  /* buffered of a client that waits; then its socket is left */
 #define SERVER_QUEUED (256u * 1024u) /* unsent to a server before its client is not read */
 #define READS_A_TURN  4              /* full scratches from one socket before others get a turn */
@@ -217,6 +218,7 @@ static void feed_client(struct client *c, const uint8_t *data, size_t n)
         if (!kept && n != 0 && !keep(c, data, n))
             return;
         if (fed == FED_LOGIN) {
+            explicit_bzero(c->worker->scratch, READ_BYTES); /* a password may have come with it */
             client_login_again(c);
             return;
         }
@@ -245,7 +247,7 @@ static void client_readable(struct client *c)
     struct worker *w = c->worker;
     for (int turn = 0; turn < READS_A_TURN; turn++) {
         size_t got = 0;
-        enum io_result r = stream_read(&c->stream, w->scratch, SCRATCH_BYTES / 4, &got);
+        enum io_result r = stream_read(&c->stream, w->scratch, READ_BYTES, &got);
         if (r == IO_AGAIN)
             return;
         if (r != IO_OK) {
@@ -255,7 +257,8 @@ static void client_readable(struct client *c)
         route_count(c->route, w, STAT_RECEIVED, got);
         c->since_us = c->state == CLIENT_IDLE ? w->now_us : c->since_us;
         if (c->state == CLIENT_WAITING || buf_len(&c->in) != 0) {
-            if (!buf_append(&c->in, w->scratch, got)) {
+            /* a secret: a login may begin anew in it */
+            if (!buf_append_secret(&c->in, w->scratch, got)) {
                 client_say(c, PROTO_EV_NO_MEMORY, NULL, "weir: out of memory");
                 return;
             }
@@ -276,7 +279,7 @@ static void client_readable(struct client *c)
         /* Its server may have been done with it in the middle of a message (a COPY that failed). */
         if (had != NULL && c->loan == had)
             loan_check(had);
-        if (got < SCRATCH_BYTES / 4)
+        if (got < READ_BYTES)
             return;
         if (c->state != CLIENT_ACTIVE || c->stream.pause != 0)
             return;

@@ -4,13 +4,16 @@
 import hashlib
 import os
 import subprocess
+import time
 
 import MySQLdb
 import pymysql
 import pytest
 
+from harness import mywire
 from harness.myproxy import code, one
 from harness.mysql import SCHEMAS, USERS
+from harness.mywire import Wire
 from harness.players import need
 from harness.proxy import Crowd, wait_until
 
@@ -151,6 +154,29 @@ def test_a_password_in_the_clear_is_nowhere_afterwards(start, my):
     assert "1045 (28000)" in by_program(proxy, "socket", "caching_sha2_password", "app", wrong)
     assert by_program(proxy, "socket", "caching_sha2_password", "app2", "secret2") == "app@%\n"
     wait_until(lambda: not any(proxy.remembers(p.encode()) for p in (right, wrong)), 10, "their end")
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_a_password_in_the_clear_is_nowhere_after_a_change_of_user(start, my, pieces):
+    """It comes in the command itself, where the client knows by which plugin."""
+    right, wrong = ("%s %s horse battery staple" % (what, "stapled" * 20) for what in ("correct", "mistaken"))
+    native = "*" + hashlib.sha1(hashlib.sha1(right.encode()).digest()).hexdigest().upper()
+    proxy = start(workers=1, databases={"shop": f"mysql://app:{USERS['app'][0]}@{my.host}:{my.port}/shop"},
+                  userlist={"app": "secret", "app2": native})
+    with Wire(proxy.connect(unix_socket=os.path.join(proxy.dir, f".s.MYSQL.{proxy.mysql_port}"))) as c:
+        for password in (right, wrong):
+            secret = password.encode() + b"\0"
+            message = mywire.command(mywire.CHANGE_USER, b"app2\0" + bytes([len(secret)]) + secret + b"shop\0\x2d\0"
+                                     + b"mysql_clear_password\0\0")
+            for at in range(pieces):
+                c.send(message[at * 100:][:None if at + 1 == pieces else 100])
+                time.sleep(0.05)
+            if password == right:
+                assert isinstance(c.answer(), mywire.OK)
+            else:
+                with pytest.raises(mywire.MyError):
+                    c.answer()
+            wait_until(lambda: not proxy.remembers(password.encode()[-64:]), 10, "its end")
 
 
 @pytest.mark.parametrize("kind", SECRETS)
