@@ -432,7 +432,8 @@ static void apply_touched(struct my_server *s)
 static void apply_state(struct my_server *s)
 {
     uint64_t explains = MY_DO_PINS | MY_DO_SET | MY_DO_SET_OTHER | MY_DO_USE;
-    bool unexplained = (s->flags & MY_DO_CALL) != 0 || ((s->flags & explains) == 0 && !s->reported);
+    bool unexplained = (s->flags & (MY_DO_CALL | MY_DO_FUNCTION)) != 0 ||
+                       ((s->flags & explains) == 0 && !s->reported);
     if ((!s->state_changed && !s->changed) || !unexplained)
         return;
     s->pins |= MY_PIN_STATE;

@@ -33,6 +33,11 @@ def execute(c, how, sql):
         c.execute(c.prepare(sql)[0])
 
 
+def answers(c, sql, n):
+    c.send(mywire.query(sql))
+    return [c.answer() for _ in range(n)]
+
+
 def pins(proxy):
     return [p["reason"] for p in proxy.my_show("PINS")]
 
@@ -56,6 +61,19 @@ def test_what_a_function_left_is_its_clients(start, routines, how, sql, asked, m
         assert proxy.my_show("PINS")[0]["statement"].startswith(sql[:10])
         c.ask(mywire.RESET_CONNECTION)
         wait_until(lambda: pins(proxy) == [], 30, "the end of the pin")
+
+
+@pytest.mark.parametrize("sql, n", [("set sort_buffer_size = 65536 + fills()", 1), ("use other; select shop.fills()", 2),
+                                    ("select fills(); use other", 2), ("select fills(); set sql_safe_updates = 1", 2),
+                                    ("select fills(), get_lock('mine', 0); do release_lock('mine')", 2)])
+def test_what_a_function_left_beside_what_changes_by_its_text(start, routines, sql, n):
+    proxy = start(max_server_connections=2)
+    with Wire(proxy.connect()) as c, Wire(proxy.connect()) as stranger:
+        c.ask(mywire.SET_OPTION, b"\0\0")
+        answers(c, sql, n)
+        for _ in range(3):
+            assert stranger.query("select @mine").rows == [[None]]
+            assert c.value("select @mine") == "9"
 
 
 @pytest.mark.parametrize("how", ["text", "prepared"])
