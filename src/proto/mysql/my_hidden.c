@@ -9,6 +9,9 @@
  *        a change ──▶ the connection stays with its client: a pin
  *        none ──────▶ given back, and for a minute these names are not asked about here
  *
+ * A name is as its schema is, said or at hand, and as routines are: once one is made anew all names
+ * are others.
+ *
  * A lock can't be asked for without its name: it lasts as long as the loan, and whoever has the
  * connection next doesn't keep it from everybody else.
  */
@@ -18,11 +21,14 @@
 #include "base/fnv.h"
 #include "proto/mysql/my_session.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #define HARMLESS_US   UINT64_C(60000000)
 #define MARIADB_LOCKS 100502u /* the first that has RELEASE_ALL_LOCKS() */
 #define MYSQL_LOCKS   50705u
+
+static _Atomic uint32_t made; /* routines, by whatever client: a part of each name */
 
 static bool is_mariadb(const struct my_server *s)
 {
@@ -38,7 +44,11 @@ static bool can_release(const struct my_server *s)
 void my_hidden_note(const struct my_client *c, struct my_server *s, const struct my_scan *scan)
 {
     const char *schema = c->schema != NULL ? c->schema : s->home;
-    s->calls = scan->calls != 0 ? fnv_add(scan->calls, schema, strlen(schema)) : 0;
+    uint32_t now = atomic_load(&made);
+    s->calls = 0;
+    /* behind these, in the same text, a name means something else */
+    if (scan->calls != 0 && (scan->flags & (MY_DO_ROUTINE | MY_DO_USE)) == 0)
+        s->calls = fnv_add(fnv_add(scan->calls, schema, strlen(schema)), &now, sizeof now);
 }
 
 static bool is_harmless(const struct my_server *s, uint32_t calls)
@@ -52,6 +62,8 @@ static bool is_harmless(const struct my_server *s, uint32_t calls)
 void my_hidden_end(struct my_server *s)
 {
     struct my_hidden *h = &s->hidden;
+    if ((s->flags & MY_DO_ROUTINE) != 0)
+        atomic_fetch_add(&made, 1);
     if ((s->flags & (MY_DO_FUNCTION | MY_DO_CALL)) == 0 || is_harmless(s, s->calls) ||
         !can_release(s))
         return;

@@ -85,6 +85,7 @@ enum my_charset {
 #define MY_DO_NO_STATEMENT   (UINT64_C(1) << 43) /* a command that is none: PREPARE, .. */
 #define MY_DO_LOOK           (UINT64_C(1) << 44) /* shows the numbers of the server's sessions */
 #define MY_DO_FUNCTION       (UINT64_C(1) << 45) /* calls one that isn't the server's: see calls */
+#define MY_DO_ROUTINE        (UINT64_C(1) << 46) /* makes or alters one, or a trigger or an event */
 
 /* A text that can't be read for sure, or is not all there, may do what pins. */
 #define MY_DO_ANYTHING (MY_DO_CALL | MY_DO_TOO_MUCH | MY_DO_LOCK | MY_DO_USER_VAR)

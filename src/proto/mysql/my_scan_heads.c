@@ -126,6 +126,7 @@ static void on_definition(struct scanner *s, uint64_t table)
         create_temporary(s);
         return;
     case DEF_ROUTINE:
+        note(s, MY_DO_ROUTINE);
         skip_body(s);
         return;
     case DEF_PACKAGE: /* where that ends cannot be told */

@@ -76,6 +76,39 @@ def test_what_a_function_left_beside_what_changes_by_its_text(start, routines, s
             assert c.value("select @mine") == "9"
 
 
+SETS, SETS_NOT = (f"create function fickle() returns int begin {what}return 1; end" for what in ("set @mine = 9; ", ""))
+
+
+@pytest.mark.parametrize("where", ["by itself", "elsewhere", "in the text"])
+def test_a_function_that_was_harmless_and_is_another_now(start, my, where):
+    """As soon as it is made anew through weir, by whomever; also where only the schema is another."""
+    proxy = start(max_server_connections=2)
+    try:
+        with Wire(proxy.connect()) as c, Wire(proxy.connect()) as other, Wire(proxy.connect()) as stranger:
+            c.ask(mywire.SET_OPTION, b"\0\0")
+            c.query(SETS_NOT)
+            for _ in range(2):
+                assert c.value("select fickle()") == "1"
+            wait_until(lambda: sum(int(r["sv_active"]) for r in proxy.my_show("POOLS")) == 0, 30, "the end of the loan")
+            if where == "by itself":
+                other.query("drop function fickle")
+                other.query(SETS)
+                c.query("select fickle()")
+            elif where == "elsewhere":
+                other.query("use other")
+                other.query(SETS)
+                answers(c, "use other; select fickle()", 2)
+            else:
+                answers(c, f"drop function fickle; {SETS}; select fickle()", 3)
+            wait_until(lambda: pins(proxy) != [], 30, "the pin")
+            for _ in range(3):
+                assert stranger.query("select @mine").rows == [[None]]
+            assert c.value("select @mine") == "9"
+    finally:
+        my.rows("drop function if exists shop.fickle")
+        my.rows("drop function if exists other.fickle")
+
+
 @pytest.mark.parametrize("how", ["text", "prepared"])
 def test_what_a_function_left_beside_a_metadata_lock(start, my, routines, how):
     """Which MySQL keeps without autocommit: what lets it go comes behind what asks for the change."""
