@@ -108,7 +108,7 @@ static enum proto_verdict on_reset(struct my_client *c, struct my_server *s, str
             return PROTO_MORE;
         my_held_forget(s, UINT32_MAX);
         s->status &= (uint16_t)~MY_ST_IN_TRANS;
-        s->savepoint = s->touched = false;
+        s->savepoint = s->touched = s->next_left = false;
     }
     my_put_ok(c, out);
     return PROTO_MORE;

@@ -237,6 +237,8 @@ struct my_server {
     bool listed;         /* it has warnings in its list, of `diagnosed` */
     bool savepoint;   /* one was set with autocommit off: a transaction, whatever the status says */
     bool touched;     /* MySQL may keep metadata locks of tables, without a transaction */
+    bool next_begun;  /* the transaction that MY_PIN_NEXT is for */
+    bool next_left;   /* what that was for may still be there */
     bool id_given;    /* its LAST_INSERT_ID() is the borrower's */
     bool late_cancel; /* a cancel has come to an end: a late one must not hit the next borrower */
     bool multi;

@@ -268,7 +268,7 @@ static void forget_all(struct my_server *s)
     (void)vars_take(&s->vars, none);
     s->owner = s->diagnosed = 0;
     s->hidden.n = 0;
-    s->savepoint = s->touched = s->id_given = s->stuck = false;
+    s->savepoint = s->touched = s->next_left = s->id_given = s->stuck = false;
     /* It is in its schema still, but the server's @@collation_database, which LOAD DATA goes by, is
      * not that schema's any more: whoever comes next enters it again. */
     const char *schema = s->schema != NULL ? s->schema : s->home;
@@ -313,7 +313,7 @@ void my_settle_end(struct my_client *c, struct my_server *s, bool ok)
         forget_all(s);
         break;
     case MY_S_ROLLBACK:
-        s->late_cancel = s->savepoint = s->touched = false;
+        s->late_cancel = s->savepoint = s->touched = s->next_left = false;
         s->diagnosed = 0; /* MySQL's list is empty now */
         break;
     case MY_S_CHECK:
@@ -353,7 +353,7 @@ enum proto_loan my_begin(void *ps, void *pc, struct proto_out *out)
 
 static enum proto_loan end_abandoned(struct my_server *s, struct proto_out *out)
 {
-    bool open = s->unknown || s->late_cancel || s->touched || my_in_transaction(s);
+    bool open = s->unknown || s->late_cancel || s->touched || s->next_left || my_in_transaction(s);
     bool pinned = s->pins != 0 || s->hidden.n != 0 || !LIST_EMPTY(&s->held), words = wants_reset(s);
     s->ask = s->want_warnings = false;
     if (open && (words ? s->reset_query != NULL : !pinned))
@@ -401,7 +401,7 @@ enum proto_loan my_state(void *ps, void *pc, bool may_end, uint64_t now_us, stru
     /* Ahead of another OK, which would tell of the change that is looked for. */
     if (s->hidden.n != 0)
         return my_settle_start(s, MY_S_HIDDEN, out);
-    if (s->touched)
+    if (s->touched || s->next_left)
         return my_settle_start(s, MY_S_ROLLBACK, out);
     return wants_reset(s) ? my_settle_start(s, MY_S_WORDS, out) : LOAN_CLEAN;
 }

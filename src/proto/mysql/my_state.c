@@ -369,6 +369,26 @@ static void apply_vague(struct my_server *s)
     }
 }
 
+/* What SET TRANSACTION says waits for a transaction, and servers take for one, of what is outside
+ * of one, only what an engine with transactions has had a part in: not SELECT 1. A table that was
+ * read may be another engine's, and SET autocommit ends a transaction without using it up: that
+ * nothing is left is then seen to when the loan ends. */
+static void apply_next(struct my_server *s)
+{
+    bool ends = (s->flags & (MY_DO_COMMIT | MY_DO_ROLLBACK)) != 0;
+    if ((s->flags & MY_DO_SET_NEXT) != 0) {
+        s->pins |= MY_PIN_NEXT;
+        s->next_begun = false;
+    } else if ((s->pins & MY_PIN_NEXT) == 0 || (s->flags & MY_DO_NO_STATEMENT) != 0) {
+        return;
+    } else if ((s->status & MY_ST_IN_TRANS) != 0) {
+        s->next_begun = true;
+    } else if (s->next_begun || ends || !s->no_table) {
+        s->pins &= ~(uint32_t)MY_PIN_NEXT;
+        s->next_left = !ends;
+    }
+}
+
 static void apply_flags(struct my_server *s)
 {
     uint64_t f = s->flags;
@@ -388,10 +408,7 @@ static void apply_flags(struct my_server *s)
         s->pins |= MY_PIN_TABLES;
     if ((f & MY_DO_LOCK_SERVER) != 0)
         s->pins |= MY_PIN_SERVER;
-    if ((f & MY_DO_SET_NEXT) != 0)
-        s->pins |= MY_PIN_NEXT;
-    else if ((s->status & MY_ST_IN_TRANS) == 0 && (f & MY_DO_NO_STATEMENT) == 0)
-        s->pins &= ~(uint32_t)MY_PIN_NEXT;
+    apply_next(s);
     if ((f & (MY_DO_LOCK | MY_DO_UNLOCK)) != 0 && (s->pins & MY_PIN_LOCK) != 0)
         s->ask = true;
     if ((f & (MY_DO_CALC_ROWS | MY_DO_SET_INSERT_ID | MY_DO_CALL)) != 0)

@@ -69,3 +69,40 @@ def test_what_weir_is_told_of_is_not_the_clients_to_choose(start, tracking, how)
         with Wire(proxy.connect()) as c:
             assert c.query(asked).rows == before, change
             assert c.error(mywire.QUERY, b"select * from unseen") == 1146
+
+
+WRITES = b"insert into scratch (note) values ('x')"
+
+
+@pytest.mark.parametrize("between", ["select 1", "do 1", "set autocommit = 1", "set names latin1", "show warnings",
+                                     "use shop", "savepoint s", "unlock tables"])
+def test_what_is_set_for_the_next_transaction_waits_for_it(start, between):
+    """What reads no table is none; neither its client nor anybody else finds that it was."""
+    proxy = start(max_server_connections=2)
+    with Wire(proxy.connect()) as c, Wire(proxy.connect()) as stranger:
+        c.query("set transaction read only")
+        c.query(between)
+        for _ in range(3):
+            assert stranger.error(mywire.QUERY, WRITES) is None
+        assert c.error(mywire.QUERY, WRITES) == 1792
+        c.query("rollback")
+        wait_until(lambda: not proxy.my_show("PINS"), 10, "the end of the pin")
+        assert c.error(mywire.QUERY, WRITES) is None
+
+
+@pytest.mark.parametrize("steps", [["select count(*) from items"], ["begin", "select count(*) from items", "commit"],
+                                   ["begin", "select 1", "set autocommit = 0", "set autocommit = 1", "rollback"], ["select id from plain"],
+                                   ["set autocommit = 0", "select id from plain", "select 1"], ["call nothing()"]])
+def test_what_was_set_for_a_transaction_is_over_with_it(start, my, steps):
+    """Where a table may be of an engine without transactions (plain), it is seen to that nothing is left."""
+    proxy = start(max_server_connections=1)
+    my.rows("create table plain (id int) engine = myisam select 1 as id")
+    try:
+        with Wire(proxy.connect()) as c, Wire(proxy.connect()) as stranger:
+            c.query("set transaction read only")
+            for sql in steps:
+                c.query(sql)
+            wait_until(lambda: not proxy.my_show("PINS"), 10, "the end of the pin")
+            assert stranger.error(mywire.QUERY, WRITES) is None
+    finally:
+        my.rows("drop table plain")
