@@ -644,13 +644,16 @@ static void tables(void **state)
         const char *text, *tables[2]; /* how, and which */
     } rows[] = {
         {"select * from v", {"r v"}},
-        {"select 1 from S . x", {"r s"}},
+        {"select 1 from S . x", {"r s.x"}},
+        {"select 1 from S/**/.-- y\nx, a", {"r s.x", "r a"}},
         {"select * from a.\"B\".C where x", {"r a.b.c"}},
         {"select * from only t", {"r t"}},
         {"select 1 left join \"V\" on true", {"r v"}},
         {"select * from a, s.b", {"r a", "r s.b"}},
         {"select * from a x , b", {"r a", "r b"}},
         {"select * from a as x,b y where c, d", {"r a", "r b"}},
+        {"select * from a -- the first\n as /**/ b, -- the other\n v", {"r a", "r v"}},
+        {"select * from only/**/t", {"r t"}},
         {"select * from a order by b, c", {"r a"}},
         {"select * from a,", {"r a"}},
         {"update a set b, c", {"u a"}},
@@ -685,9 +688,15 @@ static void tables(void **state)
             fail_msg("{%s}: %u tables", rows[i].text, found.n_used);
     }
     assert_int_not_equal(pg_scan_table_mark('r', "log", 3), pg_builtin_mark("log", 3));
-    static const char *const nameless[] = {"select f/* x */ (1)", "select f/**/(1)",
-                                           "select f -- x\n (1)"};
-    for (size_t i = 0; i < 3; i++)
+    static const char *const nameless[] = {"select f/* x */ (1)",
+                                           "select f/**/(1)",
+                                           "select f -- x\n (1)",
+                                           "select f -- count\n(1)",
+                                           "select f -- into count\n(1)",
+                                           "select f -- count\r(1)",
+                                           "select s . f(1)",
+                                           "select s/**/.f(1)"};
+    for (size_t i = 0; i < sizeof(nameless) / sizeof(nameless[0]); i++)
         assert_int_equal(scan(nameless[i], SCS).n_used, PG_SCAN_USED_MAX + 1);
     char many[400] = "select ";
     for (int i = 0; i <= PG_SCAN_USED_MAX; i++)

@@ -174,9 +174,10 @@ static void note_mark(struct scanner *s, uint32_t mark)
         out->used[out->n_used - 1] = mark;
 }
 
-/* What is used has no name that could be read: it is never known. */
+/* What is called has no name that could be read: it is never known. */
 static void note_nameless(struct scanner *s)
 {
+    flag(s, PG_SCAN_CALLS);
     s->out->n_used = PG_SCAN_USED_MAX + 1;
 }
 
@@ -201,11 +202,19 @@ static bool is_commented(const struct scanner *s, const uint8_t *name_end, const
     const uint8_t *base = s->lx.base, *p = name_end;
     if (p - base >= 2 && p[-1] == '/' && p[-2] == '*')
         return true;
-    if (memchr(p, '\n', (size_t)(open - p)) == NULL)
+    if (pg_lex_line(p, open) == open)
         return false;
-    while (p - base >= 2 && p[-1] != '\n' && !(p[-1] == '-' && p[-2] == '-'))
+    while (p - base >= 2 && p[-1] != '\n' && p[-1] != '\r' && !(p[-1] == '-' && p[-2] == '-'))
         p--;
     return p - base >= 2 && p[-1] == '-';
+}
+
+/* Has the name that begins here a schema, somewhere before it? */
+static bool is_dotted(const struct scanner *s, const uint8_t *start)
+{
+    while (start > s->lx.base && pg_lex_class[start[-1]] == LEX_S)
+        start--;
+    return start > s->lx.base && start[-1] == '.';
 }
 
 /* Where a word begins, with its quote. */
@@ -236,18 +245,22 @@ static void note_call(struct scanner *s, const uint8_t *open)
     bool named = word_before(s, open, &name);
     const uint8_t *end = base + name.off + name.len;
     end += named && *end == '"';
-    bool commented = is_commented(s, end, open);
-    if (!named) {
-        if (commented)
-            note_nameless(s);
+    if (is_commented(s, end, open)) { /* the word may be the comment's */
+        note_nameless(s);
         return;
     }
+    if (!named)
+        return;
     const uint8_t *start = word_start(s, name);
     bool in_schema = start > base && start[-1] == '.' && word_before(s, start - 1, &schema);
     if (in_schema)
         start = word_start(s, schema);
     if (word_before(s, start, &before) && names_columns(s, before))
         return;
+    if (!in_schema && is_dotted(s, start)) {
+        note_nameless(s);
+        return;
+    }
     in_schema = in_schema && !span_is(s, schema, "pg_catalog");
     if (in_schema)
         dotted_add(&full, base + schema.off, schema.len);
@@ -256,10 +269,7 @@ static void note_call(struct scanner *s, const uint8_t *open)
     if (!in_schema && pg_builtin_is(mark))
         return;
     flag(s, PG_SCAN_CALLS);
-    if (commented)
-        note_nameless(s);
-    else
-        note_mark(s, mark);
+    note_mark(s, mark);
 }
 
 /* Behind the word or quoted identifier at p; p itself: there is none. */
@@ -275,11 +285,21 @@ static const uint8_t *name_end(const uint8_t *p, const uint8_t *end)
     return p;
 }
 
-static const uint8_t *blanks(const uint8_t *p, const uint8_t *end)
+/* Behind blanks and comments. */
+static const uint8_t *blanks(const struct scanner *s, const uint8_t *p)
 {
-    while (p < end && pg_lex_class[*p] == LEX_S)
-        p++;
-    return p;
+    const uint8_t *end = s->lx.end;
+    struct pg_lex ahead = {.end = end}; /* whether one is never closed the scan itself will find */
+    for (;;) {
+        while (p < end && pg_lex_class[*p] == LEX_S)
+            p++;
+        if (end - p >= 2 && p[0] == '-' && p[1] == '-')
+            p = pg_lex_line(p + 2, end);
+        else if (end - p >= 2 && p[0] == '/' && p[1] == '*')
+            p = pg_lex_block(&ahead, p + 2);
+        else
+            return p;
+    }
 }
 
 /* A table's name at p; behind it. */
@@ -287,13 +307,13 @@ static const uint8_t *note_table(struct scanner *s, const uint8_t *p, char how)
 {
     struct dotted full = {.n = 0};
     const uint8_t *end = s->lx.end, *to = name_end(p, end);
-    if (to - p == 4 && strncasecmp((const char *)p, "only", 4) == 0 && blanks(to, end) != to) {
-        p = blanks(to, end);
+    if (to - p == 4 && strncasecmp((const char *)p, "only", 4) == 0 && blanks(s, to) != to) {
+        p = blanks(s, to);
         to = name_end(p, end);
     }
-    while (to < end && *to == '.') {
+    for (const uint8_t *dot = blanks(s, to); dot < end && *dot == '.'; dot = blanks(s, to)) {
         dotted_add(&full, p, (size_t)(to - p));
-        p = to + 1;
+        p = blanks(s, dot + 1);
         to = name_end(p, end);
     }
     bool quoted = to - p > 1 && *p == '"';
@@ -312,12 +332,12 @@ void pg_scan_tables(struct scanner *s, char how, bool list)
         return;
     /* Not to the end of the text for each FROM in it. */
     for (int names = 0; names < PG_SCAN_USED_MAX && name_end(p, end) != p; names++) {
-        p = blanks(note_table(s, p, how), end);
+        p = blanks(s, note_table(s, p, how));
         for (int i = 0; list && i < 2; i++) /* AS alias */
-            p = blanks(name_end(p, end), end);
+            p = blanks(s, name_end(p, end));
         if (!list || p == end || *p != ',')
             break;
-        p = blanks(p + 1, end);
+        p = blanks(s, p + 1);
     }
 }
 
