@@ -504,6 +504,15 @@ def test_what_others_drew_from_sequences_is_nobodys_answer(start):
         assert other.value(asked[0]) == drawn
         other.simple("commit")
         other.simple("discard all")
+        one.rows(insert)
+        other.ask(P("asks", asked[0]), S)
+        for before in (wire.query("select 1"), wire.query("select 1/0"), P("", "select 1") + B() + E() + S, E("no such portal") + S):
+            for ask in (wire.query(asked[0]), P("", asked[0]) + B() + E() + S, B("", "asks") + E() + S):
+                one.rows(insert)  # in a pipeline, too
+                other.send(before + ask)
+                other.until()
+                assert wire.error_code(other.until()) == "55000"
+        other.simple("deallocate asks")
         # what draws nothing makes nobody else's number one's own
         for harmless in ("select 1", "select count(*), now() from pg_class", "create sequence unused", "set work_mem = '5MB'", "drop sequence unused"):
             one.rows(insert)

@@ -100,16 +100,18 @@ static enum proto_verdict on_query(struct pg_client *c, struct pg_server *s, con
     else if (n != 0)
         n--; /* the NUL; if there is none the server refuses the message */
     struct pg_scan scan;
+    enum proto_verdict v;
     pg_text_scan(sql, n, c->how, opts, &scan);
     if (pg_refuse_block(c, scan.flags, out))
         return PROTO_BAD;
     if ((scan.flags & PG_SQL_NAMES) != 0) {
-        enum proto_verdict v = pg_sql_query(c, s, m, &scan, out);
+        v = pg_sql_query(c, s, m, &scan, out);
         if (v != PROTO_LOAN)
             return v;
     }
-    if (!pg_sequence_forget(c, s, scan.flags, out))
-        return PROTO_BAD;
+    v = pg_sequence_forget(c, s, scan.flags, out);
+    if (v != PROTO_MORE)
+        return v;
     pg_note(c, s, scan.flags, sql, n);
     pg_hidden_note(c, s, &scan, sql, n);
     if ((scan.flags & (PG_SCAN_DISCARD_ALL | PG_SCAN_DEALLOCATE_ALL)) != 0 || s->resets)

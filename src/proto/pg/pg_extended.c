@@ -197,14 +197,18 @@ static enum proto_verdict parse_unnamed(struct pg_client *c, struct pg_server *s
         stmt = pg_stmt_intern(body, n, c->how, pg_scan_flags);
         if (stmt == NULL)
             return out_of_memory(out);
+    }
+    enum proto_verdict v = pg_sequence_forget(c, s, stmt->flags, out);
+    if (v != PROTO_MORE) {
+        if (replaced)
+            pg_stmt_put(&stmt);
+        return v;
+    }
+    if (replaced) {
         old = c->unnamed;
         c->unnamed = stmt;
     }
     bool own = (stmt->flags & PG_STMT_OWN) != 0;
-    if (!pg_sequence_forget(c, s, stmt->flags, out)) {
-        pg_stmt_put(&old);
-        return out_of_memory(out);
-    }
     if (s->unnamed != stmt && !own) {
         pg_stmt_put(&s->unnamed);
         s->unnamed = pg_stmt_get(stmt);
@@ -285,10 +289,9 @@ static enum proto_verdict parse_named(struct pg_client *c, struct pg_server *s, 
         v = PROTO_WAIT;
         goto out;
     }
-    if (!pg_sequence_forget(c, s, stmt->flags, out)) {
-        v = out_of_memory(out);
+    v = pg_sequence_forget(c, s, stmt->flags, out);
+    if (v != PROTO_MORE)
         goto out;
-    }
     /* The server judges the text each time, for what it means changes: search_path, a table that is
      * gone, a failed transaction. Where it has the statement, or might refuse it without fault of
      * the text, it gets the text in the unnamed slot, so that the cache stays true. What it has may
@@ -535,8 +538,9 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
     }
     if (kind == PG_X_BIND && name_len != 0 && !has_columns(c, s, stmt, expected, out, &v))
         return v;
-    if (stmt != NULL && !pg_sequence_forget(c, s, stmt->flags, out))
-        return out_of_memory(out);
+    v = stmt != NULL ? pg_sequence_forget(c, s, stmt->flags, out) : PROTO_MORE;
+    if (v != PROTO_MORE)
+        return v;
     if (!(name_len == 0 ? ensure_unnamed(c, s, out)
                         : ensure_named(c, s, stmt, expected, &there, out)))
         return out_of_memory(out);

@@ -89,19 +89,24 @@ static void drew(struct pg_client *c, struct pg_server *s)
         own(c, s);
 }
 
-bool pg_sequence_forget(struct pg_client *c, struct pg_server *s, uint64_t flags,
-                        struct proto_out *out)
+enum proto_verdict pg_sequence_forget(struct pg_client *c, struct pg_server *s, uint64_t flags,
+                                      struct proto_out *out)
 {
     static const char sql[] = "DISCARD SEQUENCES";
-    if (!s->strange || (flags & PG_SCAN_SEQ_READ) == 0 || s->len != 0 || s->open ||
-        s->status == 'E')
-        return true;
-    if (pg_expect_push(s, PG_X_QUERY, PG_A_ASIDE) == NULL)
-        return false;
+    if (!s->strange || (flags & PG_SCAN_SEQ_READ) == 0 || s->open)
+        return PROTO_MORE;
+    if (s->len != 0) /* what is before it may fail the transaction */
+        return PROTO_WAIT;
+    if (s->status == 'E')
+        return PROTO_MORE;
+    if (pg_expect_push(s, PG_X_QUERY, PG_A_ASIDE) == NULL) {
+        pg_put_error(out, "FATAL", "53200", "weir: out of memory");
+        return PROTO_BAD;
+    }
     pg_put_query(out, sql, sizeof sql - 1);
     pg_stmt_put(&s->unnamed);
     own(c, s);
-    return true;
+    return PROTO_MORE;
 }
 
 uint64_t pg_sequence_note(struct pg_client *c, struct pg_server *s, uint64_t flags)

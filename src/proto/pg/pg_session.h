@@ -383,9 +383,9 @@ uint32_t pg_hidden_sources(void);
 /* A loan begins. */
 void pg_sequence_begin(struct pg_client *c, struct pg_server *s);
 /* Before a statement with these flags is sent: what others' nextval() left is nobody else's answer.
- * false: out of memory. */
-bool pg_sequence_forget(struct pg_client *c, struct pg_server *s, uint64_t scan_flags,
-                        struct proto_out *out) __attribute__((warn_unused_result));
+ * PROTO_MORE: send it; PROTO_WAIT: what was asked before is answered first; PROTO_BAD: told. */
+enum proto_verdict pg_sequence_forget(struct pg_client *c, struct pg_server *s, uint64_t scan_flags,
+                                      struct proto_out *out) __attribute__((warn_unused_result));
 /* A statement is sent; returns its flags, with what this client's own habit adds to them. */
 uint64_t pg_sequence_note(struct pg_client *c, struct pg_server *s, uint64_t scan_flags);
 /* A CommandComplete of the client's; c may be NULL: it has left. */
