@@ -125,6 +125,18 @@ def test_transaction_timeout_belongs_to_its_session(start, pg):
         assert c.value("show transaction_timeout") == "4321s"
 
 
+@pytest.mark.parametrize("text", ["set work_mem = '5MB'; set transaction_timeout = '2min'", "select set_config('transaction_timeout', '2min', false)",
+                                  "do $$ begin set transaction_timeout = '2min'; end $$", "begin; set transaction_timeout = '2min'; commit"])
+def test_transaction_timeout_that_is_asked_for_belongs_to_its_session(start, text):
+    """Where the text alone doesn't tell, the server is asked what is set."""
+    proxy = start(max_server_connections=1)
+    with proxy.client() as one, proxy.client() as other:
+        one.simple(text)
+        assert [c.value("show transaction_timeout") for c in (other, one, other)] == ["0", "2min", "0"]
+        one.simple("begin read only; reset transaction_timeout; commit")
+        assert [c.value("show transaction_timeout") for c in (other, one)] == ["0", "0"]
+
+
 def test_transaction_timeout_ends_the_session_as_it_does_directly(start, pg):
     proxy = start(max_server_connections=1)
     seen = []

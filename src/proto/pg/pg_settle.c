@@ -23,8 +23,8 @@
 static const char truth_sql[] =
     "SELECT 's', name, setting FROM pg_catalog.pg_settings"
     " WHERE source OPERATOR(pg_catalog.=) 'session'"
-    " AND name OPERATOR(pg_catalog.<>) ALL ('{role,session_authorization}'::pg_catalog.text[])"
-    " AND name OPERATOR(pg_catalog.!~~) 'transaction\\_%'"
+    " AND name OPERATOR(pg_catalog.<>) ALL ('{role,session_authorization,transaction_isolation,"
+    "transaction_read_only,transaction_deferrable}'::pg_catalog.text[])"
     " UNION ALL SELECT 's', 'role', pg_catalog.current_setting('role')"
     " WHERE pg_catalog.current_setting('role') OPERATOR(pg_catalog.<>) 'none'"
     " UNION ALL SELECT 'a', 'session_authorization', session_user::pg_catalog.text"
