@@ -670,6 +670,23 @@ def test_a_custom_setting_of_a_function_within_another(start):
         one.simple("drop function outer_one, inner_one")
 
 
+@pytest.mark.parametrize("mode", ["session", "transaction"])
+@pytest.mark.parametrize("before", ["select 1", "set session characteristics as transaction isolation level serializable",
+                                    "set lock_timeout = 5; set datestyle = iso"])
+def test_a_reset_leads_to_the_startup_value_whatever_was_set_before(start, pg, mode, before):
+    """Also where the connection stays with its client, and nothing else is asked for."""
+    proxy = start(max_server_connections=1, pool_mode=mode)
+    given = {"work_mem": "3MB", "DateStyle": "German", "application_name": "mine"}
+    probe = ("select current_setting('work_mem'), current_setting('datestyle'), current_setting('application_name'), "
+             "current_setting('lock_timeout'), current_setting('default_transaction_isolation')")
+    for reset in ("reset all", "discard all", "reset work_mem", "reset datestyle; select 1", "begin; reset all; commit",
+                  "reset all; select 1/0", "do $$ begin reset work_mem; end $$"):
+        steps = [before, "set work_mem = '5MB'", reset, probe, [P("", "reset all"), B(), E(), S], probe]
+        with pg.direct(**given) as direct, proxy.client(**given) as c:
+            found = difference(steps, play(direct, steps), play(c, steps))
+            assert found is None, (reset, found)
+
+
 PATH = "select set_config('search_path', 'alpha', false)"
 UNNAMED = {  # what was done before by others, and what sets a search_path unseen
     "a WITH of that name": (["with f_path as (select 1) select 1", "with f_path(x) as (select 1) select 1"], ["select f_path()"]),

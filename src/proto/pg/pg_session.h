@@ -404,7 +404,8 @@ const char *pg_pin_name(uint32_t pins);
 /* RESET leads to what the client gave at startup; the server, to whom it was a SET, goes to its own
  * value and says so. Where it does, the client isn't told and its ReadyForQuery is kept back, until
  * the startup values are set again; likewise where it says nothing, because it had that value, but
- * the client has to be told of another. May it be? */
+ * the client has to be told of another; and in pool_mode session, where nothing else would set
+ * them. May it be? */
 bool pg_keep_ready(struct pg_client *c, struct pg_server *s);
 /* A step towards that; LOAN_BUSY. */
 enum proto_loan pg_kept_go_on(struct pg_client *c, struct pg_server *s, struct proto_out *out);

@@ -275,7 +275,9 @@ bool pg_keep_ready(struct pg_client *c, struct pg_server *s)
     for (uint32_t i = 0; i < s->len; i++)
         if (!pg_expect_is_own(pg_expect_at(s, i)))
             return false; /* of a segment before the one that resets: nothing is sent behind that */
-    bool keep = c != NULL && (s->misreport || reports_startup(c, s));
+    /* A session's loan has no end at which it would be asked. */
+    bool asks = s->in_session && s->status == 'I' && (s->dirt & PG_D_SETTINGS) != 0;
+    bool keep = c != NULL && (s->misreport || reports_startup(c, s) || asks);
     s->resets = s->misreport = false;
     s->kept_ready = s->hold = keep;
     return keep;
