@@ -687,6 +687,22 @@ def test_a_reset_leads_to_the_startup_value_whatever_was_set_before(start, pg, m
             assert found is None, (reset, found)
 
 
+@pytest.mark.parametrize("mode", ["session", "transaction"])
+@pytest.mark.parametrize("text", ["set lock_timeout = 7; reset all", "begin; reset all; commit", "do $$ begin reset statement_timeout; end $$",
+                                  "select set_config('statement_timeout', null, false) is null", "reset statement_timeout; select 1",
+                                  "set statement_timeout = 0; select 1", "set statement_timeout = '1500ms'; select 1",
+                                  "set statement_timeout = '20min'; select 1", "reset statement_timeout; select 1/0"])
+def test_a_limit_given_at_startup_outlasts_its_reset(start, pg, mode, text):
+    """The question what is set runs without the limit, and yet learns whether it is one of the session's own."""
+    proxy = start(max_server_connections=1, pool_mode=mode)
+    with proxy.client(statement_timeout="1h") as c, pg.direct(statement_timeout="1h") as direct:
+        for before in ("select 1", "set work_mem = '5MB'; select 1", "set statement_timeout = '2h'"):
+            for conn in (direct, c):
+                conn.simple(before)
+                conn.simple(text)
+            assert c.value("show statement_timeout") == direct.value("show statement_timeout"), before
+
+
 PATH = "select set_config('search_path', 'alpha', false)"
 UNNAMED = {  # what was done before by others, and what sets a search_path unseen
     "a WITH of that name": (["with f_path as (select 1) select 1", "with f_path(x) as (select 1) select 1"], ["select f_path()"]),

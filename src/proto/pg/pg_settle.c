@@ -57,9 +57,14 @@ static const char latent_sql[] =
     " AND p.prolang OPERATOR(pg_catalog.>) 13::pg_catalog.oid";        /* internal, C */
 
 /* In front where the session has a limit of its own: one of a millisecond is not the question's.
- * What pg_settings says of it behind that (s) isn't so; t is. */
+ * What pg_settings says of it behind that (s) isn't so; t is. It takes about a millisecond, so it
+ * is asked here, whether the session has set the limit, only of one that leaves the time. NULL:
+ * not set. */
 static const char untimed_sql[] =
-    "SELECT 't', 'statement_timeout', pg_catalog.current_setting('statement_timeout');"
+    "SELECT 't', 'statement_timeout', CASE WHEN pg_catalog.current_setting('statement_timeout')"
+    " OPERATOR(pg_catalog.~~) '%ms' THEN pg_catalog.current_setting('statement_timeout')"
+    " ELSE (SELECT setting FROM pg_catalog.pg_settings WHERE name OPERATOR(pg_catalog.=)"
+    " 'statement_timeout' AND source OPERATOR(pg_catalog.=) 'session') END;"
     "SET LOCAL statement_timeout = 0;";
 
 static const char rollback_sql[] = "ROLLBACK";
@@ -368,6 +373,8 @@ void pg_settle_row(struct pg_server *s, const uint8_t *body, size_t n)
             return;
     }
     if (s->untimed && view_is(kind, "s") && view_is(name, "statement_timeout"))
+        return;
+    if (view_is(kind, "t") && value.n == 0)
         return;
     struct var_entry e;
     if (view_is(kind, "a") && var_set_find(s->login, "session_authorization", 21, &e) &&
