@@ -29,6 +29,7 @@
 
 #include "net/stream.h"
 #include "net/stream_aside.h"
+#include "net/stream_end.h"
 #include "net/loop.h"
 #include "net/loop_priv.h"
 #include "net/tls_memory.h"

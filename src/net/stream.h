@@ -89,10 +89,6 @@ void stream_adopt_tls(struct stream *s, struct ssl_st *ssl);
  * short read means drained, the level-triggered loop calls again otherwise. */
 enum io_result stream_read(struct stream *s, void *to, size_t room, size_t *got)
     __attribute__((warn_unused_result));
-/* Read up to `room` bytes that nobody wants. IO_CLOSED: the peer has closed the connection, not
- * just its TLS session. Of TLS nothing else can be read afterwards. */
-enum io_result stream_discard(struct stream *s, void *scratch, size_t room)
-    __attribute__((warn_unused_result));
 /* The next byte of a plain socket, left where it is; -1: none. To tell a TLS ClientHello. */
 int stream_peek(const struct stream *s);
 /* Is there anything to be read, an end or an error included? */
@@ -104,10 +100,6 @@ enum io_result stream_writev(struct stream *s, const struct iovec *iov, int n, s
     __attribute__((warn_unused_result));
 /* NET_WRITE is called for as long as the socket takes bytes and `want` is on. */
 void stream_want_write(struct stream *s, bool want);
-
-/* Nothing more is sent, in the middle of whatever it is; reading goes on. TLS: without
- * close_notify, so that the peer takes it for the cut that it is. false: the peer is gone. */
-bool stream_cut(struct stream *s) __attribute__((warn_unused_result));
 
 /* Costs nothing unless something arrives meanwhile. */
 void stream_pause(struct stream *s, unsigned reason);

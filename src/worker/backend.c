@@ -10,6 +10,8 @@
 #include "worker/worker_priv.h"
 #include "worker/world.h"
 
+#include "net/stream_end.h"
+
 #include <stdlib.h>
 #include <string.h>
 

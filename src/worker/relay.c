@@ -12,6 +12,8 @@
 #include "worker/worker_priv.h"
 #include "worker/route.h"
 
+#include "net/stream_end.h"
+
 #include <string.h>
 
 #define READ_BYTES    (SCRATCH_BYTES / 4u) /* from a client at once */
