@@ -143,7 +143,8 @@ enum proto_event {
     PROTO_EV_LOST_SERVER,   /* server connection lost in a transaction or statement */
     PROTO_EV_TAKEN_BACK,    /* nothing is sent yet: before abandon(), which tells who waits */
     PROTO_EV_OVERDUE,       /* nothing is sent: should the statement running on `ps` end with the
-                               error of a cancelled one, it is to say this text */
+                               error of a cancelled one, it is to say this text. With 40001 as the
+                               code it says that, and TAKEN_BACK has been told by it */
     PROTO_EV_TOO_MANY,      /* max_client_conn: refused */
     PROTO_EV_SHUTDOWN,      /* draining: closed */
     PROTO_EV_IDLE_TIMEOUT,  /* client_idle_timeout: closed */

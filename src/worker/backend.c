@@ -42,6 +42,7 @@ void backend_set_state(struct backend *b, enum backend_state state)
         b->deadline_us = 0;
     free(b->late);
     b->late = NULL;
+    b->outcome = false;
 }
 
 bool backend_arrive(struct backend *b, struct worker *w)

@@ -80,7 +80,7 @@ void cancel_moot(struct backend *b)
 bool cancel_overtaken(const struct backend *b)
 {
     struct proto_facts facts;
-    if (b->cancel == NULL)
+    if (b->cancel == NULL && !b->outcome)
         return false;
     b->route->proto->facts(NULL, b->proto, &facts);
     return !facts.busy || facts.own;

@@ -68,6 +68,48 @@ static void rest(struct client *c)
 /* ---- taking back
  * ------------------------------------------------------------------------------------- */
 
+/* Of a statement under way nobody can say that it was rolled back before the server has: it may be
+ * a COMMIT that is through. So it is stopped, and what the server says then is what the client is
+ * told. false: out of memory. */
+static bool await_outcome(struct backend *b, const char *reason, const char *why)
+{
+    struct client *c = b->client;
+    struct worker *w = c->worker;
+    size_t used;
+    b->late = strdup(why);
+    if (b->late == NULL)
+        return false;
+    b->late_reason = b->overdue = reason;
+    b->outcome = true;
+    b->deadline_us = w->now_us + w->settings->gone_us;
+    b->cancel_us = w->now_us;
+    (void)b->route->proto->say(c->proto, b->proto, PROTO_EV_OVERDUE, why, "40001", NULL, 0, &used,
+                               &c->out);
+    cancel_statement(b, -1);
+    return true;
+}
+
+bool frozen_outcome(struct backend *b)
+{
+    struct client *c = b->client;
+    struct proto_facts facts;
+    b->route->proto->facts(c->proto, b->proto, &facts);
+    if (facts.busy)
+        return false;
+    b->outcome = false;
+    bool over = facts.tx == 'I' && !facts.open;
+    if (over) { /* nothing is left to take back */
+        free(b->late);
+        b->late = NULL;
+        b->deadline_us = 0;
+    } else {
+        frozen_take_back(b, b->late_reason, b->late);
+    }
+    if ((over || c->loan == NULL) && c->state < CLIENT_CLOSING && buf_len(&c->in) != 0)
+        client_make_ready(c); /* what it said meanwhile was held */
+    return !over;
+}
+
 void frozen_take_back(struct backend *b, const char *reason, const char *text)
 {
     struct client *c = b->client;
@@ -76,6 +118,9 @@ void frozen_take_back(struct backend *b, const char *reason, const char *text)
     char why[256];
     snprintf(why, sizeof why, "%s", text);
     b->route->proto->facts(c->proto, b->proto, &facts);
+    if (facts.busy && b->late == NULL && (b->stream.pause & PAUSE_BACKPRESSURE) == 0 &&
+        await_outcome(b, reason, why))
+        return;
     if (facts.pin_reason[0] != '\0') { /* as a whole it can't be had again */
         client_say(c, PROTO_EV_KILLED, NULL, why);
         return;

@@ -311,6 +311,8 @@ void loan_check(struct backend *b)
     }
     if (b->cancel_later)
         cancel_go_on(b);
+    if (b->outcome && frozen_outcome(b))
+        return;
     for (int turn = 0; turn < 4; turn++) {
         out_reset(w);
         enum proto_loan loan =
@@ -435,7 +437,14 @@ void loan_lost(struct backend *b)
         server_check_go_on(b, true);
         return;
     }
-    route_last_words(b, text, sizeof text, code);
+    if (b->outcome && !b->eof)
+        snprintf(
+            text, sizeof text,
+            "weir: %s: the server was told to stop the statement and didn't answer, so whether "
+            "it was carried out is unknown",
+            b->late_reason);
+    else
+        route_last_words(b, text, sizeof text, code);
     b->client = NULL;
     if (c != NULL) {
         size_t used;

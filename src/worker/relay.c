@@ -68,7 +68,8 @@ bool relay_send_client(struct client *c, struct proto_lane *lane)
     if (!lane_send(&c->stream, &c->out, lane))
         return false;
     struct backend *b = c->loan;
-    if (b != NULL && b->late == NULL && buf_len(&c->out) > c->worker->settings->spool_bytes) {
+    if (b != NULL && (b->late == NULL || b->outcome) &&
+        buf_len(&c->out) > c->worker->settings->spool_bytes) {
         if ((b->stream.pause & PAUSE_BACKPRESSURE) == 0)
             b->active_us = c->worker->now_us;
         stream_pause(&b->stream, PAUSE_BACKPRESSURE);
@@ -338,7 +339,7 @@ static bool feed_backend(struct backend *b, const uint8_t *in, size_t n, size_t 
         struct client *c = b->client;
         size_t step = 0;
         out_reset(w);
-        w->out.whole = c != NULL && b->late != NULL;
+        w->out.whole = c != NULL && b->late != NULL && !b->outcome;
         enum proto_verdict v = ops->from_server(b->proto, c != NULL ? c->proto : NULL, in + *used,
                                                 n - *used, &step, &w->out);
         *used += step;

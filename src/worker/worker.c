@@ -83,6 +83,20 @@ static void cancel_late(struct backend *b, const char *limit, const char *what)
     cancel_statement(b, -1);
 }
 
+/* A client may have sent more statements than the one that was cancelled, and a cancel may have
+ * come before its statement. */
+static void cancel_again(struct worker *w, struct backend *b)
+{
+    struct proto_facts facts;
+    if (b->checking || b->cancel != NULL || w->now_us - b->cancel_us < CANCEL_NEXT_US)
+        return;
+    b->route->proto->facts(NULL, b->proto, &facts);
+    if (!facts.busy || facts.own)
+        return;
+    b->cancel_us = w->now_us;
+    cancel_statement(b, -1);
+}
+
 static void check_lent(struct worker *w, struct backend *b)
 {
     struct route *r = b->route;
@@ -96,6 +110,8 @@ static void check_lent(struct worker *w, struct backend *b)
         loan_check(b);
         return;
     }
+    if (b->outcome)
+        cancel_again(w, b);
     if (b->client == NULL || b->late != NULL || r->replication)
         return;
     r->proto->facts(b->client->proto, b->proto, &facts);
@@ -122,20 +138,6 @@ static void check_lent(struct worker *w, struct backend *b)
     else if (idle_tx_us != 0 && !facts.busy && (in_tx || facts.open) &&
              now - b->active_us > idle_tx_us)
         too_late(b, "idle_transaction_timeout", idle_tx_us);
-}
-
-/* A client that left may have sent more statements than the one that was cancelled, and a cancel
- * may have come before its statement. */
-static void cancel_again(struct worker *w, struct backend *b)
-{
-    struct proto_facts facts;
-    if (b->checking || b->cancel != NULL || w->now_us - b->cancel_us < CANCEL_NEXT_US)
-        return;
-    b->route->proto->facts(NULL, b->proto, &facts);
-    if (!facts.busy || facts.own)
-        return;
-    b->cancel_us = w->now_us;
-    cancel_statement(b, -1);
 }
 
 static void check_backends(struct worker *w)

@@ -190,7 +190,8 @@ struct backend {
     uint64_t cancel_us;   /* CLEANING: its last cancel was asked for */
     int fd;
     const char *late_reason; /* goes with: */
-    char *late;          /* to be taken back, for this reason, when the row under way is whole */
+    char *late;   /* to be taken back, for this reason, when the row under way is whole, ... */
+    bool outcome; /* ... or when it is known what came of the statement that was stopped */
     struct job *cancel;  /* under way, NULL: none; it is not given back before that is done */
     int cancel_ack;      /* see job.h; goes with: */
     bool cancel_later;   /* when weir's own words in front of the statement are answered */
@@ -473,6 +474,8 @@ void frozen_forget(struct client *c);
  * told, unless it has lost more than its transaction. `reason` (static) is the word it is counted
  * by. */
 void frozen_take_back(struct backend *b, const char *reason, const char *text);
+/* The statement that was stopped may be over. true: the loan was taken back. */
+bool frozen_outcome(struct backend *b);
 
 /* ---- kill.c ---- */
 /* The client wants another one stopped; the answer comes by mail. false: out of memory. */

@@ -93,6 +93,52 @@ def test_transaction_timeout(start, pg):
 
 
 @weir_only
+def test_transaction_timeout_is_told_once(start):
+    """As the running statement's error, and not before its end is known; then the transaction is as one that failed."""
+    proxy = start(max_server_connections=1, transaction_timeout=1)
+    with proxy.client() as a, proxy.client() as b:
+        a.simple("begin")
+        a.simple("insert into scratch (who) values ('late')")
+        msgs = a.simple("select pg_sleep(60)")
+        assert wire.error_code(msgs) == "40001" and "transaction_timeout" in wire.errors(msgs)[0]["M"] and msgs[-1].body == b"E"
+        assert b.value("select count(*) from scratch") == "0", "its connection is lent on"
+        assert wire.error_code(a.simple("select 1")) == "25P02"
+        assert wire.tags(a.simple("commit")) == ["ROLLBACK"]
+        assert a.value("select 1") == "1"
+
+
+@weir_only
+@pytest.mark.parametrize("block", [False, True])
+def test_what_survives_the_transaction_timeout_is_not_told_to_be_lost(start, block):
+    """A statement that was stopped too late has done what it says."""
+    proxy = start(max_server_connections=1, transaction_timeout=1, client_gone_timeout=60)
+    sql = ("do $$ begin begin perform pg_sleep(30); exception when query_canceled then null; end;"
+           " insert into scratch (who) values ('through'); end $$")
+    with proxy.client() as a, proxy.client() as b:
+        if block:
+            a.simple("begin")
+        msgs = a.simple(sql, timeout=60)
+        assert wire.tags(msgs) == ["DO"] and wire.error_code(msgs) is None
+        assert b.value("select count(*) from scratch") == ("0" if block else "1")
+        if block:
+            assert wire.error_code(a.simple("commit")) == "40001"
+            a.simple("rollback")
+        assert a.value("select count(*) from scratch") == ("0" if block else "1")
+        a.simple("delete from scratch")
+
+
+@weir_only
+def test_a_statement_that_can_not_be_stopped_has_an_unknown_end(start, pg):
+    proxy = start(max_server_connections=1, transaction_timeout=1, client_gone_timeout=1)
+    with proxy.client() as a:
+        a.send(wire.query("do $$ begin loop begin perform pg_sleep(0.5); exception when query_canceled then null; end; end loop; end $$"))
+        msgs = a.until("E", timeout=60)
+        assert wire.error_code(msgs) not in (None, "40001") and "unknown" in wire.errors(msgs)[0]["M"]
+    with pg.superuser() as s:
+        s.rows("select pg_terminate_backend(pid) from pg_stat_activity where query like 'do %loop%' and pid <> pg_backend_pid()")
+
+
+@weir_only
 @pytest.mark.parametrize("pool_mode,sql", [("transaction", "create temporary table pins (a int)"), ("session", "select 1")])
 def test_transaction_timeout_counts_from_the_transactions_begin(start, pg, pool_mode, sql):
     """Not from the loan's: a pin, or a session, may have held the connection for much longer."""

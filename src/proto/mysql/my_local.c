@@ -285,6 +285,7 @@ bool my_say(void *pc, void *ps, enum proto_event ev, const char *text, const cha
         struct my_server *s = ps;
         free(s->overdue);
         s->overdue = strdup(text);
+        s->overdue_tx = code != NULL && strcmp(code, "40001") == 0;
         return true;
     }
     if (ev == PROTO_EV_LOST_SERVER)

@@ -221,7 +221,11 @@ static bool show_overdue(struct my_client *c, struct my_server *s, const struct 
     if (s->overdue == NULL || !shown(c, my_expect_head(s)) ||
         my_get16(body(k) + 1) != MY_ER_QUERY_INTERRUPTED)
         return false;
-    my_put_error(out, k->p[3], MY_ER_QUERY_INTERRUPTED, "70100", "%s", s->overdue);
+    if (s->overdue_tx)
+        my_put_error(out, k->p[3], MY_ER_LOCK_DEADLOCK, "40001", "%s", s->overdue);
+    else
+        my_put_error(out, k->p[3], MY_ER_QUERY_INTERRUPTED, "70100", "%s", s->overdue);
+    s->overdue_told = s->overdue_tx && s->len == 1; /* what comes behind it knows nothing of it */
     s->seq = k->p[3];
     return true;
 }

@@ -192,6 +192,8 @@ struct my_server {
         *reset_query; /* server_reset_query, if it isn't COM_RESET_CONNECTION; "": nothing; owned */
     uint8_t *prepare_error; /* an ERR packet: what was done ahead of a command ended with */
     char *overdue;          /* why weir has the statement under way cancelled; owned or NULL */
+    bool overdue_tx;        /* ... and its whole transaction will be taken back ... */
+    bool overdue_told;      /* ... which the client of this loan has been told */
     LIST_HEAD(, my_held) held;
     struct buf pending; /* names in the client's statement under way: what, then the name, NUL */
     struct my_hidden hidden;

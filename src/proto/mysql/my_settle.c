@@ -341,7 +341,7 @@ enum proto_loan my_begin(void *ps, void *pc, struct proto_out *out)
     s->pins = s->vague = 0;
     s->pin_since_us = 0;
     s->ask = s->want_warnings = s->failed = s->savepoint = s->id_given = s->stuck = s->touched =
-        false;
+        s->overdue_told = false;
     s->prepared_limit = smaller(c->prepared_limit, s->prepared_share);
     s->in_session = c->pool_mode == MY_MODE_SESSION;
     s->reset_done = false;
@@ -415,11 +415,20 @@ bool my_is_awaited(const struct my_client *c, const struct my_server *s)
 }
 
 /* The session stays: who waits for an answer has it now. */
+static void taken_is_told(struct my_client *c)
+{
+    free(c->lost_text);
+    c->lost_text = NULL;
+    c->lost = MY_LOST_NO;
+}
+
 static void tell_taken(struct my_client *c, struct my_server *s, struct proto_out *out)
 {
     bool waits = my_is_awaited(c, s);
     c->deferred = false;
     c->status &= (uint16_t)~MY_ST_IN_TRANS;
+    if (!waits && s->overdue_told)
+        taken_is_told(c);
     if (!waits)
         return;
     if ((s->skip != 0 || s->cont) && !s->skip_drop) {
@@ -428,9 +437,7 @@ static void tell_taken(struct my_client *c, struct my_server *s, struct proto_ou
     }
     my_put_error(out, (uint8_t)(s->seq + 1), MY_ER_LOCK_DEADLOCK, "40001", "%s",
                  c->lost_text != NULL ? c->lost_text : "weir: the transaction was rolled back");
-    free(c->lost_text);
-    c->lost_text = NULL;
-    c->lost = MY_LOST_NO;
+    taken_is_told(c);
 }
 
 bool my_abandon(void *ps, void *pc, struct proto_out *out)

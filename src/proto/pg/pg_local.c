@@ -443,6 +443,7 @@ bool pg_say(void *pc, void *ps, enum proto_event ev, const char *text, const cha
         struct pg_server *s = ps;
         free(s->overdue);
         s->overdue = strdup(text);
+        s->overdue_tx = strcmp(code, "40001") == 0;
         return true;
     }
     if (ev == PROTO_EV_LOST_SERVER && ps != NULL)

@@ -224,7 +224,8 @@ static bool send_overdue(struct pg_server *s, const uint8_t *body, size_t n, str
     if (s->overdue == NULL || !pg_msg_error_field(body, n, 'C', &code) ||
         strcmp(code.p, "57014") != 0)
         return false;
-    pg_put_error(out, "ERROR", "57014", "%s", s->overdue);
+    pg_put_error(out, "ERROR", s->overdue_tx ? "40001" : "57014", "%s", s->overdue);
+    s->overdue_told = s->overdue_tx;
     return true;
 }
 

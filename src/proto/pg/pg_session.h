@@ -190,6 +190,8 @@ struct pg_server {
     struct pg_change *change; /* owned */
     char *reset_query;        /* server_reset_query; owned */
     char *overdue;            /* why weir has the statement under way cancelled; owned or NULL */
+    bool overdue_tx;          /* ... and its whole transaction will be taken back ... */
+    bool overdue_told;        /* ... which the client of this loan has been told */
     bool reset_always;        /* after each loan */
     bool in_session;          /* lent for a whole session */
     bool scrub;               /* a custom setting of unknown name may be in force */

@@ -428,7 +428,7 @@ enum proto_loan pg_begin(void *ps, void *pc, struct proto_out *out)
     s->dirt = 0;
     s->pins = 0;
     s->pin_statement[0] = '\0';
-    s->drops_all = s->alone = s->bound = false;
+    s->drops_all = s->alone = s->bound = s->overdue_told = false;
     s->asked = s->judged = NULL;
     pg_columns_forget(s);
     s->resets = s->resets_deadline = s->misreport = s->kept_ready = false;
@@ -642,8 +642,11 @@ bool pg_abandon(void *ps, void *pc, struct proto_out *out)
         return unknown;
     }
     bool running = s->len != 0;
-    if (c != NULL && c->lost == PG_LOST_TELL)
+    if (c != NULL && c->lost == PG_LOST_TELL) {
         tell_lost(c, s, out);
+        if (s->overdue_told && c->lost == PG_LOST_TELL)
+            c->lost = PG_LOST_TOLD;
+    }
     if (c != NULL && c->skip != 0 && !c->drop) {
         if (!put_filler(c->skip, out))
             s->dying = true;

@@ -183,7 +183,8 @@ def test_machine_gone_in_a_statement(weir, driver, machine, my, name):
     lent_on(proxy, my)
     calm(proxy, my)
     d.thaw()
-    assert d.answer().get("error") == "1213"
+    told = d.answer()  # to MySQL a SLEEP() that is interrupted is no error
+    assert told.get("error") == "1213" or d.ask("commit").get("error") == "1213", told
     works(d)
 
 

@@ -104,6 +104,39 @@ def test_transaction_timeout(start):
         assert one(a, "select count(*) from scratch") == 0
 
 
+def test_transaction_timeout_is_told_once(start):
+    """As the running statement's error, and not before its end is known."""
+    proxy = start(max_server_connections=1, transaction_timeout=1)
+    with proxy.connect() as a, proxy.connect(autocommit=True) as b:
+        a.begin()
+        rows(a, "insert into scratch (who) values ('late')")
+        assert fails(a, "select count(*) from items a, items b, items c, items d where a.n + b.n + c.n + d.n > 7")[0] == 1213
+        assert one(b, "select count(*) from scratch") == 0, "its connection is lent on"
+        a.rollback()
+        assert one(a, "select count(*) from scratch") == 0
+
+
+@pytest.mark.parametrize("block", [False, True])
+def test_what_survives_the_transaction_timeout_is_not_told_to_be_lost(start, my, block):
+    """To MySQL a SLEEP() that is interrupted is no error; to MariaDB it is."""
+    proxy = start(max_server_connections=1, transaction_timeout=1, client_gone_timeout=60)
+    with proxy.connect(autocommit=True) as a, proxy.connect(autocommit=True) as b:
+        if block:
+            a.begin()
+            rows(a, "insert into scratch (who) values ('late')")
+        survives = my.engine == "mysql"
+        if survives:
+            assert one(a, "select sleep(30)") == 1
+        else:
+            assert fails(a, "select sleep(30)")[0] == 1213
+        assert one(b, "select count(*) from scratch") == 0
+        if block and survives:
+            with pytest.raises(pymysql.MySQLError) as e:
+                a.commit()
+            assert code(e) == 1213
+        assert one(a, "select 1") == 1
+
+
 def test_transaction_timeout_of_one_statement(start, my):
     proxy = start(max_server_connections=1, transaction_timeout=1)
     with proxy.connect() as a:
