@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -551,13 +552,15 @@ static void on_step(struct client *c, enum login_step step)
         if (why[0] != '\0')
             client_refused(c, VIEW_REFUSED_LOGIN);
         if (why[0] != '\0' && log_limit_pass(&limit, &dropped)) {
-            char who[200];
+            char who[200], others[48] = "";
             client_name(c, who, sizeof who);
+            if (dropped != 0)
+                snprintf(others, sizeof others, " (and %" PRIu32 " others since the last line)", dropped);
             /* who it said it is: the pool's user may be another, and unknown ones have no pool */
             if (a->role != NULL && a->role[0] != '\0')
-                log_warn(who, "login of \"%s\" failed: %s", a->role, why);
+                log_warn(who, "login of \"%s\" failed: %s%s", a->role, why, others);
             else
-                log_warn(who, "login failed: %s", why);
+                log_warn(who, "login failed: %s%s", why, others);
         }
         client_finish(c);
         break;

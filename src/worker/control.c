@@ -155,6 +155,7 @@ static void try_waiting(struct control *c)
         STAILQ_REMOVE(&c->waiting, j, job, link);
         if (late || moot) {
             err_set(&j->err, "no connection was free for it");
+            j->crowded = true;
             j->done = true;
             if (j->kind == JOB_PROBE) {
                 atomic_store(&j->server->probing, false);

@@ -45,6 +45,7 @@ struct job {
     char *flight; /* the key under which others wait for the same answer */
     uint64_t ttl_us;
     char *secret; /* the answer, of PASSWORD too; wiped */
+    bool crowded; /* no connection came free for it in time */
     /* LOGIN: what the client said is judged; straight to a thread and back to its worker */
     void *login; /* the protocol's; the job's own while it runs */
     const struct login_ops *login_ops;

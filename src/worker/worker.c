@@ -249,14 +249,19 @@ static void on_cancel(struct worker *w, struct cancel_mail *m)
     free(m);
 }
 
+/* Who couldn't be asked about is no wrong password: it may be right in a moment. */
 static void on_secret(struct worker *w, struct job *j)
 {
     struct client *c = worker_client(w, j->slot);
     if (c != NULL && c->state == CLIENT_LOGIN && c->key == j->key && c->u.login != NULL &&
         c->u.login->looking_up && c->u.login->login != NULL) {
-        if (!j->ok)
+        if (j->ok) {
+            client_login_secret(c, j->secret);
+        } else {
             log_warn(NULL, "auth_query failed: %s", j->err.text);
-        client_login_secret(c, j->ok ? j->secret : NULL);
+            client_say(c, PROTO_EV_TOO_MANY, j->crowded ? "53300" : "08006",
+                       "weir: the password can't be looked up at the moment (auth_query)");
+        }
     }
     job_free(&j);
 }

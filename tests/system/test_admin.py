@@ -615,6 +615,13 @@ def test_health_and_readiness(start, pg):
     assert status_of(lost, "/healthz") == 200
     wait_until(lambda: status_of(lost, "/readyz") == 503, 10, "no database, not ready")
     assert status_of(proxy, "/nowhere") == 404
+    # Nothing can be tried before a client has said where to: it has to come first.
+    unknown = start(databases={"*": {"host": pg.host, "port": pg.port}})
+    assert status_of(unknown, "/readyz") == 200
+    with unknown.client() as c:
+        assert c.value("select 1") == "1"
+    wait_until(lambda: status_of(unknown, "/readyz") == 200, 10, "still ready")
+    assert status_of(start(databases={}), "/readyz") == 503
 
 
 def status_of(proxy, path):

@@ -17,6 +17,7 @@ import psycopg2.extras
 import pytest
 
 from harness import wire
+from harness.postgres import free_port
 from harness.proxy import USERS_PLAIN, wait_until
 from harness.wire import Closed, PgError
 
@@ -221,6 +222,45 @@ def test_auth_query_counts_inside_the_bound(start, pg):
                 return c.value("select pg_sleep(0.01)")
         crowd(20, work)
     assert 1 <= seen.highest <= 2
+
+
+@weir_only
+def test_auth_query_that_can_not_be_asked_is_no_wrong_password(start, pg):
+    """No database to ask: whoever it is may try again; nor does it tell who there is."""
+    here = {"host": pg.host, "port": pg.port}
+    proxy = start(userlist={"lookup": "lookup", "app": "secret"}, auth_user="lookup", auth_dbname="accounts",
+                  auth_query="SELECT usename, passwd FROM lookup_user($1)",
+                  databases={"shop": here, "accounts": {"host": "127.0.0.1", "port": free_port(), "dbname": "shop"}})
+    for user, password in (("app2", "secret2"), ("hidden", "wrong"), ("no such user", "x")):
+        with pytest.raises(PgError) as err:
+            proxy.client(user, password=password)
+        assert err.value.code == "08006" and "auth_query" in str(err.value)
+    proxy.client("app").terminate()
+    proxy.databases["accounts"] = dict(here, dbname="shop")
+    proxy.write()
+    proxy.proc.send_signal(signal.SIGHUP)
+    wait_until(lambda: try_login(proxy, "app2"), 20, "a login as soon as it can be asked")
+
+
+@weir_only
+def test_auth_query_that_finds_no_connection_is_no_wrong_password(start):
+    proxy = start(max_server_connections=1, cancel_wait_timeout=1, userlist={"lookup": "lookup", "app": "secret"}, auth_user="lookup",
+                  auth_query="SELECT usename, passwd FROM lookup_user($1)")
+    with proxy.client() as c:
+        c.simple("begin")
+        with pytest.raises(PgError) as err:
+            proxy.client("app2", timeout=30)
+        assert err.value.code == "53300"
+        c.simple("commit")
+    wait_until(lambda: try_login(proxy, "app2"), 20, "a login as soon as it can be asked")
+
+
+def try_login(proxy, user):
+    try:
+        proxy.client(user).terminate()
+        return True
+    except PgError:
+        return False
 
 
 # --- nothing to be learnt from a refusal ------------------------------------------------------------
