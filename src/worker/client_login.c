@@ -555,7 +555,8 @@ static void on_step(struct client *c, enum login_step step)
             char who[200], others[48] = "";
             client_name(c, who, sizeof who);
             if (dropped != 0)
-                snprintf(others, sizeof others, " (and %" PRIu32 " others since the last line)", dropped);
+                snprintf(others, sizeof others, " (and %" PRIu32 " others since the last line)",
+                         dropped);
             /* who it said it is: the pool's user may be another, and unknown ones have no pool */
             if (a->role != NULL && a->role[0] != '\0')
                 log_warn(who, "login of \"%s\" failed: %s%s", a->role, why, others);

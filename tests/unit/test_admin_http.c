@@ -392,7 +392,7 @@ static void test_ready(void **state)
     body_has("/healthz", 200, "text/plain", "ok");
     world->draining = false;
     world->source.bounds = NULL;
-    body_has("/readyz", 503, "text/plain", "no database server is known yet");
+    body_has("/readyz", 503, "text/plain", "no database is configured");
 }
 
 static void test_methods(void **state)
