@@ -311,7 +311,7 @@ void loan_check(struct backend *b)
     }
     if (b->cancel_later)
         cancel_go_on(b);
-    if (b->outcome && frozen_outcome(b))
+    if (b->outcome && c != NULL && frozen_outcome(b))
         return;
     for (int turn = 0; turn < 4; turn++) {
         out_reset(w);
@@ -466,6 +466,7 @@ void loan_lost(struct backend *b)
         log_warn(core_pool_name(b->core.pool), "server connection lost: %s", text);
     b->dead = true;
     if (b->cancel != NULL) { /* the cancel names it: freed when it is done */
+        b->deadline_us = 0;
         stream_pause(&b->stream, PAUSE_SHUTDOWN);
         return;
     }
