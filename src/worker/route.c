@@ -609,9 +609,9 @@ void routes_reload(struct routes *rs, struct settings *set, const struct setting
             atomic_store(&s->reachable, false); /* nobody looks there any more */
     }
     for (struct route *r = rs->first; r != NULL; r = r->next) {
-        const struct conf_database *db = conf_database_find(set->conf, r->database);
         if (!is_current(rs, r))
             continue;
+        const struct conf_database *db = conf_database_find(set->conf, r->database);
         if (db == NULL) { /* who has a loan may finish it; should it come back, it is another's */
             core_pool_retire(r->pool, "3D000", DATABASE_GONE, clock_now_us());
             r->gone = true;

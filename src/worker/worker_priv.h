@@ -187,7 +187,7 @@ struct backend {
     uint64_t wait_us;     /* likewise, for as long as the loan lasts */
     uint64_t linger_us;   /* LENT and over, but kept with its client until then; or 0 */
     uint64_t deadline_us; /* CLEANING, CLOSING, or LENT and settling or late: close it then; or 0 */
-    uint64_t cancel_us;   /* CLEANING: its last cancel was asked for */
+    uint64_t cancel_us;   /* CLEANING, or for the outcome: its last cancel was asked for */
     int fd;
     const char *late_reason; /* goes with: */
     char *late;   /* to be taken back, for this reason, when the row under way is whole, ... */

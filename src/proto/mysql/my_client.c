@@ -214,7 +214,7 @@ static bool feed_file(struct my_client *c, struct my_server *s, const uint8_t *i
     return true;
 }
 
-static void forget_lost(struct my_client *c)
+void my_lost_forget(struct my_client *c)
 {
     free(c->lost_text);
     c->lost_text = NULL;
@@ -235,7 +235,7 @@ static enum proto_verdict tell_lost(struct my_client *c, const struct my_in *m,
     bool taken = c->lost == MY_LOST_TAKEN, over = c->lost == MY_LOST_SESSION;
     my_put_error(out, 1, taken ? MY_ER_LOCK_DEADLOCK : my_error_for(c, MY_CR_SERVER_LOST),
                  taken ? "40001" : "08S01", "%s", text);
-    forget_lost(c);
+    my_lost_forget(c);
     my_execute_refused(c, m);
     my_pass_rest(c, m, true);
     return over ? PROTO_BAD : PROTO_MORE;
@@ -293,7 +293,7 @@ static enum proto_verdict one_packet(struct my_client *c, struct my_server *s,
     if (m->p[MY_HEAD_BYTES] == MY_COM_STMT_PREPARE && c->stmts != NULL)
         c->stmts->latest = 0;
     if (c->lost != MY_LOST_NO && starts_anew(m->p[MY_HEAD_BYTES]))
-        forget_lost(c);
+        my_lost_forget(c);
     if (c->lost != MY_LOST_NO && has_answer(m->p[MY_HEAD_BYTES]))
         return tell_lost(c, m, out);
     note_said(c, m, out);

@@ -333,6 +333,9 @@ static inline bool my_same_definitions(const struct my_client *c, const struct m
 size_t my_definition_for(const struct my_client *c, const uint8_t *packet, size_t n, uint8_t *to,
                          size_t room);
 
+/* It has been told what it lost, or need not be. */
+void my_lost_forget(struct my_client *c);
+
 /* ---- commands (my_query.c) ---- */
 
 /* A text, with or without a server. PROTO_LOAN: it needs one. */

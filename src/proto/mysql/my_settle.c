@@ -415,29 +415,23 @@ bool my_is_awaited(const struct my_client *c, const struct my_server *s)
 }
 
 /* The session stays: who waits for an answer has it now. */
-static void taken_is_told(struct my_client *c)
-{
-    free(c->lost_text);
-    c->lost_text = NULL;
-    c->lost = MY_LOST_NO;
-}
-
 static void tell_taken(struct my_client *c, struct my_server *s, struct proto_out *out)
 {
     bool waits = my_is_awaited(c, s);
     c->deferred = false;
     c->status &= (uint16_t)~MY_ST_IN_TRANS;
-    if (!waits && s->overdue_told)
-        taken_is_told(c);
-    if (!waits)
+    if (!waits) {
+        if (s->overdue_told)
+            my_lost_forget(c);
         return;
+    }
     if ((s->skip != 0 || s->cont) && !s->skip_drop) {
         out->close_client = true; /* half a row is out */
         return;
     }
     my_put_error(out, (uint8_t)(s->seq + 1), MY_ER_LOCK_DEADLOCK, "40001", "%s",
                  c->lost_text != NULL ? c->lost_text : "weir: the transaction was rolled back");
-    taken_is_told(c);
+    my_lost_forget(c);
 }
 
 bool my_abandon(void *ps, void *pc, struct proto_out *out)
