@@ -245,7 +245,7 @@ script("tags", "insert into scratch (who) values ('a'), ('b') returning who", "u
 script("chain", "begin isolation level serializable", "commit and chain", "show transaction_isolation", "rollback and chain",
        "show transaction_isolation", "commit")
 script("copy", [Q("copy scratch (who, note) from stdin"), wire.copy_data(b"a\tb\nc\td\n"), wire.COPY_DONE],
-       "copy (select who, note from scratch order by 1) to stdout", "copy scratch (who) to stdout with (format csv, header)",
+       "copy (select who, note from scratch order by 1) to stdout", "copy alpha.place (name) to stdout with (format csv, header)",
        [Q("copy scratch (who, note) from stdin"), wire.copy_data(b"a\n"), wire.COPY_DONE],
        [Q("copy scratch (who, note) from stdin"), wire.copy_fail("stop")], "delete from scratch", "select 1")
 script("copy binary", "copy (select 1::int, 'x'::text) to stdout (format binary)",
