@@ -444,6 +444,7 @@ void worker_destroy(struct worker **wp)
     for (int s = 0; s < CLIENT_STATES; s++) {
         struct client *c;
         while ((c = TAILQ_FIRST(&w->states[s])) != NULL) {
+            client_farewell(c);
             client_destroy(c);
             if (c->state != CLIENT_GONE)
                 break;

@@ -309,14 +309,6 @@ void client_set_state(struct client *c, enum client_state state);
 void client_destroy(struct client *c);
 /* Send what is in c->out, then destroy. */
 void client_finish(struct client *c);
-/* Tell it why and, unless the session goes on, finish. `text` for the client and the log. */
-void client_say(struct client *c, enum proto_event ev, const char *code, const char *text);
-/* Count a login that is refused. */
-static inline void client_refused(const struct client *c, enum view_refused why)
-{
-    atomic_fetch_add_explicit(&c->worker->refused[why], 1, memory_order_relaxed);
-}
-#define SHUTTING_DOWN        "terminating connection: weir is shutting down" /* PROTO_EV_SHUTDOWN */
 #define CLIENT_ADDRESS_BYTES 56
 void client_name(const struct client *c, char *to, size_t room);
 /* What tls_describe() said of it at login; "" for plain. Static storage. */
@@ -363,6 +355,19 @@ static inline uint32_t client_id_slot(uint32_t id)
 {
     return (id & 0xffffff) - 1;
 }
+
+/* ---- client_say.c ---- */
+/* Tell it why and, unless the session goes on, finish. `text` for the client and the log. */
+void client_say(struct client *c, enum proto_event ev, const char *code, const char *text);
+/* For the end of the worker, when its loop runs no longer: told that weir is shutting down, where
+ * it isn't in the middle of a message and as far as its socket takes that at once. */
+void client_farewell(struct client *c);
+/* Count a login that is refused. */
+static inline void client_refused(const struct client *c, enum view_refused why)
+{
+    atomic_fetch_add_explicit(&c->worker->refused[why], 1, memory_order_relaxed);
+}
+#define SHUTTING_DOWN "terminating connection: weir is shutting down" /* PROTO_EV_SHUTDOWN */
 
 /* ---- client_login.c ---- */
 /* Its session ends, and what is in c->in begins another. */

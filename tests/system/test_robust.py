@@ -476,6 +476,33 @@ def test_a_signal_ends_at_once(start, pg, which):
     wait_until(lambda: pg.count("usename = 'app3'") == 0, 15, "the servers' end")
 
 
+@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM"])
+def test_the_end_is_told(start, how):
+    """Idle, in a transaction, with a statement under way, waiting or in the middle of its login: each hears 57P01.
+    Not who is in the middle of an answer, where it would be taken for a part of that."""
+    proxy = start(shutdown_timeout=1, max_server_connections=3, client_spool=65536, lease_dead_after=600)
+    inside, running, torn, idle, waiting = proxy.clients(5)
+    half = proxy.open().startup({"user": "app", "database": "shop"})
+    assert half.recv().type == "R"
+    inside.simple("begin")
+    running.send(wire.query("select pg_sleep(60)"))
+    torn.send(wire.query("select repeat('x', 100000000)"))
+    wait_until(lambda: proxy.pg.count("query like 'select pg_sleep(60)%' and state = 'active'") == 1 and torn.readable(0.1),
+               20, "statements under way")
+    waiting.send(wire.query("select 1"))
+    wait_until(lambda: int(proxy.pool()["cl_waiting"]) == 1, 20, "a client that waits")
+    ENDS[how](proxy)
+    for who in (half, idle, waiting, inside, running):
+        assert wire.error_code(who.until_closed(30)) == "57P01"
+    with pytest.raises((Closed, OSError)):
+        while torn.read_bytes(1):
+            pass
+    assert proxy.wait(30) == 0
+    with proxy.pg.superuser() as s:  # the server looks for its client when the statement is over
+        s.rows("select pg_terminate_backend(pid) from pg_stat_activity where query like 'select pg_sleep(60)%'")
+    wait_until(lambda: proxy.pg.count("query like 'select pg_sleep(60)%'") == 0, 20, "the end of the statement")
+
+
 ENDS = {"SIGINT": lambda p: p.signal(signal.SIGINT), "SHUTDOWN": lambda p: p.console().send(wire.query("SHUTDOWN")),
         "SIGTERM": lambda p: p.signal(signal.SIGTERM)}
 

@@ -286,12 +286,15 @@ def test_sigterm_drains(start, my):
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_the_end_of_an_open_transaction(start, my, how):
-    """SIGTERM: when shutdown_timeout is over; SIGINT: at once. Nothing of it stays."""
+    """SIGTERM: when shutdown_timeout is over; SIGINT: at once. Its client is told, and nothing of it stays."""
     proxy = start(shutdown_timeout=1)
     with wire(proxy, user="app3") as c:
         c.query("begin")
         c.query("insert into scratch (who) values ('cut')")
         proxy.signal(how)
+        with pytest.raises(MyError) as e:
+            c.answer()
+        assert (e.value.code, e.value.state) == (1053, "08S01")
         assert proxy.wait(20) == 0
     wait_until(lambda: my.count("user = 'app3'") == 0, 20, "the server's side")
     assert my.value("select count(*) from shop.scratch") == 0
