@@ -470,3 +470,7 @@ script("serial and lastval", "create table ser (id serial primary key, n int)", 
 script("load", "load 'auto_explain'", "show auto_explain.log_min_duration", "select 1", "show auto_explain.log_min_duration",
        user="boss", pins=True)
 script("random seed", "select setseed(0.5)", "select random() < 2", "select 1", pins=True)
+script("discard all ends a pin and keeps the startup values", "select pg_advisory_lock(4711)", "discard all",
+       shows("my.a", "search_path"), "set my.a = ''", "listen x", "select 1", shows("my.a"), "unlisten *", shows("my.a"), "reset my.a",
+       shows("my.a"), "listen x", "reset all", shows("my.a"), "discard all", shows("my.a"), search_path="alpha", pins=True,
+       **{"my.a": "start"})

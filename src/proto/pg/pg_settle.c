@@ -385,14 +385,17 @@ void pg_settle_row(struct pg_server *s, const uint8_t *body, size_t n)
 }
 
 /* What the server says is set is what the client has set. A startup setting that is missing was
- * RESET, which for the client leads to its startup value. */
+ * RESET, which for the client leads to its startup value. A custom one stays where it was RESET,
+ * and empty. */
 static void adopt_truth(struct pg_client *c, struct pg_server *s)
 {
     vars_assign(&c->current, s->truth);
     for (uint32_t i = 0; i < var_set_count(c->startup); i++) {
         struct var_entry e = var_set_at(c->startup, i);
-        struct var_entry had;
-        if (!var_set_find(s->truth, e.name, e.name_len, &had))
+        struct var_entry is, was;
+        if (!var_set_find(s->truth, e.name, e.name_len, &is) ||
+            (is.value_len == 0 && memchr(e.name, '.', e.name_len) != NULL &&
+             !var_set_find(s->applied, e.name, e.name_len, &was)))
             (void)vars_take(&c->current, vars_with(c->current, e.name, e.name_len, e.form, e.value,
                                                    e.value_len));
     }
@@ -415,10 +418,10 @@ static void after_truth(struct pg_client *c, struct pg_server *s)
     if (s->truth_failed) {
         asked = PG_PIN_SETTINGS;
     } else {
-        vars_assign(&s->applied, s->truth);
-        vars_mark_proven(s->applied);
         if (c != NULL)
             adopt_truth(c, s);
+        vars_assign(&s->applied, s->truth);
+        vars_mark_proven(s->applied);
     }
     uint32_t was = s->pins;
     s->pins = (s->pins & ~(uint32_t)(PG_PIN_ASKED | PG_PIN_SETTINGS)) | asked;
