@@ -474,3 +474,6 @@ script("discard all ends a pin and keeps the startup values", "select pg_advisor
        shows("my.a", "search_path"), "set my.a = ''", "listen x", "select 1", shows("my.a"), "unlisten *", shows("my.a"), "reset my.a",
        shows("my.a"), "listen x", "reset all", shows("my.a"), "discard all", shows("my.a"), search_path="alpha", pins=True,
        **{"my.a": "start"})
+script("described before it is executed", [P("d", "discard all"), DS("d"), B("", "d"), E(), S], shows("my.a", "search_path"),
+       "set my.a = 'x'", [P("", "reset all"), DS(""), B(), DP(), E(), S], shows("my.a", "search_path"),
+       [P("s", "set my.a = 'y'"), DS("s"), B("", "s"), E(), S], shows("my.a"), search_path="alpha", **{"my.a": "start"})

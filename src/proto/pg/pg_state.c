@@ -80,7 +80,8 @@ static bool change_is_simple(const struct pg_server *s, uint64_t flags)
         return false;
     for (uint32_t i = 0; i < s->len; i++) {
         const struct pg_expect *x = pg_expect_at((struct pg_server *)(uintptr_t)s, i);
-        if (x->kind != PG_X_PARSE && x->kind != PG_X_CLOSE && x->act != PG_A_SET)
+        if (x->kind != PG_X_PARSE && x->kind != PG_X_DESCRIBE && x->kind != PG_X_CLOSE &&
+            x->act != PG_A_SET)
             return false;
     }
     uint64_t sets = flags & SETS;
