@@ -84,10 +84,18 @@ static bool is_null(const char *name, const char *value)
                                 (n > tail && strcmp(name + n - tail, engine) == 0));
 }
 
+/* MariaDB reports a word that it takes without quotes only. */
+static bool is_default(const char *name, const char *value)
+{
+    return strcmp(name, "system_versioning_asof") == 0 && strcmp(value, "DEFAULT") == 0;
+}
+
 static bool put_value(struct buf *sql, const char *quote, const char *name, const char *value)
 {
     if (is_null(name, value))
         return buf_printf(sql, "NULL");
+    if (is_default(name, value))
+        return buf_printf(sql, "DEFAULT");
     if (is_number(value) && strcmp(name, "time_zone") != 0)
         return buf_printf(sql, "%s", value);
     if (strchr(value, '\\') != NULL) { /* read differently by different modes */

@@ -32,6 +32,34 @@ def test_every_variable_set_to_its_default(start, value):
         assert tried > 50
 
 
+def test_every_variable_back_from_another_value(start):
+    """Reset, or for the next client: also those whose default the server shows in words that it doesn't take."""
+    proxy = start(max_server_connections=2)
+    with Wire(proxy.connect()) as c:
+        names = [row[0].decode() for row in c.query("show session variables").rows]
+    tried = []
+    for name in sorted(set(names) - ELSEWHERE):
+        with Wire(proxy.connect()) as c:
+            for value in ("'2030-01-01'", "2", "1", "0", "1048576", "'utf8mb4_bin'", "'latin1'"):
+                try:
+                    before = c.query(f"select @@session.{name}").rows
+                    c.query(f"set session {name} = {value}")
+                    after = c.query(f"select @@session.{name}").rows
+                except MyError:
+                    continue  # read-only, global only, or no value for it
+                if before == after:
+                    continue
+                tried.append(name)
+                c.ask(mywire.RESET_CONNECTION)
+                assert c.value("select 1") == "1", name
+                c.query(f"set session {name} = {value}")
+                break
+        with Wire(proxy.connect()) as c:
+            assert c.value("select 2") == "2", name
+    assert len(tried) > 50
+    assert proxy.my.engine != "mariadb" or "system_versioning_asof" in tried
+
+
 @pytest.mark.parametrize("before", [[], ["set autocommit = 0"]])
 def test_an_end_that_begins_another_transaction(start, before):
     proxy = start(max_server_connections=2)
