@@ -47,7 +47,8 @@ static bool is_unmovable(const char *name, size_t n)
 }
 
 /* From here on the connection can be nobody else's: SHOW PROFILES or OPTIMIZER_TRACE has this
- * client's statements, IS NULL finds its last row once, or its next COMMIT ends the connection. */
+ * client's statements, IS NULL finds its last row once, its next COMMIT ends the connection, or
+ * nothing but a reset switches it off. */
 static bool is_owned_by(struct my_view name, struct my_view value)
 {
     bool off = value.n == 0 || my_view_is(value, "OFF") || my_view_is(value, "0");
@@ -57,6 +58,7 @@ static bool is_owned_by(struct my_view name, struct my_view value)
     return (my_view_is(name, "profiling") && !off) ||
            (my_view_is(name, "optimizer_trace") && traces) ||
            (my_view_is(name, "sql_auto_is_null") && on) ||
+           (my_view_is(name, "require_row_format") && on) ||
            (my_view_is(name, "completion_type") && release);
 }
 

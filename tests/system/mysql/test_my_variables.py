@@ -33,7 +33,8 @@ def test_every_variable_set_to_its_default(start, value):
 
 
 def test_every_variable_back_from_another_value(start):
-    """Reset, or for the next client: also those whose default the server shows in words that it doesn't take."""
+    """Reset, or for the next client: also those whose default the server shows in words that it doesn't take, and
+    those that nobody can switch off."""
     proxy = start(max_server_connections=2)
     with Wire(proxy.connect()) as c:
         names = [row[0].decode() for row in c.query("show session variables").rows]
