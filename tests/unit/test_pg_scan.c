@@ -704,6 +704,21 @@ static void tables(void **state)
     assert_int_equal(scan(many, SCS).n_used, PG_SCAN_USED_MAX + 1);
 }
 
+/* Tables of the server's own are no names, but neither are any number of them looked at. */
+static void many_tables(void **state)
+{
+    static const char unit[] = " from pg_class +";
+    char text[20000] = "select";
+    size_t n = strlen(text);
+    (void)state;
+    for (; n + sizeof unit < sizeof text && n < 40 * sizeof unit; n += sizeof unit - 1)
+        memcpy(text + n, unit, sizeof unit);
+    assert_int_equal(scan(text, SCS).n_used, 0);
+    for (; n + sizeof unit < sizeof text; n += sizeof unit - 1)
+        memcpy(text + n, unit, sizeof unit);
+    assert_int_equal(scan(text, SCS).n_used, PG_SCAN_USED_MAX + 1);
+}
+
 static void custom_settings(void **state)
 {
     static const struct {
@@ -885,9 +900,11 @@ static void any_beginning(void **state)
 static void long_texts(void **state)
 {
     static const char *const units[] = {
-        "\\",    "'",      "''\n", "$a", "$$",          "/*",       "*/",    "(",  "\"",
-        "E'\\'", "--\n",   "x$a$", ";",  "set_config(", "explain ", "'a'\n", "- ", "begin atomic ",
-        "$a$b",  "pg_temp"};
+        "\\",       "'",           "''\n",     "$a",    "$$",      "/*",
+        "*/",       "(",           "\"",       "E'\\'", "--\n",    "x$a$",
+        ";",        "set_config(", "explain ", "'a'\n", "- ",      "begin atomic ",
+        "$a$b",     "pg_temp",     "copy;",    "copy(", "from a,", "from pg_a,",
+        "do 'set';"};
     const size_t size = 1u << 20;
     char *text = malloc(size + 16);
     (void)state;
@@ -918,6 +935,7 @@ int main(void)
         cmocka_unit_test(identifiers_are_cut),
         cmocka_unit_test(calls),
         cmocka_unit_test(tables),
+        cmocka_unit_test(many_tables),
         cmocka_unit_test(custom_settings),
         cmocka_unit_test(first_statement),
         cmocka_unit_test(whole_texts),

@@ -181,6 +181,12 @@ static void note_nameless(struct scanner *s)
     s->out->n_used = PG_SCAN_USED_MAX + 1;
 }
 
+/* More is used than can be told: another name would say nothing new. */
+static bool is_past_telling(const struct scanner *s)
+{
+    return s->out->n_used > PG_SCAN_USED_MAX;
+}
+
 /* Does this kind of statement run what it names? What it only defines is not used. */
 static bool uses(const struct scanner *s)
 {
@@ -240,7 +246,7 @@ static void note_call(struct scanner *s, const uint8_t *open)
     struct pg_span name, schema, before;
     struct dotted full = {.n = 0};
     const uint8_t *base = s->lx.base;
-    if (!uses(s))
+    if (!uses(s) || (is_past_telling(s) && (s->out->flags & PG_SCAN_CALLS) != 0))
         return;
     bool named = word_before(s, open, &name);
     const uint8_t *end = base + name.off + name.len;
@@ -325,13 +331,20 @@ static const uint8_t *note_table(struct scanner *s, const uint8_t *p, char how)
     return to;
 }
 
+/* Of a text; with those of the server's own, which aren't remembered. */
+#define TABLES_MAX 1024u
+
 void pg_scan_tables(struct scanner *s, char how, bool list)
 {
     const uint8_t *p = s->lx.tok, *end = s->lx.end;
-    if (!uses(s) || !is_name(s))
+    if (!uses(s) || is_past_telling(s) || !is_name(s))
         return;
     /* Not to the end of the text for each FROM in it. */
     for (int names = 0; names < PG_SCAN_USED_MAX && name_end(p, end) != p; names++) {
+        if (s->tables++ == TABLES_MAX)
+            s->out->n_used = PG_SCAN_USED_MAX + 1;
+        if (is_past_telling(s))
+            return;
         p = blanks(s, note_table(s, p, how));
         for (int i = 0; list && i < 2; i++) /* AS alias */
             p = blanks(s, name_end(p, end));

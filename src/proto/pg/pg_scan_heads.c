@@ -526,12 +526,10 @@ static void head_select(struct scanner *s)
 static void head_copy(struct scanner *s)
 {
     advance(s);
-    struct pg_lex lx = s->lx;
-    enum pg_tok t = s->t;
-    while (t != PG_TOK_END &&
-           !(t == PG_TOK_WORD && (pg_lex_is(&lx, "from", 4) || pg_lex_is(&lx, "to", 2))))
-        t = pg_lex_next(&lx);
-    pg_scan_tables(s, t == PG_TOK_WORD && pg_lex_is(&lx, "from", 4) ? 'i' : 'r', false);
+    struct scanner ahead = *s;
+    while (!at_end(&ahead) && !IS(&ahead, "from") && !IS(&ahead, "to"))
+        advance(&ahead);
+    pg_scan_tables(s, IS(&ahead, "from") ? 'i' : 'r', false);
 }
 
 static void head_table(struct scanner *s)

@@ -32,10 +32,11 @@ struct scanner {
     enum exact is;          /* what this statement would be if nothing followed */
     bool careful;           /* every token counts: token() may not skim */
     bool in_set_config;
-    bool runs;      /* what this statement names is used, though its kind wouldn't say so */
-    bool with;      /* this statement begins with WITH: it may be an UPDATE */
-    uint32_t depth; /* parentheses, in this statement */
-    uint32_t exact; /* of the last eight statements */
+    bool runs;       /* what this statement names is used, though its kind wouldn't say so */
+    bool with;       /* this statement begins with WITH: it may be an UPDATE */
+    uint32_t depth;  /* parentheses, in this statement */
+    uint32_t exact;  /* of the last eight statements */
+    uint32_t tables; /* looked at */
     struct pg_scan *out;
 };
 
