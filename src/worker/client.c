@@ -250,6 +250,7 @@ static void let_go(struct client *c)
     }
     if (c->is_console)
         console_end(c);
+    relay_not_later(c);
     client_set_state(c, CLIENT_GONE);
     TAILQ_REMOVE(&w->states[CLIENT_GONE], c, link);
     own_count_add(&w->counts[CLIENT_GONE], -1);

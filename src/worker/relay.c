@@ -91,6 +91,9 @@ bool relay_send_backend(struct backend *b, struct proto_lane *lane)
 /* ---- from clients ------------------------------------------------------------------------------
  */
 
+/* For so long one client's messages may keep the worker from all others; then it is their turn. */
+#define CLIENT_TURN_US 5000u
+
 enum fed { FED_ALL, FED_WAIT, FED_LOGIN, FED_GONE };
 
 /* What a verdict of the protocol means for the client; FED_ALL: go on feeding. */
@@ -123,6 +126,16 @@ static void count_statements(struct worker *w, struct route *r)
     route_count(r, w, STAT_CLIENT_PARSES, o->client_parses);
     route_count(r, w, STAT_SERVER_PARSES, o->server_parses);
     route_count(r, w, STAT_BINDS, o->binds);
+}
+
+static void feed_later(struct client *c)
+{
+    struct worker *w = c->worker;
+    if (c->later)
+        return;
+    c->later = true;
+    TAILQ_INSERT_TAIL(&w->later, c, later_link);
+    timer_set_us(&w->next_turn, 0);
 }
 
 /* Feed n bytes; *used of them are done with. `want` is set when a loan is needed. */
@@ -170,6 +183,10 @@ static enum fed feed(struct client *c, const uint8_t *in, size_t n, size_t *used
         }
         *want = v == PROTO_LOAN;
         c->stalled = v == PROTO_WAIT;
+        if (v == PROTO_FULL && clock_now_us() - w->now_us > CLIENT_TURN_US) {
+            feed_later(c);
+            return FED_WAIT;
+        }
         fed = on_verdict(c, v);
         if (fed != FED_ALL || v == PROTO_MORE)
             return fed;
@@ -245,6 +262,34 @@ void relay_resume(struct client *c)
         feed_client(c, NULL, 0);
 }
 
+/* One of those that had their turn, so that who reads and who writes come in between. */
+void relay_next_turn(void *arg)
+{
+    struct worker *w = arg;
+    struct client *c = TAILQ_FIRST(&w->later);
+    if (c == NULL)
+        return;
+    w->now_us = clock_now_us();
+    relay_not_later(c);
+    struct backend *had = c->loan;
+    if (c->state != CLIENT_LOGIN)
+        relay_resume(c);
+    if (c->later && buf_len(&c->in) > WAIT_BYTES)
+        stream_pause(&c->stream, PAUSE_LEASE);
+    if (had != NULL && had->magic == BACKEND_MAGIC && c->loan == had)
+        loan_check(had);
+    if (!TAILQ_EMPTY(&w->later))
+        timer_set_us(&w->next_turn, 0);
+    worker_drain(w);
+}
+
+void relay_not_later(struct client *c)
+{
+    if (c->later)
+        TAILQ_REMOVE(&c->worker->later, c, later_link);
+    c->later = false;
+}
+
 static void client_readable(struct client *c)
 {
     struct worker *w = c->worker;
@@ -272,7 +317,7 @@ static void client_readable(struct client *c)
             }
             if (!c->stalled || c->loan == NULL)
                 feed_client(c, NULL, 0);
-            bool stuck = is_held(c) || (c->stalled && c->state == CLIENT_ACTIVE);
+            bool stuck = is_held(c) || c->later || (c->stalled && c->state == CLIENT_ACTIVE);
             if (stuck && buf_len(&c->in) > WAIT_BYTES)
                 stream_pause(&c->stream, PAUSE_LEASE);
             return;

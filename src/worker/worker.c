@@ -400,11 +400,13 @@ struct worker *worker_create(struct world *world, uint16_t index)
         TAILQ_INIT(&w->backends[i]);
     TAILQ_INIT(&w->watched);
     STAILQ_INIT(&w->ready);
+    TAILQ_INIT(&w->later);
     TAILQ_INIT(&w->dead_clients);
     TAILQ_INIT(&w->dead_backends);
     if (w->loop == NULL || w->scratch == NULL || w->out.arena == NULL)
         return NULL;
     timer_init(&w->tick, w->loop, on_tick, w);
+    timer_init(&w->next_turn, w->loop, relay_next_turn, w);
     loop_on_mail(w->loop, on_mail, w);
     return w;
 }
@@ -462,6 +464,7 @@ void worker_destroy(struct worker **wp)
     worker_drain(w);
     listener_destroy(&w->listener);
     timer_clear(&w->tick);
+    timer_clear(&w->next_turn);
     loop_destroy(&w->loop);
     settings_put(&w->settings);
     free(w->slots);

@@ -121,6 +121,7 @@ struct client {
     TAILQ_ENTRY(client) link;
     STAILQ_ENTRY(client) ready_link; /* never taken out of the middle */
     TAILQ_ENTRY(client) watch_link;
+    TAILQ_ENTRY(client) later_link;
     uint32_t magic;
     uint32_t slot; /* in worker->slots */
     struct worker *worker;
@@ -145,6 +146,7 @@ struct client {
     uint8_t door;    /* by which it came in: its protocol, protocol_at() */
     uint8_t tls;     /* client_tls_text(); 0: plain */
     bool ready : 1;  /* in worker->ready */
+    bool later : 1;  /* in worker->later */
     bool is_console : 1;
     bool stalled : 1;              /* its bytes wait for what its server has to say first */
     bool cancelled : 1;            /* asked for while its connection was already on its way */
@@ -275,7 +277,9 @@ struct worker {
     struct slab clients[PROTOCOLS]; /* by door: their objects differ in size */
     struct slab waits;
     struct client_list states[CLIENT_STATES];
-    struct client_queue ready;              /* have a loan, their bytes are still to be fed */
+    struct client_queue ready; /* have a loan, their bytes are still to be fed */
+    struct client_list later;  /* likewise in the next turn: they had theirs */
+    struct timer next_turn;
     struct client_list watched;             /* see frozen.c */
     uint64_t look_us;                       /* when they are looked at next */
     _Atomic uint32_t counts[CLIENT_STATES]; /* for others to read */
@@ -388,6 +392,10 @@ void relay_client_io(struct stream *s, unsigned what, void *arg);
 void relay_backend_io(struct stream *s, unsigned what, void *arg);
 /* Feed what is in c->in, with its loan if it has one. The client may be gone afterwards. */
 void relay_resume(struct client *c);
+/* timer_cb of worker->next_turn. */
+void relay_next_turn(void *worker);
+/* It is going: its turn is over. */
+void relay_not_later(struct client *c);
 bool relay_send_client(struct client *c, struct proto_lane *lane);
 bool relay_send_backend(struct backend *b, struct proto_lane *lane);
 

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #define PG_COLLECT_MAX (64u * 1024u)
+#define FEED_MESSAGES  256u /* until the caller may look at its clock */
 
 /* 'd' and 'c' are legal at any time: PostgreSQL ignores them outside COPY. */
 static bool head_is_sound(uint8_t type, uint32_t len, struct proto_out *out)
@@ -322,7 +323,7 @@ static void note_said(const struct pg_client *c, const struct pg_in *m, struct p
     case 'B': {
         const struct pg_stmt *stmt = said_by_bind(c, text, n);
         if (stmt != NULL)
-            comment_read((const char *)stmt->body, strlen((const char *)stmt->body), &said);
+            comment_read((const char *)stmt->body, stmt->text_len, &said);
         break;
     }
     case 'E':
@@ -371,8 +372,8 @@ enum proto_verdict pg_client_feed(void *pc, void *ps, const uint8_t *in, size_t 
     enum proto_verdict v = PROTO_MORE;
     if (c->replication)
         return feed_raw(s, in, n, used, out);
-    while (pos < n && v == PROTO_MORE) {
-        if (proto_out_full(out)) {
+    for (unsigned fed = 1; pos < n && v == PROTO_MORE; fed++) {
+        if (proto_out_full(out) || fed % FEED_MESSAGES == 0) {
             v = PROTO_FULL;
             break;
         }

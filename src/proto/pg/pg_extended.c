@@ -27,15 +27,18 @@ static enum proto_verdict out_of_memory(struct proto_out *out)
     return PROTO_BAD;
 }
 
-uint64_t pg_scan_flags(const char *sql, size_t n, pg_text_how_t how)
+/* A text is scanned in one piece, in which nobody else is served. */
+#define PARSE_SCAN_MAX (1024u * 1024u)
+
+uint64_t pg_scan_flags(const char *sql, size_t n, pg_text_how_t how, struct pg_scan *found)
 {
-    struct pg_scan scan;
-    pg_text_scan(sql, n, how, 0, &scan);
+    bool cut = n > PARSE_SCAN_MAX;
+    pg_text_scan(sql, cut ? PARSE_SCAN_MAX : n, how, cut ? PG_SCAN_OPT_CUT : 0, found);
     if (pg_own_is(sql, n))
         return PG_STMT_OWN;
     struct comment said;
     comment_read(sql, n, &said);
-    return scan.flags | (said.deadline_ms != 0 || said.trace_id != NULL ? PG_STMT_SAID : 0);
+    return found->flags | (said.deadline_ms != 0 || said.trace_id != NULL ? PG_STMT_SAID : 0);
 }
 
 /* Make the server fail here and show this error instead of its own. The routine is PostgreSQL's:
@@ -484,7 +487,7 @@ static void note_bound(struct pg_client *c, struct pg_server *s, struct pg_stmt 
     if ((flags & PG_SCAN_SET_UNNAMED) != 0 && m->have == m->total &&
         pg_note_parameters(s, m->p + values, m->have - values))
         flags = (flags & ~PG_SCAN_SET_UNNAMED) | PG_SCAN_SET_OPAQUE;
-    pg_note(c, s, flags, (const char *)stmt->body, strlen((const char *)stmt->body));
+    pg_note_stmt(c, s, flags, stmt);
     pg_hidden_note_stmt(c, s, stmt);
     s->drops_all |= (stmt->flags & DROPS_ALL) != 0;
 }

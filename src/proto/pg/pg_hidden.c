@@ -101,12 +101,12 @@ void pg_hidden_begin(struct pg_server *s)
 
 /* Is all that it uses known? What is not is remembered, as far as there is room. */
 static bool note(const struct pg_client *c, struct pg_server *s, uint32_t place,
-                 const struct pg_scan *scan, const char *sql, size_t len)
+                 const uint32_t *used, uint32_t n, const char *sql, size_t len)
 {
-    bool too_many = scan->n_used > PG_SCAN_USED_MAX;
-    uint32_t unknown = too_many, n = too_many ? PG_SCAN_USED_MAX : scan->n_used;
+    bool too_many = n > PG_SCAN_USED_MAX;
+    uint32_t unknown = too_many;
     for (uint32_t i = 0; !too_many && i < n; i++) {
-        uint32_t mark = fnv_add(place, &scan->used[i], sizeof scan->used[i]);
+        uint32_t mark = fnv_add(place, &used[i], sizeof used[i]);
         if (is_harmless(mark))
             continue;
         unknown++;
@@ -129,7 +129,7 @@ void pg_hidden_note(const struct pg_client *c, struct pg_server *s, const struct
                     const char *sql, size_t n)
 {
     if (scan->n_used != 0 && !s->in_session)
-        (void)note(c, s, place_of(c, s), scan, sql, n);
+        (void)note(c, s, place_of(c, s), scan->used, scan->n_used, sql, n);
 }
 
 void pg_hidden_note_stmt(const struct pg_client *c, struct pg_server *s, struct pg_stmt *stmt)
@@ -140,11 +140,7 @@ void pg_hidden_note_stmt(const struct pg_client *c, struct pg_server *s, struct 
     now = fnv_add(place, &now, sizeof now) | 1; /* not 0 */
     if (atomic_load_explicit(&stmt->heard, memory_order_relaxed) == now)
         return;
-    struct pg_scan scan;
-    const char *sql = (const char *)stmt->body;
-    size_t n = strlen(sql);
-    pg_text_scan(sql, n, stmt->how, 0, &scan);
-    if (note(c, s, place, &scan, sql, n))
+    if (note(c, s, place, stmt->used, stmt->n_used, (const char *)stmt->body, stmt->text_len))
         atomic_store_explicit(&stmt->heard, now, memory_order_relaxed);
 }
 

@@ -64,7 +64,7 @@ void pg_names_tell_types(struct pg_names *names, const char *name, size_t n,
         return;
     free(item->types);
     item->types = NULL;
-    size_t text = strlen((const char *)s->body) + 1;
+    size_t text = s->text_len + 1;
     if (s->body_len - text == body_len && memcmp(s->body + text, body, body_len) == 0)
         return;
     item->types = malloc(sizeof *item->types + body_len);

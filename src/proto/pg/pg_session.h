@@ -328,12 +328,15 @@ enum proto_verdict pg_refuse_statement(struct pg_server *s, struct proto_out *ou
 /* Note what a statement with these scan flags may do to the session. */
 void pg_note(struct pg_client *c, struct pg_server *s, uint64_t scan_flags, const char *sql,
              size_t n);
+/* Likewise of a prepared one, which is executed without its text being sent. */
+void pg_note_stmt(struct pg_client *c, struct pg_server *s, uint64_t scan_flags,
+                  const struct pg_stmt *stmt);
 /* Should it pin: this is the statement for SHOW PINS. */
 void pg_note_pin(const struct pg_client *c, struct pg_server *s, const char *sql, size_t n);
 /* The values of a Bind, from its parameter formats on, whose statement calls set_config($1, ...):
  * what could name a custom setting is asked for. false: it can't be told. */
 bool pg_note_parameters(struct pg_server *s, const uint8_t *p, size_t n);
-uint64_t pg_scan_flags(const char *sql, size_t n, pg_text_how_t how);
+pg_stmt_scan_fn pg_scan_flags;
 /* Bring the server's settings to the client's; true: hold the client until it is answered. */
 bool pg_sync_settings(struct pg_client *c, struct pg_server *s, struct proto_out *out);
 /* Set s->restore in the open transaction, ahead of the client's next message. */

@@ -319,7 +319,7 @@ static void note(struct pg_client *c, struct pg_server *s, struct pg_sql *q,
         /* Not a text of its own: what it sets is asked for. */
         if ((flags & (PG_SCAN_SET_SIMPLE | PG_SCAN_RESET_ONE | PG_SCAN_RESET_ALL)) != 0)
             flags |= PG_SCAN_SET_OPAQUE;
-        pg_note(c, s, flags, (const char *)stmt->body, strlen((const char *)stmt->body));
+        pg_note_stmt(c, s, flags, stmt);
         pg_hidden_note_stmt(c, s, stmt);
     }
 }
@@ -458,9 +458,11 @@ enum proto_verdict pg_sql_bind(struct pg_client *c, struct pg_server *s, const s
 {
     struct pg_scan scan;
     const char *sql = (const char *)stmt->body;
-    size_t n = strlen(sql);
+    size_t n = stmt->text_len;
     bool any, left;
     *use = NULL;
+    if (n > PG_SCAN_MAX)
+        return PROTO_MORE;
     pg_text_scan(sql, n, stmt->how, 0, &scan);
     /* The names are looked at when the statement runs: of another portal that can't be said. */
     if (scan.n_names != 1 || s->status == 'E' || (scan.names[0].flag != PG_SCAN_EXECUTE && !bind))

@@ -40,6 +40,8 @@
 /* A text with a RESET is read statement by statement: not one of any length. */
 #define RESTORE_BYTES      4096u
 #define RESTORE_STATEMENTS 64u
+/* Nor is a prepared one, each time that it is executed. */
+#define PREPARED_BYTES 16384u
 
 #define RESETS (PG_SCAN_RESET_ONE | PG_SCAN_RESET_ALL | PG_SCAN_DISCARD_ALL | PG_SCAN_SET_OPAQUE)
 
@@ -140,10 +142,12 @@ static void note_restore(const struct pg_client *c, struct pg_server *s, const c
 static void note_custom(const struct pg_client *c, struct pg_server *s, uint64_t flags,
                         const char *sql, size_t n)
 {
-    struct pg_scan scan;
+    struct pg_scan scan = {.n_custom = 0};
     char name[PG_SETTING_MAX];
-    pg_text_scan(sql, n, c->how, 0, &scan);
-    bool all = (flags & PG_SCAN_SET_UNNAMED) == 0 && scan.n_custom <= PG_SCAN_CUSTOM_MAX;
+    bool named = (flags & PG_SCAN_SET_UNNAMED) == 0;
+    if (named)
+        pg_text_scan(sql, n, c->how, 0, &scan);
+    bool all = named && scan.n_custom <= PG_SCAN_CUSTOM_MAX;
     if (s->custom == NULL)
         s->custom = vars_empty();
     for (uint32_t i = 0; all && i < scan.n_custom; i++) {
@@ -216,6 +220,14 @@ void pg_note(struct pg_client *c, struct pg_server *s, uint64_t flags, const cha
         s->dirt |= PG_D_SETTINGS;
         note_custom(c, s, flags, sql, n);
     }
+}
+
+void pg_note_stmt(struct pg_client *c, struct pg_server *s, uint64_t flags,
+                  const struct pg_stmt *stmt)
+{
+    if ((flags & SETS) != 0 && stmt->text_len > PREPARED_BYTES)
+        flags |= PG_SCAN_SET_UNNAMED; /* what it sets is asked for, and not read here */
+    pg_note(c, s, flags, (const char *)stmt->body, stmt->text_len);
 }
 
 void pg_change_free(struct pg_change **ch)

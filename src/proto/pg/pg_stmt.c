@@ -55,14 +55,34 @@ static struct entry *entry_create(const uint8_t *body, size_t n, pg_text_how_t h
     return e;
 }
 
-/* With the flags of `like`, or as scanning finds them. */
+static void keep_used(struct pg_stmt *s, const uint32_t *used, uint32_t n)
+{
+    uint32_t kept = n < PG_SCAN_USED_MAX ? n : PG_SCAN_USED_MAX;
+    s->n_used = n;
+    if (kept == 0)
+        return;
+    uint32_t *copy = malloc(kept * sizeof *copy);
+    if (copy != NULL)
+        memcpy(copy, used, kept * sizeof *copy);
+    else
+        s->n_used = PG_SCAN_USED_MAX + 1; /* it can't be told */
+    s->used = copy;
+}
+
+static void entry_free(struct entry *e)
+{
+    free((void *)(uintptr_t)e->s.used);
+    free(e);
+}
+
+/* With what was found in `like`, or as scanning finds it. */
 static struct pg_stmt *intern(const uint8_t *body, size_t n, pg_text_how_t how,
-                              uint64_t (*scan)(const char *sql, size_t n, pg_text_how_t how),
-                              const struct pg_stmt *like)
+                              pg_stmt_scan_fn *scan, const struct pg_stmt *like)
 {
     uint8_t digest[16];
     const char *sql = (const char *)body;
-    how = pg_text_how_of(sql, strlen(sql), how);
+    size_t text = strlen(sql);
+    how = pg_text_how_of(sql, text, how);
     pg_crypto_digest128(body, n, digest);
     digest[0] ^= (uint8_t)(how >> 8);
     digest[1] ^= (uint8_t)(how ^ PG_TEXT_PLAIN);
@@ -80,7 +100,15 @@ static struct pg_stmt *intern(const uint8_t *body, size_t n, pg_text_how_t how,
     e = entry_create(body, n, how, digest);
     if (e == NULL)
         return NULL;
-    e->s.flags = like != NULL ? like->flags : scan(sql, strlen(sql), how);
+    e->s.text_len = (uint32_t)text;
+    if (like != NULL) {
+        e->s.flags = like->flags;
+        keep_used(&e->s, like->used, like->n_used);
+    } else {
+        struct pg_scan found;
+        e->s.flags = scan(sql, text, how, &found);
+        keep_used(&e->s, found.used, found.n_used);
+    }
     struct entry *other = NULL;
     pthread_mutex_lock(&table_lock);
     HASH_FIND(hh, table, digest, 16, other); /* another worker may have been quicker */
@@ -92,12 +120,12 @@ static struct pg_stmt *intern(const uint8_t *body, size_t n, pg_text_how_t how,
     pthread_mutex_unlock(&table_lock);
     if (other == NULL)
         return &e->s;
-    free(e);
+    entry_free(e);
     return &other->s;
 }
 
 struct pg_stmt *pg_stmt_intern(const uint8_t *body, size_t n, pg_text_how_t how,
-                               uint64_t (*scan)(const char *sql, size_t n, pg_text_how_t how))
+                               pg_stmt_scan_fn *scan)
 {
     return intern(body, n, how, scan, NULL);
 }
@@ -106,7 +134,7 @@ struct pg_stmt *pg_stmt_declare(const struct pg_stmt *s, const uint8_t *types, s
 {
     struct buf b = {0};
     struct pg_stmt *declared = NULL;
-    if (buf_append(&b, s->body, strlen((const char *)s->body) + 1) && buf_append(&b, types, n))
+    if (buf_append(&b, s->body, s->text_len + 1) && buf_append(&b, types, n))
         declared = intern(buf_head(&b), buf_len(&b), s->how, NULL, s);
     buf_release(&b);
     return declared;
@@ -137,7 +165,7 @@ void pg_stmt_put(struct pg_stmt **sp)
     }
     pthread_mutex_unlock(&table_lock);
     if (last)
-        free(e);
+        entry_free(e);
 }
 
 static uint8_t nibble(char c)
@@ -330,7 +358,7 @@ static void digest(const void *of, char *to, size_t room)
     const struct pg_stmt *st = of;
     to[0] = '\0';
     if (st != NULL)
-        pg_text_digest(to, room, (const char *)st->body, strlen((const char *)st->body), st->how);
+        pg_text_digest(to, room, (const char *)st->body, st->text_len, st->how);
 }
 
 void pg_stmt_row(const struct pg_stmt *st, const char *name, proto_statement_row *row, void *arg)
@@ -340,7 +368,7 @@ void pg_stmt_row(const struct pg_stmt *st, const char *name, proto_statement_row
     digest_of_name(name, raw);
     memcpy(&out.key, raw, sizeof out.key);
     if (st != NULL)
-        out.bytes = (uint32_t)strlen((const char *)st->body);
+        out.bytes = st->text_len;
     row(arg, &out);
 }
 

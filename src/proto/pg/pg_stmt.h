@@ -14,6 +14,7 @@
 #define WEIR_PROTO_PG_STMT_H
 
 #include "base/fnv.h"
+#include "proto/pg/pg_scan.h"
 #include "proto/pg/pg_text.h"
 
 #include <stdbool.h>
@@ -27,19 +28,27 @@
 struct pg_stmt {
     const uint8_t *body; /* Parse without the name: query, NUL, count of types, types */
     uint32_t body_len;
+    uint32_t text_len; /* of the query */
     pg_text_how_t how; /* what its bytes depend on */
-    uint64_t flags;    /* what scanning the text found (pg_scan) */
+    /* What scanning the text found, as in struct pg_scan. A text may be long: it is done once. */
+    uint64_t flags;
+    uint32_t n_used;
+    const uint32_t *used;
     uint8_t digest[16];
     char name[PG_STMT_NAME_BYTES]; /* on every server connection */
     _Atomic uint32_t heard;        /* pg_hidden.c: all that it calls was harmless then; 0: never */
     _Atomic uint32_t changed;      /* when its columns did, by the clock of such events */
 };
 
+/* Scan the text into `found`, of which the names are kept. Returns the flags to keep. */
+typedef uint64_t pg_stmt_scan_fn(const char *sql, size_t n, pg_text_how_t how,
+                                 struct pg_scan *found);
+
 /* The statement with this body (a query, a NUL, and the types) of a client whose texts are read
- * like that; a new one is scanned for its flags. NULL when out of memory. The result holds a
+ * like that; a new one is scanned. NULL when out of memory. The result holds a
  * reference. */
 struct pg_stmt *pg_stmt_intern(const uint8_t *body, size_t n, pg_text_how_t how,
-                               uint64_t (*scan)(const char *sql, size_t n, pg_text_how_t how));
+                               pg_stmt_scan_fn *scan);
 /* The statement of the same text that declares these types: how many, and each. */
 struct pg_stmt *pg_stmt_declare(const struct pg_stmt *s, const uint8_t *types, size_t n);
 struct pg_stmt *pg_stmt_get(struct pg_stmt *s);
