@@ -783,6 +783,33 @@ LOGIN_LIES = {
 }
 
 
+def rounds(count, pieces):
+    """What a server says in a login by SCRAM that asks for so many of them, its message cut at `pieces`."""
+    def serve(sock, kind, body):
+        nonce = body[body.index(b"r=") + 2:] if b"r=" in body else b""
+        whole = message("R", struct.pack("!I", 11) + b"r=" + nonce + b"zz,s=MDEyMzQ1Njc4OWFiY2RlZg==,i=%d" % count)
+        for part in (whole[:pieces], whole[pieces:]):
+            sock.sendall(part)
+            time.sleep(0.01)
+        return True
+    return serve
+
+
+@pytest.mark.parametrize("pieces", [0, 3, 40])
+def test_a_server_that_asks_for_endless_rounds_of_scram(start, pg, pieces):
+    """They would be computed where all servers' logins are, and the end of weir is ordered."""
+    with Liar(rounds(2000000000, pieces), message("R", struct.pack("!I", 10) + b"SCRAM-SHA-256\0\0")) as liar:
+        proxy = start(databases={"shop": {"host": liar.host, "port": liar.port, "user": "app", "password": "secret"},
+                                 "other": {"host": pg.host, "port": pg.port}}, query_wait_timeout=10)
+        with proxy.client(timeout=20) as c:
+            msgs = c.simple("select 1", timeout=15)
+            assert "iterations of SCRAM" in wire.errors(msgs)[0]["M"]
+        with proxy.client(database="other") as c:
+            assert c.value("select 1") == "1"
+        proxy.signal(signal.SIGINT)
+        assert proxy.wait(30) == 0
+
+
 @pytest.mark.parametrize("what", sorted(LOGIN_LIES))
 def test_a_server_that_lies_at_login(start, pg, what):
     with Liar(lambda *a: True, LOGIN_LIES[what]) as liar:

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "proto/pg/pg_ask.h"
+#include "proto/pg/pg_dial_ahead.h"
 #include "proto/pg/pg_dial_cancel.h"
 #include "proto/pg/pg_dial_keys.h"
 #include "proto/pg/pg_dial_raw.h"
@@ -29,6 +30,8 @@ struct pg_dial {
     PGconn *conn;
     char *connect_query; /* still to be run, or NULL */
     bool asking;         /* it is under way */
+    unsigned waits;      /* pg_dial_ahead() */
+    enum pg_ahead ahead; /* what it found */
 };
 
 /* A statement under way on the other side, for the threads that cancel. */
@@ -135,6 +138,9 @@ static enum dial_step dial_poll(void *dial)
         return DIAL_FAILED;
     if (d->asking)
         return ask(d);
+    d->ahead = pg_dial_ahead(d->conn, &d->waits);
+    if (d->ahead != PG_AHEAD_GO)
+        return d->ahead == PG_AHEAD_WAIT ? DIAL_READ : DIAL_FAILED;
     switch (PQconnectPoll(d->conn)) {
     case PGRES_POLLING_READING:
         return DIAL_READ;
@@ -207,6 +213,13 @@ static enum dial_failure dial_failure(void *dial, char code[6], char *text, size
     const char *at;
     if (d->raw != NULL)
         return pg_raw_failure(d->raw, code, text, room);
+    if (d->ahead != PG_AHEAD_GO && d->ahead != PG_AHEAD_WAIT) {
+        memcpy(code, "08006", 6);
+        snprintf(text, room, "the server %s",
+                 d->ahead == PG_AHEAD_ROUNDS ? "asks for too many iterations of SCRAM-SHA-256"
+                                             : "sends its authentication request in pieces");
+        return DIAL_FAIL_POOL;
+    }
     const char *message = PQerrorMessage(d->conn);
     if (message[0] == '\0') {
         memcpy(code, "25001", 6);
