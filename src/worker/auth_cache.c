@@ -19,7 +19,7 @@ struct entry {
     UT_hash_handle hh; /* in the order in which they were made */
     char *key;
     char *secret;
-    bool asking;
+    bool asking, failed;
     uint64_t doubtable_us, until_us;
     struct job_list line;
 };
@@ -93,7 +93,7 @@ enum auth_found auth_cache_get(struct auth_cache *c, const char *key, struct job
     pthread_mutex_lock(&c->lock);
     HASH_FIND_STR(c->by_key, key, e);
     if (e != NULL && !e->asking && clock_now_us() < e->until_us) {
-        found = AUTH_FOUND_KNOWN;
+        found = e->failed ? AUTH_FOUND_FAILED : AUTH_FOUND_KNOWN;
         *secret = e->secret != NULL ? strdup(e->secret) : NULL;
     } else if (j != NULL && e != NULL && e->asking) {
         STAILQ_INSERT_TAIL(&e->line, j, link);
@@ -108,11 +108,19 @@ enum auth_found auth_cache_get(struct auth_cache *c, const char *key, struct job
     return found;
 }
 
-void auth_cache_end(struct auth_cache *c, const char *key, bool ok, const char *secret,
-                    uint64_t ttl_us, struct job_list *out)
+static uint64_t lifetime_us(enum auth_outcome outcome, const char *secret, uint64_t ttl_us)
+{
+    if (outcome == AUTH_OUTCOME_UNASKED)
+        return 0;
+    return secret != NULL || ttl_us < NEGATIVE_US ? ttl_us : NEGATIVE_US;
+}
+
+void auth_cache_end(struct auth_cache *c, const char *key, enum auth_outcome outcome,
+                    const char *secret, uint64_t ttl_us, struct job_list *out)
 {
     struct entry *e;
     struct job *j;
+    bool ok = outcome == AUTH_OUTCOME_ANSWER;
     STAILQ_INIT(out);
     pthread_mutex_lock(&c->lock);
     HASH_FIND_STR(c->by_key, key, e);
@@ -120,17 +128,28 @@ void auth_cache_end(struct auth_cache *c, const char *key, bool ok, const char *
         STAILQ_CONCAT(out, &e->line);
         secret_wipe(&e->secret);
         e->asking = false;
+        e->failed = !ok;
         e->secret = ok && secret != NULL ? strdup(secret) : NULL;
-        e->until_us =
-            clock_now_us() + (e->secret != NULL || ttl_us < NEGATIVE_US ? ttl_us : NEGATIVE_US);
+        e->until_us = clock_now_us() + lifetime_us(outcome, e->secret, ttl_us);
     }
     pthread_mutex_unlock(&c->lock);
     STAILQ_FOREACH(j, out, link)
     {
         j->done = true;
-        j->ok = true; /* why it failed, the asker says */
+        j->ok = ok; /* why it failed, the asker says */
+        j->crowded = outcome == AUTH_OUTCOME_UNASKED;
         j->secret = ok && secret != NULL ? strdup(secret) : NULL;
     }
+}
+
+bool auth_cache_is_awaited(struct auth_cache *c, const char *key)
+{
+    struct entry *e;
+    pthread_mutex_lock(&c->lock);
+    HASH_FIND_STR(c->by_key, key, e);
+    bool yes = e != NULL && !STAILQ_EMPTY(&e->line);
+    pthread_mutex_unlock(&c->lock);
+    return yes;
 }
 
 void auth_cache_doubt(struct auth_cache *c, const char *key)

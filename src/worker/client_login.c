@@ -243,6 +243,12 @@ static void find_way(struct client *c, const struct login_asked *a, const struct
     }
 }
 
+void client_login_unknown(struct client *c, bool crowded)
+{
+    client_say(c, PROTO_EV_TOO_MANY, crowded ? "53300" : "08006",
+               "weir: the password can't be looked up at the moment (auth_query)");
+}
+
 /* Ask the database who this is; false: it isn't asked. */
 static bool ask_query(struct client *c, const struct login_asked *a)
 {
@@ -252,6 +258,9 @@ static bool ask_query(struct client *c, const struct login_asked *a)
         c->u.login->by_query = c->u.login->remembered = true;
         client_login_secret(c, secret);
         secret_wipe(&secret);
+        return true;
+    case AUTH_ASKED_FAILED:
+        client_login_unknown(c, false);
         return true;
     case AUTH_ASKED_LATER:
         c->u.login->by_query = true;

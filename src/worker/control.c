@@ -114,12 +114,45 @@ void control_plan(struct control *c, struct bound_server *s)
     set_timer(c, plan.wake_us);
 }
 
+static struct bound_server *server_of(struct control *c, const struct core_server *core)
+{
+    for (struct bound_server *s = routes_first_server(c->world->routes); s != NULL; s = s->next)
+        if (s->core == core)
+            return s;
+    return NULL;
+}
+
 /* ---- jobs
  * ------------------------------------------------------------------------------------------------
  */
 
-static bool job_slot(struct job *j, uint64_t now)
+/* auth_query is asked for people whom nobody knows yet. At most so large a part of the bound at
+ * once, and only so often while clients wait for a connection: who makes up names must not take
+ * the connections of those who are logged in. */
+#define LOOKUPS_PART  4u
+#define LOOKUP_GAP_US (10 * US_PER_MS)
+
+static bool lookup_slot(struct control *c, struct job *j, uint64_t now)
 {
+    struct bound_server *s = server_of(c, j->core);
+    struct core_counts counts;
+    core_server_counts(j->core, now, &counts);
+    if (s != NULL && ((s->lookups != 0 && s->lookups >= counts.bound / LOOKUPS_PART) ||
+                      (counts.waiting != 0 && now - s->lookup_us < LOOKUP_GAP_US)))
+        return false;
+    if (!core_control_begin(j->core))
+        return false;
+    if (s != NULL) {
+        s->lookups++;
+        s->lookup_us = now;
+    }
+    return true;
+}
+
+static bool job_slot(struct control *c, struct job *j, uint64_t now)
+{
+    if (j->kind == JOB_AUTH_QUERY)
+        return lookup_slot(c, j, now);
     if (j->kind != JOB_CANCEL)
         return core_control_begin(j->core);
     return core_cancel_begin(j->core, now - j->made_us < j->ops->cancel_patience_ms * US_PER_MS);
@@ -143,15 +176,19 @@ static void on_job_done(struct job *j, void *arg)
 static void try_waiting(struct control *c)
 {
     struct job *j, *tmp;
+    const struct core_server *full = NULL; /* for a look-up: likewise for the next */
     uint64_t now = clock_now_us();
     struct settings *set = world_settings(c->world);
     uint64_t limit = conf_settings(set->conf)->cancel_wait_timeout_us;
     settings_put(&set);
     STAILQ_FOREACH_SAFE(j, &c->waiting, link, tmp)
     {
-        bool late = limit != 0 && now - j->made_us > limit, moot = atomic_load(&j->moot);
-        if (!late && !moot && !job_slot(j, now))
+        bool lookup = j->kind == JOB_AUTH_QUERY, late = limit != 0 && now - j->made_us > limit;
+        bool moot = lookup ? job_is_idle_lookup(j) : atomic_load(&j->moot);
+        if (!late && !moot && ((lookup && j->core == full) || !job_slot(c, j, now))) {
+            full = lookup ? j->core : full;
             continue;
+        }
         STAILQ_REMOVE(&c->waiting, j, job, link);
         if (late || moot) {
             err_set(&j->err, "no connection was free for it");
@@ -189,14 +226,6 @@ static void probe_done(struct control *c, struct job *j)
     control_plan(c, s);
 }
 
-static struct bound_server *server_of(struct control *c, const struct core_server *core)
-{
-    for (struct bound_server *s = routes_first_server(c->world->routes); s != NULL; s = s->next)
-        if (s->core == core)
-            return s;
-    return NULL;
-}
-
 static void on_job(struct control *c, struct job *j)
 {
     if (!j->done) {
@@ -216,6 +245,9 @@ static void on_job(struct control *c, struct job *j)
         core_cancel_end(core);
     else
         core_control_end(core);
+    struct bound_server *s = j->kind == JOB_AUTH_QUERY ? server_of(c, core) : NULL;
+    if (s != NULL && s->lookups != 0)
+        s->lookups--;
     if (j->kind == JOB_CANCEL && !j->ok)
         log_warn(NULL, "cancel request failed: %s", j->err.text);
     if (j->kind == JOB_PROBE)

@@ -39,7 +39,12 @@ static void end_flight(struct job *j)
     struct job *other;
     if (j->flight == NULL)
         return;
-    auth_cache_end(j->world->jobs->auth, j->flight, j->ok, j->secret, j->ttl_us, &line);
+    enum auth_outcome outcome = j->ok        ? AUTH_OUTCOME_ANSWER
+                                : j->crowded ? AUTH_OUTCOME_UNASKED
+                                             : AUTH_OUTCOME_FAILED;
+    STAILQ_INIT(&line);
+    if (j->world->jobs != NULL)
+        auth_cache_end(j->world->jobs->auth, j->flight, outcome, j->secret, j->ttl_us, &line);
     free(j->flight);
     j->flight = NULL;
     while ((other = STAILQ_FIRST(&line)) != NULL) {
@@ -191,16 +196,18 @@ enum auth_asked job_auth_query(struct client *c, const char *user, const char *d
     struct world *world = c->worker->world;
     char key[512];
     auth_key(user, database, key);
-    if (auth_cache_get(world->jobs->auth, key, NULL, secret) == AUTH_FOUND_KNOWN)
-        return AUTH_ASKED_KNOWN;
+    enum auth_found found = auth_cache_get(world->jobs->auth, key, NULL, secret);
+    if (found == AUTH_FOUND_KNOWN || found == AUTH_FOUND_FAILED)
+        return found == AUTH_FOUND_KNOWN ? AUTH_ASKED_KNOWN : AUTH_ASKED_FAILED;
     struct job *j = make_auth_query(c, user, database, key);
     if (j == NULL)
         return AUTH_ASKED_NO;
     char *flight = j->flight;
     j->flight = NULL; /* once in line it may be answered, and gone, at any moment */
-    enum auth_found found = auth_cache_get(world->jobs->auth, key, j, secret);
+    found = auth_cache_get(world->jobs->auth, key, j, secret);
     if (found == AUTH_FOUND_ASK) {
         j->flight = flight;
+        c->u.login->lookup = j;
         control_post(world->control, &j->mail);
         return AUTH_ASKED_LATER;
     }
@@ -208,7 +215,7 @@ enum auth_asked job_auth_query(struct client *c, const char *user, const char *d
     if (found == AUTH_FOUND_WAIT)
         return AUTH_ASKED_LATER;
     job_free(&j);
-    return AUTH_ASKED_KNOWN;
+    return found == AUTH_FOUND_KNOWN ? AUTH_ASKED_KNOWN : AUTH_ASKED_FAILED;
 }
 
 void job_auth_doubt(struct client *c, const char *user, const char *database)
@@ -279,8 +286,10 @@ bool job_handshake(struct client *c)
 void job_recall(struct client *c)
 {
     struct jobs *js = c->worker->world->jobs;
-    struct job *j = c->u.login->job;
-    c->u.login->job = NULL;
+    struct job *j = c->u.login->job, *lookup = c->u.login->lookup;
+    c->u.login->job = c->u.login->lookup = NULL;
+    if (js != NULL && lookup != NULL)
+        atomic_store(&lookup->moot, true);
     if (js == NULL || j == NULL)
         return;
     pthread_mutex_lock(&js->lock);
@@ -290,6 +299,12 @@ void job_recall(struct client *c)
     pthread_mutex_unlock(&js->lock);
     if (waits)
         job_free(&j);
+}
+
+bool job_is_idle_lookup(struct job *j)
+{
+    return j->kind == JOB_AUTH_QUERY && atomic_load(&j->moot) &&
+           !auth_cache_is_awaited(j->world->jobs->auth, j->flight);
 }
 
 struct job *job_probe(struct world *world, struct bound_server *s, struct route *r)
@@ -422,7 +437,6 @@ void jobs_destroy(struct jobs **jp)
     struct jobs *js = *jp;
     if (js == NULL)
         return;
-    *jp = NULL;
     struct turn_item *item;
     pthread_mutex_lock(&js->lock);
     js->stop = true;
@@ -434,6 +448,7 @@ void jobs_destroy(struct jobs **jp)
     pthread_mutex_unlock(&js->lock);
     for (unsigned i = 0; i < js->n; i++)
         pthread_join(js->threads[i], NULL);
+    *jp = NULL; /* a thread may have ended a look-up until then */
     turns_fini(&js->logins);
     auth_cache_destroy(&js->auth);
     free(js->threads);

@@ -33,7 +33,7 @@ struct job {
     /* CANCEL */
     struct backend *backend;
     void *cancel;
-    _Atomic bool moot; /* the statement is over; any thread */
+    _Atomic bool moot; /* the statement is over, or who looked up has gone; any thread */
     int ack_fd;        /* the requester's socket, closed with the job; -1 */
     /* PROBE */
     struct bound_server *server;
@@ -82,14 +82,17 @@ bool job_login(struct client *c);
 bool job_handshake(struct client *c);
 /* Its client is going: what has not been begun is not worth beginning. */
 void job_recall(struct client *c);
+/* A look-up that nobody waits for any more. */
+bool job_is_idle_lookup(struct job *j);
 struct job *job_password(struct route *r, const char *command);
 
 enum auth_asked {
-    AUTH_ASKED_KNOWN, /* *secret, to be wiped; NULL: there is no such user */
-    AUTH_ASKED_LATER, /* MAIL_SECRET will come */
-    AUTH_ASKED_NO,    /* auth_query isn't for this user, or memory is out */
+    AUTH_ASKED_KNOWN,  /* *secret, to be wiped; NULL: there is no such user */
+    AUTH_ASKED_LATER,  /* MAIL_SECRET will come */
+    AUTH_ASKED_FAILED, /* it couldn't be asked a moment ago */
+    AUTH_ASKED_NO,     /* auth_query isn't for this user, or memory is out */
 };
-/* Look a user up by auth_query, for a client that waits for it. */
+/* Look a user up by auth_query, for a client in its login, which waits for it. */
 enum auth_asked job_auth_query(struct client *c, const char *user, const char *database,
                                char **secret);
 /* A login by what auth_query had answered has failed. */

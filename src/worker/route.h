@@ -137,6 +137,8 @@ struct bound_server {
     _Atomic bool nudged;
     uint64_t plan_at_us; /* control plane: next core_plan() */
     bool planning;
+    uint32_t lookups;           /* control plane: by auth_query, under way */
+    uint64_t lookup_us;         /* when the last was begun */
     struct route_group *groups; /* under the table's lock */
     struct bound_server *next;
 };

@@ -255,13 +255,13 @@ static void on_secret(struct worker *w, struct job *j)
     struct client *c = worker_client(w, j->slot);
     if (c != NULL && c->state == CLIENT_LOGIN && c->key == j->key && c->u.login != NULL &&
         c->u.login->looking_up && c->u.login->login != NULL) {
-        if (j->ok) {
-            client_login_secret(c, j->secret);
-        } else {
+        c->u.login->lookup = NULL;
+        if (!j->ok && j->err.text[0] != '\0') /* else whoever asked for it says why */
             log_warn(NULL, "auth_query failed: %s", j->err.text);
-            client_say(c, PROTO_EV_TOO_MANY, j->crowded ? "53300" : "08006",
-                       "weir: the password can't be looked up at the moment (auth_query)");
-        }
+        if (j->ok)
+            client_login_secret(c, j->secret);
+        else
+            client_login_unknown(c, j->crowded);
     }
     job_free(&j);
 }

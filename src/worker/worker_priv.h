@@ -104,7 +104,8 @@ struct client_login {
     bool remembered; /* some time ago, */
     bool doubted;    /* which was doubted for this login */
     struct job *job; /* by which its handshake is gone on with, or it is judged, aside; or NULL */
-    char *secret;    /* by which it logs in, where the server login will need it; wiped */
+    struct job *lookup; /* that asks for it by auth_query, until MAIL_SECRET; or NULL */
+    char *secret;       /* by which it logs in, where the server login will need it; wiped */
 };
 
 /* What a client owns from its wish to borrow until it has its loan or its answer, and an idle one
@@ -380,6 +381,8 @@ void client_login_io(struct client *c, unsigned what);
 /* The last step of a login: it has its route. */
 void client_login_welcome(struct client *c);
 void client_login_secret(struct client *c, const char *secret);
+/* auth_query couldn't be asked; crowded: there was no connection for it. */
+void client_login_unknown(struct client *c, bool crowded);
 void client_login_end(struct client *c);
 /* The oldest unfinished login, if it has had its time, is refused. */
 bool client_login_give_way(struct worker *w);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """How a client gets in: every way to log in, every way to be refused, and what startup parameters do."""
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -9,6 +10,7 @@ import socket
 import ssl
 import struct
 import subprocess
+import threading
 import time
 
 import psycopg
@@ -231,7 +233,7 @@ def test_auth_query_that_can_not_be_asked_is_no_wrong_password(start, pg):
     proxy = start(userlist={"lookup": "lookup", "app": "secret"}, auth_user="lookup", auth_dbname="accounts",
                   auth_query="SELECT usename, passwd FROM lookup_user($1)",
                   databases={"shop": here, "accounts": {"host": "127.0.0.1", "port": free_port(), "dbname": "shop"}})
-    for user, password in (("app2", "secret2"), ("hidden", "wrong"), ("no such user", "x")):
+    for user, password in 2 * (("app2", "secret2"), ("hidden", "wrong"), ("no such user", "x")):
         with pytest.raises(PgError) as err:
             proxy.client(user, password=password)
         assert err.value.code == "08006" and "auth_query" in str(err.value)
@@ -253,6 +255,39 @@ def test_auth_query_that_finds_no_connection_is_no_wrong_password(start):
         assert err.value.code == "53300"
         c.simple("commit")
     wait_until(lambda: try_login(proxy, "app2"), 20, "a login as soon as it can be asked")
+
+
+@weir_only
+def test_auth_query_for_made_up_users_takes_nothing_from_others(start):
+    """They hang up at once: a flood of look-ups, each on a connection of the bound. Nor does the end find any of them."""
+    proxy = start(max_server_connections=2, query_wait_timeout=20, userlist={"lookup": "lookup", "app": "secret"},
+                  auth_user="lookup", auth_query="SELECT usename, passwd FROM lookup_user($1)")
+    over = threading.Event()
+
+    def flood(k):
+        n = 0
+        while not over.is_set():
+            n += 1
+            with contextlib.suppress(OSError):  # weir may have ended
+                s = proxy.open()
+                s.startup({"user": f"made up {k} {n}", "database": "shop"})
+                s.close()
+
+    crowds = [threading.Thread(target=flood, args=(k,)) for k in range(4)]
+    with proxy.client("app") as c:
+        for thread in crowds:
+            thread.start()
+        try:
+            for _ in range(5):
+                time.sleep(0.3)
+                assert c.value("select 1", timeout=30) == "1"
+            proxy.client("app2", timeout=30).terminate()
+        finally:
+            proxy.signal(signal.SIGINT)
+            over.set()
+            for thread in crowds:
+                thread.join()
+    assert proxy.wait(30) == 0
 
 
 def try_login(proxy, user):
