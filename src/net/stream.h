@@ -44,7 +44,8 @@ enum {
     PAUSE_BACKPRESSURE = 1, /* the other side can't take more */
     PAUSE_LEASE = 2,        /* enough is buffered while waiting for a loan */
     PAUSE_SHUTDOWN = 4,
-    PAUSE_LOGIN = 8, /* an answer from elsewhere is awaited */
+    PAUSE_LOGIN = 8,   /* an answer from elsewhere is awaited */
+    PAUSE_UNREAD = 16, /* it doesn't take what it was told before */
 };
 
 struct stream;

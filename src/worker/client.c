@@ -339,6 +339,7 @@ bool client_flush(struct client *c)
     }
     buf_release(&c->out);
     stream_want_write(&c->stream, false);
+    stream_resume(&c->stream, PAUSE_UNREAD);
     if (c->state == CLIENT_CLOSING) {
         client_destroy(c);
         return false;

@@ -19,6 +19,7 @@
 #define READ_BYTES    (SCRATCH_BYTES / 4u) /* from a client at once */
 #define WAIT_BYTES    (64u * 1024u)  /* buffered of a client that waits; then its socket is left */
 #define SERVER_QUEUED (256u * 1024u) /* unsent to a server before its client is not read */
+#define OWN_ANSWERS   (4u << 20)     /* unsent of weir's own before that, beside the spool */
 #define READS_A_TURN  4              /* full scratches from one socket before others get a turn */
 
 static void out_reset(struct worker *w)
@@ -59,6 +60,20 @@ static bool lane_send(struct stream *s, struct buf *kept, struct proto_lane *lan
     return true;
 }
 
+/* What a server says is held back at the server. What weir itself answers is not, and who asks and
+ * doesn't read would have it kept without end: such a client is not heard further. With a loan that
+ * is later, for it may well write all of a pipeline before it reads. */
+static size_t most_unread(const struct client *c)
+{
+    return c->worker->settings->spool_bytes + (c->loan != NULL ? OWN_ANSWERS : 0);
+}
+
+static void hear_again(struct client *c)
+{
+    if (buf_len(&c->out) <= c->worker->settings->spool_bytes / 2)
+        stream_resume(&c->stream, PAUSE_UNREAD);
+}
+
 bool relay_send_client(struct client *c, struct proto_lane *lane)
 {
     if (lane->bytes == 0)
@@ -74,6 +89,10 @@ bool relay_send_client(struct client *c, struct proto_lane *lane)
             b->active_us = c->worker->now_us;
         stream_pause(&b->stream, PAUSE_BACKPRESSURE);
     }
+    if (buf_len(&c->out) > most_unread(c))
+        stream_pause(&c->stream, PAUSE_UNREAD);
+    else if ((c->stream.pause & PAUSE_UNREAD) != 0)
+        hear_again(c);
     return true;
 }
 
@@ -339,6 +358,7 @@ static void client_writable(struct client *c)
     size_t had = buf_len(&c->out);
     if (!client_flush(c))
         return;
+    hear_again(c);
     struct backend *b = c->loan;
     if (b != NULL && buf_len(&c->out) != had)
         b->active_us = c->worker->now_us;

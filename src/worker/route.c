@@ -454,7 +454,9 @@ static struct route *route_add(struct routes *rs, struct settings *set,
                                const struct conf_database *db, const struct route_ask *ask,
                                const char *key)
 {
-    struct item *it = HASH_COUNT(rs->by_key) < ROUTES_MAX ? calloc(1, sizeof *it) : NULL;
+    bool any_name = strcmp(db->name, "*") == 0;
+    unsigned most = any_name ? ROUTES_MAX - ROUTES_NAMED : ROUTES_MAX;
+    struct item *it = HASH_COUNT(rs->by_key) < most ? calloc(1, sizeof *it) : NULL;
     struct route *r = it != NULL ? route_create(rs, set, db, ask, key) : NULL;
     if (r == NULL) {
         free(it);

@@ -69,6 +69,7 @@ struct route_ask {
 /* The route of this database entry; made when it is asked for first, for who has shown that it may
  * ask. NULL: out of memory, the entry's protocol is not served, or there are ROUTES_MAX. */
 #define ROUTES_MAX    16384u /* some kB each */
+#define ROUTES_NAMED  4096u  /* of them not for `*`, for which clients make names up */
 #define DATABASE_GONE "the database is no longer configured"
 struct route *routes_get(struct routes *rs, struct settings *set, const struct conf_database *db,
                          const struct route_ask *ask);

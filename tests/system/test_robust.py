@@ -772,6 +772,41 @@ def test_unasked_data_on_an_idle_connection_closes_it(start):
             assert c.value("select 1") == "mine"
 
 
+def send_unread(sock, data, most):
+    """Send it over and over until nothing more is taken, reading nothing; how many bytes were taken."""
+    sent, idle = 0, 0
+    sock.setblocking(False)
+    while sent < most and idle < 20:
+        try:
+            at = sent % len(data)
+            sent, idle = sent + sock.send(data[at:]), 0
+        except BlockingIOError:
+            idle += 1
+            time.sleep(0.1)
+    sock.settimeout(60)
+    return sent
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_who_asks_and_does_not_read_is_not_heard_further(start, inside):
+    """What weir answers by itself needs no server whose speed would hold it back. Nothing of it is lost."""
+    proxy = start()
+    with proxy.client(timeout=60) as c:
+        if inside:
+            c.simple("begin")
+        one = wire.query("show weir.deadline")
+        answer = len(b"".join(wire.message(m.type, m.body) for m in c.ask(one)))
+        sent = send_unread(c.sock, one * 4000, 60_000_000)
+        assert sent < 60_000_000
+        whole = sent // len(one)
+        for left in range(whole * answer, 0, -65536):
+            c.read_bytes(min(left, 65536))
+        if sent % len(one) != 0:
+            c.sock.sendall(one[sent % len(one):])
+            c.read_bytes(answer)
+        assert c.value("select 1") == "1"
+
+
 LOGIN_LIES = {
     "garbage": b"\xff" * 500,
     "2 GB": b"R" + struct.pack("!I", 0x7fffffff),
