@@ -7,10 +7,10 @@
 #define HASH_NONFATAL_OOM        1
 #define uthash_nonfatal_oom(elt) ((elt)->lost = true)
 
+#include "base/hash.h"
 #include "conf/conf_table.h"
 
 #include <string.h>
-#include <uthash.h>
 
 struct conf_node {
     const char *name;

@@ -7,6 +7,7 @@
 #define HASH_NONFATAL_OOM        1
 #define uthash_nonfatal_oom(elt) ((elt)->lost = true)
 
+#include "base/hash.h"
 #include "conf/userlist.h"
 
 #include "conf/conf_arena.h"
@@ -15,7 +16,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 struct userlist_node {
     struct userlist_user user;

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define HASH_NONFATAL_OOM 1
-#include <uthash.h>
+#include "base/hash.h"
 
 struct core_peer {
     UT_hash_handle hh;

@@ -13,10 +13,10 @@
 #include "net/loop.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/hash.h"
 
 #include <event2/dns.h>
 #include <event2/util.h>
-#include <uthash.h>
 
 #include <arpa/inet.h>
 #include <netdb.h>

@@ -6,10 +6,10 @@
 #include "worker/auth_cache.h"
 
 #include "base/secret.h"
+#include "base/hash.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #define ENTRIES_MAX 16384u
 #define NEGATIVE_US (2 * US_PER_S) /* an unknown user, a query that failed */

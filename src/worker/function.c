@@ -8,11 +8,11 @@
 #include "worker/route.h"
 
 #include "base/utf8.h"
+#include "base/hash.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #define REASONS      24u /* kept apart for each function and worker; further ones are "other" */
 #define REASON_BYTES 32

@@ -10,13 +10,13 @@
 
 #include "base/log.h"
 #include "base/secret.h"
+#include "base/hash.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <uthash.h>
 
 #define LOCALITY_US      2000u /* how much later a client here may have come than one elsewhere */
 #define BOUND_UNKNOWN    10u   /* until the server has said how many it gives */

@@ -3,11 +3,11 @@
  */
 #include "config.h"
 
+#include "base/hash.h"
 #include "worker/turns.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #define KEY_BYTES 9 /* family, and 4 or 8 bytes of the address */
 

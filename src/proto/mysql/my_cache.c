@@ -3,12 +3,12 @@
  */
 #include "config.h"
 
+#include "base/hash.h"
 #include "proto/mysql/my_cache.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <uthash.h>
 
 struct cache_node {
     UT_hash_handle hh;

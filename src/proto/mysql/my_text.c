@@ -16,7 +16,7 @@
 #include <sys/queue.h>
 
 #define HASH_NONFATAL_OOM 1
-#include <uthash.h>
+#include "base/hash.h"
 
 /* ---- texts ---- */
 

@@ -3,6 +3,7 @@
  */
 #include "config.h"
 
+#include "base/hash.h"
 #include "proto/pg/pg_names.h"
 
 #include "proto/pg/pg_stmt_cache.h"
@@ -10,7 +11,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 /* Parameters that the client was told of and did not declare. */
 struct types {

@@ -18,7 +18,7 @@
 #include <stringprep.h>
 
 #define HASH_NONFATAL_OOM 1
-#include <uthash.h>
+#include "base/hash.h"
 
 #define SCRAM_PREFIX     "SCRAM-SHA-256$"
 #define VERIFIERS_MAGIC  0x70677666u

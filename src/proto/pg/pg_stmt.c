@@ -6,6 +6,7 @@
 #include "proto/pg/pg_stmt.h"
 
 #include "base/buf.h"
+#include "base/hash.h"
 #include "proto/pg/pg_crypto.h"
 #include "proto/pg/pg_stmt_cache.h"
 #include "proto/pg/pg_stmt_each.h"
@@ -15,7 +16,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 struct entry {
     struct pg_stmt s; /* first: the public part */

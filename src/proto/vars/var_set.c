@@ -17,7 +17,7 @@
 
 /* A table must survive running out of memory: an element that could not be added has no table. */
 #define HASH_NONFATAL_OOM 1
-#include <uthash.h>
+#include "base/hash.h"
 
 #define PART_MAX 63 /* NAMEDATALEN - 1 */
 

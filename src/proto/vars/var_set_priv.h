@@ -7,7 +7,7 @@
 #include "proto/vars/var_set.h"
 
 #define HASH_NONFATAL_OOM 1
-#include <uthash.h>
+#include "base/hash.h"
 
 /* One interned entry. */
 struct var_value {
