@@ -228,11 +228,19 @@ struct pg_cache {
     char name[PG_STMT_NAME_BYTES];
 };
 
+/* The name is a digest already. */
+static uint32_t name_hash(const char name[PG_STMT_NAME_BYTES])
+{
+    uint64_t digits;
+    memcpy(&digits, name + PG_STMT_PREFIX_LEN, sizeof digits);
+    return (uint32_t)((digits * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
+}
+
 static struct pg_cache *cache_item(struct pg_cache *c, const char *name)
 {
     struct pg_cache *item = NULL;
     if (c != NULL)
-        HASH_FIND(hh, c, name, PG_STMT_NAME_BYTES - 1, item);
+        HASH_FIND_BYHASHVALUE(hh, c, name, PG_STMT_NAME_BYTES - 1, name_hash(name), item);
     return item;
 }
 
@@ -243,7 +251,7 @@ bool pg_cache_touch(struct pg_cache **c, const struct pg_stmt *s)
         return false;
     if (item->hh.next != NULL) { /* not the newest: move it to the end */
         HASH_DEL(*c, item);
-        HASH_ADD(hh, *c, name, PG_STMT_NAME_BYTES - 1, item);
+        HASH_ADD_BYHASHVALUE(hh, *c, name, PG_STMT_NAME_BYTES - 1, name_hash(item->name), item);
     }
     return true;
 }
@@ -301,7 +309,7 @@ bool pg_cache_add(struct pg_cache **c, const struct pg_stmt *s)
         return false;
     memcpy(item->name, s->name, PG_STMT_NAME_BYTES);
     item->at = change_clock;
-    HASH_ADD(hh, *c, name, PG_STMT_NAME_BYTES - 1, item);
+    HASH_ADD_BYHASHVALUE(hh, *c, name, PG_STMT_NAME_BYTES - 1, name_hash(item->name), item);
     return true;
 }
 
@@ -331,7 +339,7 @@ void pg_cache_put_back(struct pg_cache **c, const char *server_name)
     if (item == NULL)
         return;
     memcpy(item->name, server_name, PG_STMT_NAME_BYTES);
-    HASH_ADD(hh, *c, name, PG_STMT_NAME_BYTES - 1, item);
+    HASH_ADD_BYHASHVALUE(hh, *c, name, PG_STMT_NAME_BYTES - 1, name_hash(item->name), item);
 }
 
 void pg_cache_clear(struct pg_cache **c)
