@@ -394,3 +394,22 @@ def test_errors_of_a_text_with_names_say_the_clients_own_name(start, pg):
                     msgs = c.ask(P(name, text), B("", name, "2"), S)
                     told += [(e["C"], e["M"]) for e in wire.errors(msgs)]
             assert len(told) == 2 and told[0] == told[1], (text, name)
+
+
+def test_what_a_client_has_prepared_is_bounded(start):
+    """In weir's memory, for a server has only some of them; the session goes on, and may prepare again when it has closed one."""
+    proxy = start()
+    with proxy.client(timeout=60) as c:
+        big = "select '" + "x" * 4_000_000 + "'"
+        for i in range(40):
+            msgs = c.ask(wire.parse(f"s{i}", f"/* {i} */" + big), wire.SYNC)
+            if wire.error_code(msgs):
+                break
+        assert 14 <= i < 20 and wire.error_code(msgs) == "54000"
+        text = c.ask(wire.bind("", "s3"), wire.execute(), wire.SYNC)
+        assert len(wire.rows(text)[0][0]) == 4_000_000
+        msgs = c.ask(wire.close_statement("s3"), wire.close_statement("s0"), wire.parse("again", "/* again */" + big), wire.SYNC)
+        assert wire.kinds(msgs) == "331Z"
+        c.simple("deallocate all")
+        for i in range(10):
+            assert wire.kinds(c.ask(wire.parse(f"t{i}", f"/* {i} */" + big), wire.SYNC)) == "1Z"

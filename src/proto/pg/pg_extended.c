@@ -283,6 +283,10 @@ static enum proto_verdict parse_named(struct pg_client *c, struct pg_server *s, 
         return PROTO_WAIT;
     if (pg_names_find(c->names, name, name_len) != NULL)
         return parse_in_use(c, s, name, body, n, out);
+    if (pg_names_bytes(c->names) > PG_NAMES_BYTES_MAX)
+        return fail_here(s, out, "54000", "StorePreparedStatement",
+                         "weir: the statements that this client has prepared take more than %u MB",
+                         PG_NAMES_BYTES_MAX >> 20);
     c->pdo |= strncmp(name, "pdo_stmt_", 9) == 0;
     struct pg_stmt *stmt = pg_stmt_intern(body, n, c->how, pg_scan_flags);
     if (stmt == NULL)

@@ -23,10 +23,16 @@ struct pg_names {
     struct pg_stmt *s;
     struct types *types; /* owned, or NULL */
     UT_hash_handle hh;
+    size_t total; /* the first one's: pg_names_bytes() */
     uint32_t len;
     pg_columns_t told;
     char name[];
 };
+
+static size_t item_bytes(const struct pg_names *item)
+{
+    return sizeof *item + item->len + sizeof *item->s + item->s->body_len;
+}
 
 static struct pg_names *names_item(const struct pg_names *names, const char *name, size_t n)
 {
@@ -86,8 +92,10 @@ struct pg_stmt *pg_names_to_bind(struct pg_names *names, const char *name, size_
     struct pg_stmt *declared = pg_stmt_declare(item->s, item->types->body, item->types->n);
     if (declared == NULL)
         return item->s;
+    names->total -= item_bytes(item);
     pg_stmt_put(&item->s);
     item->s = declared;
+    names->total += item_bytes(item);
     free(item->types);
     item->types = NULL;
     return declared;
@@ -102,6 +110,7 @@ bool pg_names_add(struct pg_names **names, const char *name, size_t n, struct pg
     item->len = (uint32_t)n;
     memcpy(item->name, name, n);
     HASH_ADD_KEYPTR(hh, *names, item->name, pg_name_len(n), item);
+    (*names)->total += item_bytes(item);
     return true;
 }
 
@@ -111,7 +120,10 @@ struct pg_stmt *pg_names_remove(struct pg_names **names, const char *name, size_
     if (item == NULL)
         return NULL;
     struct pg_stmt *s = item->s;
+    size_t total = (*names)->total - item_bytes(item);
     HASH_DEL(*names, item);
+    if (*names != NULL)
+        (*names)->total = total;
     free(item->types);
     free(item);
     return s;
@@ -155,6 +167,11 @@ const char *pg_names_of(const struct pg_names *names, const char *server_name, u
         if (mark == pg_names_mark(item->name, item->len))
             return item->name;
     return mark == pg_names_mark("", 0) ? "" : NULL;
+}
+
+size_t pg_names_bytes(const struct pg_names *names)
+{
+    return names != NULL ? names->total : 0;
 }
 
 uint32_t pg_names_count(const struct pg_names *names)

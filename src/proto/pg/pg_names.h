@@ -44,5 +44,9 @@ pg_columns_t pg_names_told_by_mark(const struct pg_names *names, uint32_t mark);
  * (0: any), or what it calls the one that this stands for; NULL: nothing. */
 const char *pg_names_of(const struct pg_names *names, const char *server_name, uint32_t mark);
 uint32_t pg_names_count(const struct pg_names *names);
+/* What they take of memory, about; texts that other clients have as well are counted, too. */
+size_t pg_names_bytes(const struct pg_names *names);
+/* The most, as MySQL's clients may have. */
+#define PG_NAMES_BYTES_MAX (64u << 20)
 
 #endif

@@ -92,13 +92,14 @@ static struct pg_stmt *prepared_stmt(const struct pg_sql *q, struct pg_span body
 
 /* Can the server be asked afterwards what the PREPARE's parameters are? In a failed transaction it
  * doesn't say, and a COPY would take the question for data. */
-static bool may_prepare(const struct pg_server *s, const struct pg_scan *scan,
-                        const struct pg_scan_name *name, bool whole)
+static bool may_prepare(const struct pg_client *c, const struct pg_server *s,
+                        const struct pg_scan *scan, const struct pg_scan_name *name, bool whole)
 {
     bool may_fail_later =
         scan->statements > 1 && (s->status != 'I' || (scan->flags & PG_SCAN_TX_BEGIN) != 0);
-    return whole && name->body.len != 0 && (scan->flags & PG_SCAN_COPY) == 0 &&
-           (s->pins & PG_PIN_PREPARE) == 0 && !(name->typed && may_fail_later);
+    return whole && pg_names_bytes(c->names) <= PG_NAMES_BYTES_MAX && name->body.len != 0 &&
+           (scan->flags & PG_SCAN_COPY) == 0 && (s->pins & PG_PIN_PREPARE) == 0 &&
+           !(name->typed && may_fail_later);
 }
 
 static bool decide_prepare(const struct pg_client *c, struct pg_sql *q, struct pg_sql_item *it,
@@ -156,7 +157,7 @@ static bool decide(const struct pg_client *c, struct pg_server *s, struct pg_sql
         bool readable = name->at.len != 0 && pg_scan_identifier(q->text, name->at, it->name) != 0;
         if (readable && it->flag != PG_SCAN_PREPARE)
             decide_use(c, s, q, it);
-        else if (readable && may_prepare(s, scan, name, whole) &&
+        else if (readable && may_prepare(c, s, scan, name, whole) &&
                  !decide_prepare(c, q, it, name->body))
             return false;
         *any |= it->renamed;
