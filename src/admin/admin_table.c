@@ -6,6 +6,7 @@
 #include "admin/admin_table.h"
 
 #include "base/buf.h"
+#include "base/utf8.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -76,10 +77,46 @@ static void add_cell(struct admin_table *t, const char *text, size_t len)
     t->n_cells++;
 }
 
+/* Names are clients' to choose, and a driver refuses a whole answer with one byte that isn't UTF-8.
+ */
+#define UNSHOWN "\xef\xbf\xbd" /* U+FFFD */
+
+/* Behind what can be shown as it is. */
+static size_t clean_part(const unsigned char *p, size_t n)
+{
+    size_t at = 0;
+    while (at < n) {
+        size_t len = utf8_sequence(p + at, n - at);
+        uint32_t c = len != 0 ? utf8_character(p + at, len) : 0;
+        if (len == 0 || (utf8_is_control(c) && c != '\n' && c != '\t'))
+            break;
+        at += len;
+    }
+    return at;
+}
+
 void admin_table_text(struct admin_table *t, const char *text)
 {
     assert(t->columns[t->n_cells % t->n_columns].type == ADMIN_TEXT);
-    add_cell(t, text, text == NULL ? 0 : strlen(text));
+    size_t n = text == NULL ? 0 : strlen(text), at = clean_part((const unsigned char *)text, n);
+    if (at == n) {
+        add_cell(t, text, n);
+        return;
+    }
+    struct buf b = {0};
+    bool ok = true;
+    for (const char *p = text; ok && n != 0;) {
+        at = clean_part((const unsigned char *)p, n);
+        ok = buf_append(&b, p, at) && (at == n || buf_append(&b, UNSHOWN, sizeof UNSHOWN - 1));
+        if (at != n) {
+            size_t len = utf8_sequence((const unsigned char *)p + at, n - at);
+            at += len != 0 ? len : 1;
+        }
+        p += at;
+        n -= at;
+    }
+    add_cell(t, ok ? (const char *)buf_head(&b) : UNSHOWN, ok ? buf_len(&b) : sizeof UNSHOWN - 1);
+    buf_release(&b);
 }
 
 void admin_table_put(struct admin_table *t, const char *literal)

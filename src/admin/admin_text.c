@@ -22,12 +22,12 @@ static bool put(struct buf *out, const char *text)
  * into a page). */
 static bool json_char(struct buf *out, const char *p, size_t len)
 {
-    unsigned char c = (unsigned char)p[0];
+    uint32_t c = utf8_character((const unsigned char *)p, len);
     if (c == '"' || c == '\\')
         return buf_append(out, "\\", 1) && buf_append(out, p, 1);
     if (c == '\n')
         return put(out, "\\n");
-    if (c < 0x20 || c == 0x7f || c == '<')
+    if (utf8_is_control(c) || c == '<')
         return buf_printf(out, "\\u%04x", c);
     return buf_append(out, p, len);
 }
@@ -82,7 +82,8 @@ bool admin_label_text(struct buf *out, const char *text)
     bool ok = true;
     for (size_t i = 0; ok && i < n;) {
         size_t len = utf8_sequence((const unsigned char *)text + i, n - i);
-        if (len == 0)
+        uint32_t c = len != 0 ? utf8_character((const unsigned char *)text + i, len) : 0;
+        if (len == 0 || (utf8_is_control(c) && c != '\n'))
             ok = put(out, "\xef\xbf\xbd");
         else if (text[i] == '\\' || text[i] == '"')
             ok = buf_append(out, "\\", 1) && buf_append(out, text + i, 1);

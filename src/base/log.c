@@ -7,6 +7,7 @@
 #include "base/log.h"
 
 #include "base/clock.h"
+#include "base/utf8.h"
 
 #include <inttypes.h>
 #include <limits.h>
@@ -43,17 +44,22 @@ bool log_enabled(enum log_level level)
 /* Copy text so that it stays on its line: JSON escapes in both formats. */
 static size_t escape(char *to, size_t room, const char *from, bool json)
 {
-    size_t n = 0;
-    for (; *from != '\0' && n + 7 < room; from++) {
-        unsigned char c = (unsigned char)*from;
-        if (c < 0x20 || c == 0x7f) {
+    const unsigned char *p = (const unsigned char *)from;
+    size_t n = 0, left = strlen(from);
+    while (left != 0 && n + 7 < room) {
+        size_t len = utf8_sequence(p, left);
+        uint32_t c = len != 0 ? utf8_character(p, len) : 0xfffd;
+        len += len == 0;
+        if (c == 0xfffd || utf8_is_control(c)) {
             n += (size_t)snprintf(to + n, room - n, "\\u%04x", c);
-        } else if (json && (c == '"' || c == '\\')) {
-            to[n++] = '\\';
-            to[n++] = (char)c;
         } else {
-            to[n++] = (char)c;
+            if (json && (c == '"' || c == '\\'))
+                to[n++] = '\\';
+            memcpy(to + n, p, len);
+            n += len;
         }
+        p += len;
+        left -= len;
     }
     to[n] = '\0';
     return n;

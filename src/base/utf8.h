@@ -5,9 +5,16 @@
 #ifndef WEIR_BASE_UTF8_H
 #define WEIR_BASE_UTF8_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Bytes of the sequence at p, of which n are there; 0: it isn't one. */
 size_t utf8_sequence(const unsigned char *p, size_t n);
+/* The character of such a sequence. */
+uint32_t utf8_character(const unsigned char *p, size_t len);
+/* Does it act on the terminal or the text around it: a control character (C0, DEL, C1), or one that
+ * turns the direction of writing? */
+bool utf8_is_control(uint32_t character);
 
 #endif

@@ -89,7 +89,7 @@ void function_clean(const char *name, char to[FUNCTION_NAME_BYTES])
         p++;
     while (p < end) {
         size_t len = utf8_sequence(p, (size_t)(end - p));
-        bool bad = len == 0 || p[0] < 0x20 || p[0] == 0x7f || (p[0] == 0xc2 && p[1] < 0xa0);
+        bool bad = len == 0 || utf8_is_control(utf8_character(p, len));
         size_t put = bad ? 1 : len;
         if (n + put >= FUNCTION_NAME_BYTES)
             break;

@@ -683,3 +683,25 @@ def test_reading_everything_delays_nobody(start):
     for group in crowd_:
         for conn in group:
             conn.close()
+
+
+@pytest.mark.weir_only
+def test_names_that_clients_make_up_can_be_shown(start, pg):
+    """Under `*` any bytes are a database's name: the console stays readable to drivers, the log to terminals."""
+    proxy = start(databases={"*": {"host": pg.host, "port": pg.port, "dbname": "shop"}}, log_connections=1)
+    odd = ["not utf-8 \xff\xfe", "esc \x1b[2J", "c1 \u009b31m", "turned \u202e", "d\u00e9j\u00e0 vu"]
+    clients = []
+    for name in odd:
+        raw = name.encode("latin-1") if "\xff" in name else name.encode()
+        conn = proxy.open()
+        clients.append(conn.login("app", "secret", raw))
+    with psycopg.connect(host=proxy.host, port=proxy.port, user=ADMIN[0], password=ADMIN[1], dbname="weir", autocommit=True) as c:
+        for what in ("CLIENTS", "POOLS", "STATS", "DATABASES"):
+            text = repr(c.execute("SHOW " + what).fetchall())
+            assert "d\u00e9j\u00e0 vu" in text or what == "DATABASES"
+            assert not any(bad in text for bad in ("x1b", "x9b", "u202e"))
+    log = open(proxy.log_path, "rb").read()
+    log.decode()
+    assert "d\u00e9j\u00e0 vu".encode() in log and b"\\u001b[2J" in log and b"\\u009b" in log and b"\\u202e" in log
+    for conn in clients:
+        conn.close()

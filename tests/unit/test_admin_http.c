@@ -481,7 +481,7 @@ static void test_odd_names(void **state)
     body_has("/metrics", 200, "text/plain",
              "weir_function_loans{function=\"a\\\"b\\\\c\\nd\"} 0\n");
     world->odd_name = odd[1];
-    body_has("/api/v1/functions", 200, "application/json", "\"name\":\"\\ufffd\\ufffd\"");
+    body_has("/api/v1/functions", 200, "application/json", "\"name\":\"\xef\xbf\xbd\xef\xbf\xbd\"");
 }
 
 /* Workers that don't answer: an error after two seconds; /metrics doesn't ask them. */
