@@ -40,9 +40,6 @@ struct proto_out {
     unsigned client_parses, server_parses, binds;
     bool close_client; /* what the client was sent can't be ended in order: close it */
     bool renamed; /* from_server: the client's application_name (proto_facts) may have changed */
-    /* Set by the caller of from_server: stop where the message ends of which the client has been
-     * sent a part, with PROTO_WAIT. A protocol that never sends a part need not look. */
-    bool whole;
     /* from_client: the client, to whom nothing is owed, wants another of weir's clients (its id as
      * in login_welcome) stopped; the verdict is PROTO_WAIT. say() with PROTO_EV_KILL_DONE or
      * PROTO_EV_KILL_UNKNOWN follows, with no bytes at `in`, and is to answer it (false: the session
@@ -116,8 +113,7 @@ enum proto_verdict {
     PROTO_MORE,  /* all used that can be; the rest of a message is missing, or nothing is left */
     PROTO_LOAN,  /* the message at *used needs a server connection and there is none */
     PROTO_FULL,  /* send what is in `out`, then call again */
-    PROTO_WAIT,  /* give no more of this client's bytes until its server has said more;
-                    from_server: proto_out.whole is so */
+    PROTO_WAIT,  /* give no more of this client's bytes until its server has said more */
     PROTO_LOGIN, /* the message at *used begins the login anew (login_ops.again) */
     PROTO_BYE,   /* the client ended the session in order */
     PROTO_BAD,   /* protocol broken; for a client an error is in out->client: send it and close */

@@ -113,6 +113,8 @@ void cancel_done(struct worker *w, struct job *j)
         backend_close(b);
         return;
     }
+    if (b->outcome) /* the end is behind what was sent before */
+        stream_resume(&b->stream, PAUSE_BACKPRESSURE);
     if (c != NULL && buf_len(&c->in) != 0) /* its next statement was kept back */
         client_make_ready(c);
     loan_check(b);

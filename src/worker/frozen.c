@@ -34,8 +34,7 @@
 #define REST_AFTER_US  1000000u
 #define LOOK_EVERY_US  250000u
 #define PATIENCE_US    3000000u
-#define WAITERS_A_LOOK 1000u                 /* the longest waiting: they are the next to borrow */
-#define OWED_MAX       (16u * 1024u * 1024u) /* of one row, for a client that doesn't read */
+#define WAITERS_A_LOOK 1000u /* the longest waiting: they are the next to borrow */
 
 static unsigned patience_ms(const struct worker *w)
 {
@@ -113,26 +112,17 @@ bool frozen_outcome(struct backend *b)
 void frozen_take_back(struct backend *b, const char *reason, const char *text)
 {
     struct client *c = b->client;
-    struct worker *w = c->worker;
     struct proto_facts facts;
     char why[256];
     snprintf(why, sizeof why, "%s", text);
     b->route->proto->facts(c->proto, b->proto, &facts);
-    if (facts.busy && b->late == NULL && (b->stream.pause & PAUSE_BACKPRESSURE) == 0 &&
+    /* In the middle of a row that is too large to be kept nothing can be said any more. */
+    if (facts.busy && b->late == NULL && facts.owed_bytes <= OUTCOME_BYTES / 2 &&
         await_outcome(b, reason, why))
         return;
     if (facts.pin_reason[0] != '\0') { /* as a whole it can't be had again */
         client_say(c, PROTO_EV_KILLED, NULL, why);
         return;
-    }
-    if (facts.owed_bytes != 0 && facts.owed_bytes <= OWED_MAX && b->late == NULL) {
-        b->late = strdup(why);
-        b->late_reason = reason;
-        if (b->late != NULL) {
-            b->deadline_us = w->now_us + w->settings->gone_us;
-            stream_resume(&b->stream, PAUSE_BACKPRESSURE);
-            return;
-        }
     }
     loan_abandon(c, true, reason, why);
 }

@@ -27,7 +27,7 @@ static void out_reset(struct worker *w)
     struct proto_out *o = &w->out;
     proto_out_sent(o);
     o->queries = o->client_parses = o->server_parses = o->binds = 0;
-    o->close_client = o->whole = o->renamed = false;
+    o->close_client = o->renamed = false;
     o->kill = PROTO_KILL_NONE;
     o->kill_seen_us = 0;
     o->deadline_ms = 0;
@@ -83,8 +83,10 @@ bool relay_send_client(struct client *c, struct proto_lane *lane)
     if (!lane_send(&c->stream, &c->out, lane))
         return false;
     struct backend *b = c->loan;
-    if (b != NULL && (b->late == NULL || b->outcome) &&
-        buf_len(&c->out) > c->worker->settings->spool_bytes) {
+    size_t room = c->worker->settings->spool_bytes;
+    if (b != NULL && b->outcome && b->cancel == NULL) /* it was told to stop: the end is near */
+        room += OUTCOME_BYTES;
+    if (b != NULL && buf_len(&c->out) > room) {
         if ((b->stream.pause & PAUSE_BACKPRESSURE) == 0)
             b->active_us = c->worker->now_us;
         stream_pause(&b->stream, PAUSE_BACKPRESSURE);
@@ -404,7 +406,6 @@ static bool feed_backend(struct backend *b, const uint8_t *in, size_t n, size_t 
         struct client *c = b->client;
         size_t step = 0;
         out_reset(w);
-        w->out.whole = c != NULL && b->late != NULL && !b->outcome;
         enum proto_verdict v = ops->from_server(b->proto, c != NULL ? c->proto : NULL, in + *used,
                                                 n - *used, &step, &w->out);
         *used += step;
@@ -430,13 +431,8 @@ static bool feed_backend(struct backend *b, const uint8_t *in, size_t n, size_t 
             loan_lost(b);
             return false;
         }
-        if (v == PROTO_WAIT && b->client != NULL) { /* the row that was under way is whole */
-            frozen_take_back(b, b->late_reason, b->late);
-            if (b->state != BACKEND_CLEANING)
-                return false;
-        } else if (v != PROTO_FULL) {
+        if (v != PROTO_FULL)
             return true;
-        }
     }
 }
 

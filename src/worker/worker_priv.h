@@ -193,18 +193,18 @@ struct backend {
     uint64_t cancel_us;   /* CLEANING, or for the outcome: its last cancel was asked for */
     int fd;
     const char *late_reason; /* goes with: */
-    char *late;   /* to be taken back, for this reason, when the row under way is whole, ... */
-    bool outcome; /* ... or when it is known what came of the statement that was stopped */
-    struct job *cancel;  /* under way, NULL: none; it is not given back before that is done */
-    int cancel_ack;      /* see job.h; goes with: */
-    bool cancel_later;   /* when weir's own words in front of the statement are answered */
-    bool checking;       /* CLEANING: lent to `to` if its server answers */
-    uint8_t state;       /* enum backend_state */
-    bool fetch;          /* in transit after MAIL_FETCH: the waiter was never queued */
-    bool was_idle;       /* in transit to its borrower, from where it was idle */
-    bool dead;           /* of no use any more */
-    bool eof;            /* the server has hung up */
-    bool pinned;         /* counted as a pin in this loan */
+    char *late;              /* to be taken back, for this reason, when it is known what ... */
+    bool outcome;            /* ... came of the statement that was stopped: set together */
+    struct job *cancel;      /* under way, NULL: none; it is not given back before that is done */
+    int cancel_ack;          /* see job.h; goes with: */
+    bool cancel_later;       /* when weir's own words in front of the statement are answered */
+    bool checking;           /* CLEANING: lent to `to` if its server answers */
+    uint8_t state;           /* enum backend_state */
+    bool fetch;              /* in transit after MAIL_FETCH: the waiter was never queued */
+    bool was_idle;           /* in transit to its borrower, from where it was idle */
+    bool dead;               /* of no use any more */
+    bool eof;                /* the server has hung up */
+    bool pinned;             /* counted as a pin in this loan */
     const char *overdue; /* the limit at which a statement of this loan was cancelled, or NULL */
     uint32_t statements; /* answered in this loan */
     uint32_t owed;       /* peer_owed() of its client, when that was last looked at */
@@ -490,6 +490,9 @@ void frozen_forget(struct client *c);
  * told, unless it has lost more than its transaction. `reason` (static) is the word it is counted
  * by. */
 void frozen_take_back(struct backend *b, const char *reason, const char *text);
+/* Of an answer whose end is awaited so much is kept beyond the spool, for a client that doesn't
+ * read: what the server had sent before it was stopped. */
+#define OUTCOME_BYTES (16u * 1024u * 1024u)
 /* The statement that was stopped may be over. true: the loan was taken back. */
 bool frozen_outcome(struct backend *b);
 

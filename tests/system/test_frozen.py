@@ -345,3 +345,19 @@ def test_a_slow_reader_is_not_a_frozen_one(start, how):
             time.sleep(0.05)
         msgs = c.until(timeout=60)
         assert wire.errors(msgs) == [] and len(wire.rows(msgs)) == 12000
+
+
+def test_who_does_not_read_is_told_what_came_of_its_statement(start):
+    """More than the spool holds, and perhaps carried out by then: who is told that it was not may do it again."""
+    proxy = start(max_server_connections=1, client_spool="64kB", lease_dead_after="1s", client_gone_timeout="60s")
+    with proxy.client(timeout=LATE) as a, proxy.client(timeout=LATE) as b:
+        a.send(wire.query("insert into scratch (who) select repeat('x', 1000) from generate_series(1, 7000) returning who"))
+        wait_until(lambda: proxy.pool()["sv_active"] == "1", LATE, "its loan")
+        there = int(b.value("select count(*) from scratch"))
+        msgs = a.until(timeout=LATE)
+        if there:
+            assert wire.errors(msgs) == [] and len(wire.rows(msgs)) == there == 7000
+        else:
+            assert wire.error_code(msgs) == "40001" and msgs[-1].body == b"I"
+        assert a.value("select count(*) from scratch") == str(there)
+        a.simple("delete from scratch")

@@ -547,12 +547,6 @@ static bool may_stream(const struct my_server *s, const struct packet *k)
     return body(k)[0] != 0xff && (body(k)[0] != 0xfe || k->len >= 9);
 }
 
-/* The client is to get no more than the packet of which it has a part. */
-static bool is_at_end(const struct my_server *s, const struct proto_out *out)
-{
-    return out->whole && s->skip == 0 && !s->cont;
-}
-
 enum proto_verdict my_server_feed(void *ps, void *pc, const uint8_t *in, size_t n, size_t *used,
                                   struct proto_out *out)
 {
@@ -560,7 +554,7 @@ enum proto_verdict my_server_feed(void *ps, void *pc, const uint8_t *in, size_t 
     struct my_client *c = pc;
     size_t pos = 0;
     *used = 0;
-    while (pos < n && !is_at_end(s, out)) {
+    while (pos < n) {
         if (proto_out_full(out)) {
             *used = pos;
             return PROTO_FULL;
@@ -598,5 +592,5 @@ enum proto_verdict my_server_feed(void *ps, void *pc, const uint8_t *in, size_t 
         pos += k.have;
     }
     *used = pos;
-    return is_at_end(s, out) ? PROTO_WAIT : PROTO_MORE;
+    return PROTO_MORE;
 }

@@ -509,7 +509,7 @@ enum proto_verdict pg_server_feed(void *ps, void *pc, const uint8_t *in, size_t 
     enum proto_verdict v = PROTO_MORE;
     if (s->raw)
         return feed_raw(c, in, n, used, out);
-    while (pos < n && !(out->whole && s->skip == 0)) {
+    while (pos < n) {
         if (s->skip != 0) {
             size_t take = s->skip < n - pos ? (size_t)s->skip : n - pos;
             if (!s->skip_drop && c != NULL)
@@ -532,8 +532,6 @@ enum proto_verdict pg_server_feed(void *ps, void *pc, const uint8_t *in, size_t 
         if (s->skip == 0)
             send_fakes(s, c, out);
     }
-    if (out->whole && s->skip == 0 && v == PROTO_MORE)
-        v = PROTO_WAIT;
     *used = pos;
     return v;
 }
