@@ -142,6 +142,7 @@ enum proto_event {
                                error of a cancelled one, it is to say this text. With 40001 as the
                                code it says that, and TAKEN_BACK has been told by it */
     PROTO_EV_TOO_MANY,      /* max_client_conn: refused */
+    PROTO_EV_NO_LOOKUP,     /* the database that knows its password can't be reached: refused */
     PROTO_EV_SHUTDOWN,      /* draining: closed */
     PROTO_EV_IDLE_TIMEOUT,  /* client_idle_timeout: closed */
     PROTO_EV_LOGIN_TIMEOUT, /* closed */

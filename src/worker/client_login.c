@@ -245,7 +245,7 @@ static void find_way(struct client *c, const struct login_asked *a, const struct
 
 void client_login_unknown(struct client *c, bool crowded)
 {
-    client_say(c, PROTO_EV_TOO_MANY, crowded ? "53300" : "08006",
+    client_say(c, crowded ? PROTO_EV_TOO_MANY : PROTO_EV_NO_LOOKUP, NULL,
                "weir: the password can't be looked up at the moment (auth_query)");
 }
 

@@ -667,9 +667,9 @@ static void test_say(void **state)
         unsigned code;
         const char *state;
     } cases[] = {
-        {PROTO_EV_TOO_MANY, 1040, "08004"},      {PROTO_EV_SHUTDOWN, 1053, "08S01"},
-        {PROTO_EV_LOGIN_TIMEOUT, 1159, "08S01"}, {PROTO_EV_NO_MEMORY, 1041, "HY000"},
-        {PROTO_EV_KILLED, 1105, "HY000"},
+        {PROTO_EV_NO_LOOKUP, 2003, "08S01"}, {PROTO_EV_TOO_MANY, 1040, "08004"},
+        {PROTO_EV_SHUTDOWN, 1053, "08S01"},  {PROTO_EV_LOGIN_TIMEOUT, 1159, "08S01"},
+        {PROTO_EV_NO_MEMORY, 1041, "HY000"}, {PROTO_EV_KILLED, 1105, "HY000"},
     };
     struct buf out = {0};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -145,6 +145,7 @@ static const struct {
     [PROTO_EV_TAKEN_BACK] = {MY_ER_LOCK_DEADLOCK, "40001", "the transaction was rolled back", true},
     [PROTO_EV_OVERDUE] = {MY_ER_QUERY_INTERRUPTED, "70100", "Query execution was interrupted",
                           true},
+    [PROTO_EV_NO_LOOKUP] = {MY_CR_CONN_HOST, "08S01", "the server can't be reached", false},
     [PROTO_EV_TOO_MANY] = {MY_ER_CON_COUNT, "08004", "Too many connections", false},
     [PROTO_EV_SHUTDOWN] = {MY_ER_SERVER_SHUTDOWN, "08S01", "Server shutdown in progress", false},
     [PROTO_EV_IDLE_TIMEOUT] = {MY_ER_CLIENT_INTERACTION, "HY000",

@@ -427,6 +427,9 @@ static void login_say(void *login, enum proto_event ev, const char *text, struct
     if (ev == PROTO_EV_TOO_MANY || ev == PROTO_EV_NO_LOAN) {
         code = MY_ER_CON_COUNT;
         state = "08004";
+    } else if (ev == PROTO_EV_NO_LOOKUP) {
+        code = l->connector_c ? MY_ER_CONNECT_TO_FOREIGN : MY_CR_CONN_HOST;
+        state = "08S01";
     } else if (ev == PROTO_EV_SHUTDOWN) {
         code = MY_ER_SERVER_SHUTDOWN;
         state = "08S01";

@@ -352,14 +352,15 @@ static const struct {
     const char *code;
     bool kept;
 } events[] = {
-    [PROTO_EV_NO_LOAN] = {"53300", true},       [PROTO_EV_DOWN] = {"08006", true},
-    [PROTO_EV_CANCELLED] = {"57014", true},     [PROTO_EV_LOST_SERVER] = {"08006", true},
-    [PROTO_EV_TAKEN_BACK] = {"40001", true},    [PROTO_EV_OVERDUE] = {"57014", true},
-    [PROTO_EV_TOO_MANY] = {"53300", false},     [PROTO_EV_SHUTDOWN] = {"57P01", false},
-    [PROTO_EV_IDLE_TIMEOUT] = {"57P05", false}, [PROTO_EV_LOGIN_TIMEOUT] = {"08P01", false},
-    [PROTO_EV_KILLED] = {"57P01", false},       [PROTO_EV_NO_MEMORY] = {"53200", false},
-    [PROTO_EV_BAD_SETTING] = {"22023", false},  [PROTO_EV_KILL_DONE] = {"", true},
-    [PROTO_EV_KILL_UNKNOWN] = {"", true},       [PROTO_EV_ENDED] = {"57P01", false},
+    [PROTO_EV_NO_LOAN] = {"53300", true},        [PROTO_EV_DOWN] = {"08006", true},
+    [PROTO_EV_CANCELLED] = {"57014", true},      [PROTO_EV_LOST_SERVER] = {"08006", true},
+    [PROTO_EV_TAKEN_BACK] = {"40001", true},     [PROTO_EV_OVERDUE] = {"57014", true},
+    [PROTO_EV_NO_LOOKUP] = {"08006", false},     [PROTO_EV_TOO_MANY] = {"53300", false},
+    [PROTO_EV_SHUTDOWN] = {"57P01", false},      [PROTO_EV_IDLE_TIMEOUT] = {"57P05", false},
+    [PROTO_EV_LOGIN_TIMEOUT] = {"08P01", false}, [PROTO_EV_KILLED] = {"57P01", false},
+    [PROTO_EV_NO_MEMORY] = {"53200", false},     [PROTO_EV_BAD_SETTING] = {"22023", false},
+    [PROTO_EV_KILL_DONE] = {"", true},           [PROTO_EV_KILL_UNKNOWN] = {"", true},
+    [PROTO_EV_ENDED] = {"57P01", false},
 };
 
 static bool append_error(struct buf *out, const char *severity, const char *code, const char *text)

@@ -15,6 +15,7 @@ from harness.myproxy import code, one
 from harness.mysql import SCHEMAS, USERS
 from harness.mywire import Wire
 from harness.players import need
+from harness.postgres import free_port
 from harness.proxy import Crowd, wait_until
 
 LOOKUP = {"auth_user": "lookup", "userlist": {"lookup": USERS["lookup"][0]}, "auth_cache_ttl": "200ms"}
@@ -46,6 +47,15 @@ def try_login(proxy, *who):
 
 
 # --- auth_query ----------------------------------------------------------------------------------
+
+def test_auth_query_that_can_not_be_asked_is_a_server_that_is_down(start, my):
+    """Neither a wrong password nor too many connections."""
+    down = f"mysql://127.0.0.1:{free_port()}/shop"
+    proxy = start(auth_dbname="accounts", databases={"shop": f"mysql://{my.host}:{my.port}/shop", "accounts": down}, **LOOKUP)
+    assert try_login(proxy, "hidden", USERS["hidden"][0]) == 2003
+    assert try_login(proxy, "nobody_there", "x") == 2003
+    assert try_login(proxy, "lookup", USERS["lookup"][0]) is None
+
 
 def test_auth_query(start):
     """The secret comes from the server's own table, in whatever form that keeps it."""
