@@ -466,6 +466,8 @@ def test_reload_and_set(start):
         f.write("[weir]\nnope = 1\nquery_timeout = soon\n")
     (refusal,) = wire.errors(proxy.admin("RELOAD"))
     assert re.search(r":\d+: error: .*nope.*\n.*:\d+: error: query_timeout: ", refusal["M"]), refusal
+    logged = [line for line in proxy.log().splitlines() if "query_timeout: " in line]
+    assert logged and not any("error: " in line for line in logged), "the log's own word says how bad it is"
     proxy.write()
     # the file says 20 still, and a reload goes back to it
     proxy.admin("RELOAD")
