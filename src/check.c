@@ -99,7 +99,7 @@ static bool check_database(const struct conf *conf, const struct conf_database *
     struct server_facts f;
     if (protocol_of(db->proto) == NULL) {
         fprintf(to, "%-16s %-28s MySQL is not served yet\n", db->name, db->server);
-        conf_report_add(report, CONF_ERROR, NULL, 0,
+        conf_report_add(report, CONF_ERROR, db->file, db->line,
                         "%s: MySQL and MariaDB databases are not served yet; use a postgres:// URL",
                         db->name);
         return false;
@@ -110,7 +110,7 @@ static bool check_database(const struct conf *conf, const struct conf_database *
         /* The server is there; that nobody may go where it was tried need not be wrong. */
         bool only_there = strcmp(db->name, "*") == 0 && db->dbname == NULL &&
                           strstr(e.text, "database \"postgres\"") != NULL;
-        conf_report_add(report, only_there ? CONF_WARNING : CONF_ERROR, NULL, 0,
+        conf_report_add(report, only_there ? CONF_WARNING : CONF_ERROR, db->file, db->line,
                         "%s: can't connect to %s as \"%s\": %s", db->name, db->server, user,
                         e.text);
         return false;
@@ -125,12 +125,12 @@ static bool check_database(const struct conf *conf, const struct conf_database *
             bound_of_own(said, &f, bound));
     unsigned guaranteed = conf_guarantees(conf);
     if (guaranteed > bound)
-        conf_report_add(report, CONF_WARNING, NULL, 0,
+        conf_report_add(report, CONF_WARNING, db->file, db->line,
                         "%s: [functions] guarantees %u connections, but %s is given at most %u; "
                         "lower the guarantees",
                         db->name, guaranteed, db->server, bound);
     if (bound > f.max_connections - f.reserved)
-        conf_report_add(report, CONF_ERROR, NULL, 0,
+        conf_report_add(report, CONF_ERROR, db->file, db->line,
                         "%s: max_server_connections: %u is more than %s gives (%u, %u of them "
                         "reserved); at most %u",
                         db->name, bound, db->server, f.max_connections, f.reserved,

@@ -363,6 +363,22 @@ static void resolve_files(struct conf_loader *l)
     }
 }
 
+/* For faults that show later, when the loader is gone. */
+static void keep_places(struct conf_loader *l)
+{
+    struct conf_entries *e = l->conf->entries;
+    const char *from = NULL, *copy = NULL;
+    for (size_t i = 0; i < CONF_SETTING_MAX; i++) {
+        if (l->seen[i].file == NULL)
+            continue;
+        if (l->seen[i].file != from) {
+            from = l->seen[i].file;
+            copy = conf_arena_text(&e->arena, from);
+        }
+        e->places[i] = (struct conf_place){.file = copy, .line = l->seen[i].line};
+    }
+}
+
 static void loader_fini(struct conf_loader *l)
 {
     for (size_t i = 0; i < CONF_KIND_COUNT; i++)
@@ -385,6 +401,7 @@ struct conf *conf_load(const struct conf_source *src, struct conf_report *report
     take_command_line(&l);
     take_fallback(&l);
     resolve_files(&l);
+    keep_places(&l);
     conf_build_entries(&l);
     conf_check_whole(&l);
     if (conf->arena.failed || conf->entries->arena.failed || l.scratch.failed)

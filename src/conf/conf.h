@@ -116,6 +116,10 @@ struct conf *conf_get(const struct conf *conf);
 void conf_free(struct conf **conf);
 
 const struct conf_settings *conf_settings(const struct conf *conf);
+/* What is wrong with a setting, with the place where it was given. The text begins with the
+ * setting's name and a colon. */
+void conf_fault(const struct conf *conf, struct conf_report *report, enum conf_severity severity,
+                const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 /* A private copy for conf_set(): the settings are its own, the entries are shared. */
 struct conf *conf_copy(const struct conf *conf) __attribute__((warn_unused_result));

@@ -222,6 +222,22 @@ void conf_check_whole(struct conf_loader *l)
                         "no database: add one to [databases], or start with --url");
 }
 
+void conf_fault(const struct conf *conf, struct conf_report *report, enum conf_severity severity,
+                const char *fmt, ...)
+{
+    char text[512], key[64];
+    struct conf_place at = {.file = NULL};
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    (void)snprintf(key, sizeof key, "%.*s", (int)strcspn(text, ":"), text);
+    const struct conf_setting *row = conf_setting_find(key);
+    if (row != NULL)
+        at = conf->entries->places[conf_setting_index(row)];
+    conf_report_add(report, severity, at.file, at.line, "%s", text);
+}
+
 /* --- what the machine has --- */
 
 uint64_t conf_fds_needed(const struct conf *conf)
@@ -238,20 +254,22 @@ uint64_t conf_fds_needed(const struct conf *conf)
     return n;
 }
 
-static void check_socket_dir(const struct conf_settings *s, struct conf_report *report)
+static void check_socket_dir(const struct conf *conf, struct conf_report *report)
 {
+    const struct conf_settings *s = &conf->settings;
     struct stat st;
     if (s->unix_socket_dir[0] == '/' &&
         (stat(s->unix_socket_dir, &st) != 0 || !S_ISDIR(st.st_mode)))
-        conf_report_add(report, CONF_ERROR, NULL, 0, "unix_socket_dir: %s is not a directory",
-                        s->unix_socket_dir);
+        conf_fault(conf, report, CONF_ERROR, "unix_socket_dir: %s is not a directory",
+                   s->unix_socket_dir);
     if (s->unix_socket_group[0] != '\0' && getgrnam(s->unix_socket_group) == NULL)
-        conf_report_add(report, CONF_ERROR, NULL, 0, "unix_socket_group: there is no group %s",
-                        s->unix_socket_group);
+        conf_fault(conf, report, CONF_ERROR, "unix_socket_group: there is no group %s",
+                   s->unix_socket_group);
 }
 
-static void check_pidfile(const struct conf_settings *s, struct conf_report *report)
+static void check_pidfile(const struct conf *conf, struct conf_report *report)
 {
+    const struct conf_settings *s = &conf->settings;
     struct stat st;
     char dir[4096] = ".";
     const char *slash = strrchr(s->pidfile, '/');
@@ -261,8 +279,7 @@ static void check_pidfile(const struct conf_settings *s, struct conf_report *rep
         (void)snprintf(dir, sizeof dir, "%.*s", slash != s->pidfile ? (int)(slash - s->pidfile) : 1,
                        s->pidfile);
     if (stat(dir, &st) != 0 || !S_ISDIR(st.st_mode))
-        conf_report_add(report, CONF_ERROR, NULL, 0, "pidfile: %s: %s is not a directory",
-                        s->pidfile, dir);
+        conf_fault(conf, report, CONF_ERROR, "pidfile: %s: %s is not a directory", s->pidfile, dir);
 }
 
 void conf_check_files(const struct conf *conf, struct conf_report *report)
@@ -274,20 +291,19 @@ void conf_check_files(const struct conf *conf, struct conf_report *report)
             continue;
         const char *path = conf_setting_format(row, &conf->settings, unused);
         if (path[0] != '\0' && access(path, R_OK) != 0)
-            conf_report_add(report, CONF_ERROR, NULL, 0, "%s: %s: %s", row->name, path,
-                            strerror(errno));
+            conf_fault(conf, report, CONF_ERROR, "%s: %s: %s", row->name, path, strerror(errno));
     }
-    check_socket_dir(&conf->settings, report);
-    check_pidfile(&conf->settings, report);
+    check_socket_dir(conf, report);
+    check_pidfile(conf, report);
     struct rlimit limit;
     uint64_t needed = conf_fds_needed(conf);
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max != RLIM_INFINITY &&
         limit.rlim_max < needed)
-        conf_report_add(report, CONF_WARNING, NULL, 0,
-                        "max_client_conn: %d clients and their servers need %" PRIu64
-                        " descriptors, but no more than %" PRIu64
-                        " are allowed (ulimit -Hn, LimitNOFILE=): clients beyond that wait",
-                        conf->settings.max_client_conn, needed, (uint64_t)limit.rlim_max);
+        conf_fault(conf, report, CONF_WARNING,
+                   "max_client_conn: %d clients and their servers need %" PRIu64
+                   " descriptors, but no more than %" PRIu64
+                   " are allowed (ulimit -Hn, LimitNOFILE=): clients beyond that wait",
+                   conf->settings.max_client_conn, needed, (uint64_t)limit.rlim_max);
 }
 
 size_t conf_keep_unreloadable(const struct conf *old, struct conf *now, struct conf_report *report)
@@ -300,8 +316,8 @@ size_t conf_keep_unreloadable(const struct conf *old, struct conf *now, struct c
         const char *is = conf_setting_format(row, &now->settings, is_text);
         if (row->reload || strcmp(was, is) == 0)
             continue;
-        conf_report_add(report, CONF_WARNING, NULL, 0,
-                        "%s: the change from \"%s\" to \"%s\" needs a restart", row->name, was, is);
+        conf_fault(now, report, CONF_WARNING,
+                   "%s: the change from \"%s\" to \"%s\" needs a restart", row->name, was, is);
         struct err never; /* it was read once before */
         (void)!conf_setting_parse(row, was, &now->settings, &now->arena, &never);
         n++;

@@ -538,6 +538,8 @@ void conf_build_database(struct conf_loader *l, const struct conf_raw *raw)
     conf_option_clear(CONF_KIND_DATABASE, b.db);
     b.db->name = conf_arena_text(arena, raw->name);
     b.db->from_url = raw->from_url;
+    b.db->file = conf_arena_text(arena, raw->at.file);
+    b.db->line = raw->at.line;
     if (strcasecmp(raw->name, "weir") == 0 || strcasecmp(raw->name, "pgbouncer") == 0) {
         fault(&b, "this name is the console's; take another one");
         return;

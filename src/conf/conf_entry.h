@@ -58,6 +58,8 @@ struct conf_host {
 /* A line of [databases], or a URL. */
 struct conf_database {
     const char *name; /* what clients ask for; "*" is the fallback for every other name */
+    const char *file; /* where it was given; or "environment", "command line", and 0 for the line */
+    int line;
     enum conf_proto proto;
     const char *server;   /* canonical "host:port", lists "h1:p1,h2:p2": the key of conf_server */
     const char *dbname;   /* NULL: the name that the client asked for */

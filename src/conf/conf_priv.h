@@ -24,6 +24,7 @@ struct conf_entries {
     atomic_uint refs;
     struct conf_arena arena;
     struct conf_table tables[CONF_KIND_COUNT];
+    struct conf_place places[CONF_SETTING_MAX]; /* where a setting was given; file NULL: nowhere */
 };
 
 struct conf {

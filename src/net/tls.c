@@ -28,12 +28,14 @@
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <openssl/x509err.h>
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define RSA_QUICK        2048 /* bits: 0.3 ms for a signature; 3072 take 2, 4096 4.5 */
 #define TICKET_LIFE_S    (12 * 3600)
@@ -205,7 +207,7 @@ static bool set_protocols(SSL_CTX *c, const char *list, struct err *e)
                 {8, SSL_OP_NO_TLSv1_3}};
     unsigned bits = protocols_parse(is_set(list) ? list : "secure");
     if (!bits) {
-        err_set(e, "TLS protocols \"%s\": expected tlsv1.2, tlsv1.3, secure or all", list);
+        err_set(e, "client_tls_protocols: \"%s\": expected tlsv1.2, tlsv1.3, secure or all", list);
         return false;
     }
     SSL_CTX_set_min_proto_version(c, bits & 3 ? TLS1_VERSION : TLS1_2_VERSION);
@@ -225,11 +227,11 @@ static bool set_ciphers(SSL_CTX *c, const struct tls_settings *set, struct err *
     if (is_set(list) && strcasecmp(list, "all") == 0)
         list = "ALL:!aNULL:!eNULL";
     if (is_set(list) && SSL_CTX_set_cipher_list(c, list) != 1) {
-        err_set(e, "TLS ciphers \"%s\": %s", list, tls_reason());
+        err_set(e, "client_tls_ciphers: \"%s\": %s", list, tls_reason());
         return false;
     }
     if (is_set(set->tls13_ciphers) && SSL_CTX_set_ciphersuites(c, set->tls13_ciphers) != 1) {
-        err_set(e, "TLS 1.3 ciphers \"%s\": %s", set->tls13_ciphers, tls_reason());
+        err_set(e, "client_tls13_ciphers: \"%s\": %s", set->tls13_ciphers, tls_reason());
         return false;
     }
     return true;
@@ -242,14 +244,14 @@ static bool set_groups(SSL_CTX *c, const struct tls_settings *set, struct err *e
     if (!is_set(curve) || strcasecmp(curve, "auto") == 0 || strcasecmp(curve, "none") == 0)
         curve = "X25519:P-256:P-384:P-521:X448";
     if (SSL_CTX_set1_groups_list(c, curve) != 1) {
-        err_set(e, "TLS curves \"%s\": %s", curve, tls_reason());
+        err_set(e, "client_tls_ecdhcurve: \"%s\": %s", curve, tls_reason());
         return false;
     }
     const char *dhe = set->dheparams;
     if (is_set(dhe) && strcasecmp(dhe, "none") == 0)
         return true;
     if (is_set(dhe) && strcasecmp(dhe, "auto") != 0 && strcasecmp(dhe, "legacy") != 0) {
-        err_set(e, "TLS dheparams \"%s\": expected auto, legacy or none", dhe);
+        err_set(e, "client_tls_dheparams: \"%s\": expected auto, legacy or none", dhe);
         return false;
     }
     SSL_CTX_set_dh_auto(c, 1);
@@ -266,23 +268,57 @@ static int on_key_password(char *buf, int size, int rw, void *arg)
     return 0;
 }
 
+static bool is_strange_key(unsigned long code)
+{
+    int reason = ERR_GET_REASON(code);
+    return ERR_GET_LIB(code) == ERR_LIB_X509 &&
+           (reason == X509_R_KEY_VALUES_MISMATCH || reason == X509_R_KEY_TYPE_MISMATCH);
+}
+
 static bool set_certificate(SSL_CTX *c, const struct tls_settings *set, struct err *e)
 {
     if (!is_set(set->cert_file) || !is_set(set->key_file)) {
-        err_set(e, "TLS needs both a certificate and a key file");
+        err_set(e, "client_tls_sslmode: it needs both a certificate and a key file");
         return false;
     }
     SSL_CTX_set_default_passwd_cb(c, on_key_password);
     if (SSL_CTX_use_certificate_chain_file(c, set->cert_file) != 1) {
-        err_set(e, "cannot load TLS certificate %s: %s", set->cert_file, tls_reason());
+        err_set(e, "client_tls_cert_file: %s: %s", set->cert_file, tls_reason());
         return false;
     }
-    if (SSL_CTX_use_PrivateKey_file(c, set->key_file, SSL_FILETYPE_PEM) != 1) {
-        err_set(e, "cannot load TLS key %s: %s", set->key_file, tls_reason());
+    if (SSL_CTX_use_PrivateKey_file(c, set->key_file, SSL_FILETYPE_PEM) == 1 &&
+        SSL_CTX_check_private_key(c) == 1)
+        return true;
+    if (is_strange_key(ERR_peek_last_error()))
+        err_set(e, "client_tls_key_file: %s is not the key of the certificate in %s", set->key_file,
+                set->cert_file);
+    else
+        err_set(e, "client_tls_key_file: %s: %s", set->key_file, tls_reason());
+    return false;
+}
+
+static void put_date(const ASN1_TIME *at, char to[32])
+{
+    struct tm tm;
+    to[0] = '\0';
+    if (ASN1_TIME_to_tm(at, &tm) == 1)
+        (void)strftime(to, 32, "%Y-%m-%d %H:%M UTC", &tm);
+}
+
+bool tls_ctx_is_current(const struct tls_ctx *c, struct err *e)
+{
+    char when[32];
+    const X509 *cert = SSL_CTX_get0_certificate(c->ssl);
+    if (cert == NULL)
+        return true;
+    if (X509_cmp_current_time(X509_get0_notAfter(cert)) < 0) {
+        put_date(X509_get0_notAfter(cert), when);
+        err_set(e, "client_tls_cert_file: the certificate expired on %s", when);
         return false;
     }
-    if (SSL_CTX_check_private_key(c) != 1) {
-        err_set(e, "TLS key %s does not belong to certificate %s", set->key_file, set->cert_file);
+    if (X509_cmp_current_time(X509_get0_notBefore(cert)) > 0) {
+        put_date(X509_get0_notBefore(cert), when);
+        err_set(e, "client_tls_cert_file: the certificate is not valid before %s", when);
         return false;
     }
     return true;
@@ -295,12 +331,12 @@ static bool set_verification(SSL_CTX *c, const struct tls_settings *set, struct 
         STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(set->ca_file);
         if (!names || SSL_CTX_load_verify_file(c, set->ca_file) != 1) {
             sk_X509_NAME_pop_free(names, X509_NAME_free);
-            err_set(e, "cannot load TLS CA file %s: %s", set->ca_file, tls_reason());
+            err_set(e, "client_tls_ca_file: %s: %s", set->ca_file, tls_reason());
             return false;
         }
         SSL_CTX_set_client_CA_list(c, names);
     } else if (verify) {
-        err_set(e, "verifying client certificates needs a CA file");
+        err_set(e, "client_tls_ca_file: none is given to verify clients' certificates with");
         return false;
     }
     if (verify)

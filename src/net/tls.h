@@ -31,7 +31,10 @@ struct tls_settings {
     bool require_client; /* and must be given */
 };
 
+/* NULL: `e` says why, the setting's name and a colon first. */
 struct tls_ctx *tls_ctx_create(const struct tls_settings *set, struct err *e);
+/* false: its certificate is valid no more, or not yet; `e` says so in the same form. */
+bool tls_ctx_is_current(const struct tls_ctx *c, struct err *e);
 /* What such a list ("secure", "tlsv1.2,tlsv1.3") comes to for who takes a range, as libpq names
  * versions; "" for no upper end. false: it can't be understood. */
 bool tls_version_range(const char *list, const char **min, const char **max);

@@ -151,13 +151,12 @@ static void choose_sources(struct settings *s, const char *list)
     }
 }
 
-static void check_server_tls(const struct conf_settings *cs, struct conf_report *report)
+static void check_server_tls(const struct conf *conf, struct conf_report *report)
 {
-    const char *min, *max;
-    if (!tls_version_range(cs->server_tls_protocols, &min, &max))
-        conf_report_add(report, CONF_ERROR, NULL, 0,
-                        "server_tls_protocols: \"%s\" is not like tlsv1.2,tlsv1.3, secure or all",
-                        cs->server_tls_protocols);
+    const char *min, *max, *list = conf_settings(conf)->server_tls_protocols;
+    if (!tls_version_range(list, &min, &max))
+        conf_fault(conf, report, CONF_ERROR,
+                   "server_tls_protocols: \"%s\" is not like tlsv1.2,tlsv1.3, secure or all", list);
 }
 
 void world_try(const struct conf *conf, struct conf_report *report)
@@ -166,14 +165,16 @@ void world_try(const struct conf *conf, struct conf_report *report)
     struct err e = {""};
     struct tls_ctx *tls = NULL;
     if (cs->client_tls_sslmode != CONF_SSLMODE_DISABLE && (tls = client_tls(cs, &e)) == NULL)
-        conf_report_add(report, CONF_ERROR, NULL, 0, "client_tls: %s", e.text);
+        conf_fault(conf, report, CONF_ERROR, "%s", e.text);
+    if (tls != NULL && !tls_ctx_is_current(tls, &e))
+        conf_fault(conf, report, CONF_ERROR, "%s", e.text);
     if (tls != NULL)
         tls_ctx_put(&tls);
-    check_server_tls(cs, report);
+    check_server_tls(conf, report);
     if (!listen_addr_try(cs->listen_addr, &e))
-        conf_report_add(report, CONF_ERROR, NULL, 0, "listen_addr: %s", e.text);
+        conf_fault(conf, report, CONF_ERROR, "listen_addr: %s", e.text);
     if (cs->admin_port != 0 && !listen_addr_try(cs->admin_addr, &e))
-        conf_report_add(report, CONF_ERROR, NULL, 0, "admin_addr: %s", e.text);
+        conf_fault(conf, report, CONF_ERROR, "admin_addr: %s", e.text);
 }
 
 /* Take over the reference of `conf`. NULL: `report` says why, and conf is freed. */
@@ -213,8 +214,10 @@ static struct settings *settings_create(struct conf *conf, struct conf_report *r
     if (cs->auth_file[0] != '\0')
         s->users = userlist_load(cs->auth_file, report);
     if (report->errors == before && !make_tls(s, cs, &e))
-        conf_report_add(report, CONF_ERROR, NULL, 0, "client_tls: %s", e.text);
-    check_server_tls(cs, report);
+        conf_fault(conf, report, CONF_ERROR, "%s", e.text);
+    if (s->tls != NULL && !tls_ctx_is_current(s->tls, &e)) /* some clients don't mind */
+        conf_fault(conf, report, CONF_WARNING, "%s", e.text);
+    check_server_tls(conf, report);
     s->policy.mock_scram = most_are_scram(s->users);
     if (report->errors != before)
         settings_put(&s);

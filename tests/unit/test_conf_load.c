@@ -559,7 +559,7 @@ static void files_beside_the_file(void **state)
     assert_string_equal(conf_settings(conf)->auth_file, want);
     assert_string_equal(conf_settings(conf)->server_tls_ca_file, "nowhere.pem");
     conf_check_files(conf, &r);
-    expect_problem(&r, CONF_ERROR, 0, "server_tls_ca_file: nowhere.pem: No such file");
+    expect_problem(&r, CONF_ERROR, 3, "server_tls_ca_file: nowhere.pem: No such file");
     assert_int_equal(r.errors, 1);
     conf_free(&conf);
     conf_report_fini(&r);
@@ -826,9 +826,9 @@ static void reload_differences(void **state)
     (void)state;
     conf_report_init(&r);
     assert_int_equal(conf_keep_unreloadable(a, b, &r), 3);
-    expect_problem(&r, CONF_WARNING, 0,
+    expect_problem(&r, CONF_WARNING, 2,
                    "listen_port: the change from \"1\" to \"2\" needs a restart");
-    expect_problem(&r, CONF_WARNING, 0, "workers: the change from \"auto\" to \"4\"");
+    expect_problem(&r, CONF_WARNING, 4, "workers: the change from \"auto\" to \"4\"");
     assert_int_equal(conf_settings(b)->listen_port, 1);
     assert_int_equal(conf_settings(b)->workers, conf_settings(a)->workers);
     assert_string_equal(conf_settings(b)->unix_socket_dir, conf_settings(a)->unix_socket_dir);

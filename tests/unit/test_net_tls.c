@@ -718,15 +718,17 @@ static void bad_settings_say_what_is_wrong(void **state)
         {{.cert_file = ""}, "both a certificate and a key"},
         {{.cert_file = "/nonexistent", .key_file = key_file}, "/nonexistent"},
         {{.cert_file = cert_file, .key_file = "/nonexistent"}, "/nonexistent"},
-        {{.cert_file = cert_file, .key_file = other_key}, "weir-net-key"},
+        {{.cert_file = cert_file, .key_file = other_key}, "is not the key of the certificate"},
         {{.cert_file = cert_file, .key_file = key_file, .protocols = "tlsv1.9"}, "tlsv1.9"},
         {{.cert_file = cert_file, .key_file = key_file, .protocols = ","}, "protocols"},
         {{.cert_file = cert_file, .key_file = key_file, .ciphers = "NONSENSE"}, "NONSENSE"},
         {{.cert_file = cert_file, .key_file = key_file, .tls13_ciphers = "NONSENSE"}, "NONSENSE"},
         {{.cert_file = cert_file, .key_file = key_file, .ecdhcurve = "P-000"}, "P-000"},
         {{.cert_file = cert_file, .key_file = key_file, .dheparams = "x.pem"}, "x.pem"},
-        {{.cert_file = cert_file, .key_file = key_file, .ca_file = "/nonexistent"}, "CA file"},
-        {{.cert_file = cert_file, .key_file = key_file, .verify_client = true}, "CA file"},
+        {{.cert_file = cert_file, .key_file = key_file, .ca_file = "/nonexistent"},
+         "client_tls_ca_file: /nonexistent"},
+        {{.cert_file = cert_file, .key_file = key_file, .verify_client = true},
+         "client_tls_ca_file"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct err e = {""};
