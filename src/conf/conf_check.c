@@ -93,11 +93,14 @@ static bool has_users(const struct conf *conf)
 {
     const struct conf_settings *s = &conf->settings;
     const struct conf_database *db;
-    if (s->auth_file[0] != '\0' || s->auth_user[0] != '\0' || s->auth_type == CONF_AUTH_ANY)
+    if (s->auth_file[0] != '\0' || s->auth_user[0] != '\0')
+        return true;
+    /* without a list of users these ask for no secret */
+    if (s->auth_type == CONF_AUTH_TRUST || s->auth_type == CONF_AUTH_CERT ||
+        s->auth_type == CONF_AUTH_ANY)
         return true;
     for (size_t i = 0; (db = conf_database_at(conf, i)) != NULL; i++) {
-        bool has_secret = s->auth_type == CONF_AUTH_TRUST || s->auth_type == CONF_AUTH_CERT ||
-                          (db->password != NULL && db->password[0] != '\0');
+        bool has_secret = db->password != NULL && db->password[0] != '\0';
         if (db->auth_user != NULL || (db->from_url && db->user != NULL && has_secret))
             return true;
     }
@@ -110,8 +113,9 @@ static void check_users(struct conf_loader *l)
     const struct conf_database *db;
     if (!has_users(l->conf))
         conf_report_add(l->report, CONF_WARNING, NULL, 0,
-                        "nobody can log in: set auth_file, auth_user for auth_query, or a URL with "
-                        "a user and a password");
+                        "nobody can log in: set auth_file, or auth_user for auth_query; a "
+                        "database's own user and password let clients in only where its URL is "
+                        "from --url or WEIR_URL");
     if (s->auth_query[0] != '\0' && strstr(s->auth_query, "$1") == NULL)
         fault(l, "auth_query", "it has no $1 for the user's name");
     for (size_t i = 0; s->auth_type == CONF_AUTH_ANY && (db = conf_database_at(l->conf, i)) != NULL;

@@ -277,6 +277,19 @@ def test_sidecar_without_a_password_says_that_nobody_gets_in(sidecar, pg):
     assert "nobody can log in" not in trusting.log()
 
 
+@pytest.mark.parametrize("auth_type,lets_in", [("scram-sha-256", False), ("md5", False), ("trust", True)])
+def test_a_file_without_users_says_that_nobody_gets_in_where_that_is_so(start, pg, auth_type, lets_in):
+    """Unlike those of --url, user and password of a file's entry are for the server alone."""
+    proxy = start(databases={"shop": f"postgres://app:secret@127.0.0.1:{pg.port}/shop"}, auth_type=auth_type, auth_file="")
+    assert ("nobody can log in" in proxy.log()) != lets_in
+    if lets_in:
+        with proxy.client(user="app", password="secret", database="shop") as c:
+            assert c.value("select current_user") == "app"
+    else:
+        with pytest.raises(Exception, match="28P01|password authentication failed"):
+            proxy.client(user="app", password="secret", database="shop")
+
+
 def test_url_in_the_environment(pg):
     proxy = Proxy(pg, start=False)
     proxy.env = {"WEIR_URL": f"postgres://app:secret@127.0.0.1:{pg.port}/shop",
