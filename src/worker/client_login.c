@@ -14,6 +14,7 @@
 
 #include "net/stream_aside.h"
 
+#include "base/fnv.h"
 #include "base/log.h"
 #include "base/secret.h"
 
@@ -527,6 +528,18 @@ void client_login_welcome(struct client *c)
         relay_resume(c);
 }
 
+/* Those of its user and database have a line a second, so that who tries passwords for one hides no
+ * other's from the log; a few may share it. */
+static struct log_limit *refusal_limit(const struct login_asked *a)
+{
+    static struct log_limit limits[64];
+    const char *role = a->role != NULL ? a->role : "";
+    const char *database = a->database != NULL ? a->database : "";
+    uint32_t h = fnv_add(FNV_START, role, strlen(role) + 1);
+    h = fnv_add(h, database, strlen(database));
+    return &limits[(h ^ h >> 16) % (sizeof limits / sizeof limits[0])];
+}
+
 static void on_step(struct client *c, enum login_step step)
 {
     switch (step) {
@@ -551,7 +564,6 @@ static void on_step(struct client *c, enum login_step step)
         cancel_request(c);
         break;
     case LOGIN_REFUSED: {
-        static struct log_limit limit;
         uint32_t dropped;
         const struct login_ops *ops = login_ops(c);
         const char *why = ops->reason(c->u.login->login);
@@ -560,7 +572,7 @@ static void on_step(struct client *c, enum login_step step)
             job_auth_doubt(c, a->role, a->database);
         if (why[0] != '\0')
             client_refused(c, VIEW_REFUSED_LOGIN);
-        if (why[0] != '\0' && log_limit_pass(&limit, &dropped)) {
+        if (why[0] != '\0' && log_limit_pass(refusal_limit(a), &dropped)) {
             char who[200], others[48] = "";
             client_name(c, who, sizeof who);
             if (dropped != 0)

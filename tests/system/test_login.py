@@ -4,6 +4,7 @@
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -321,6 +322,22 @@ def scram_dialogue(proxy, user, password="wrong"):
 
 
 @weir_only
+def test_who_tries_passwords_hides_no_other_s_failure_from_the_log(start):
+    """Each user and database has its own line a second, with how many were left out."""
+    proxy = start(log_pooler_errors=1)
+    for user in ("app", "app", "app", "app2", "app"):
+        with pytest.raises(Exception, match="password"):
+            proxy.client(user, password="wrong")
+    wait_until(lambda: 'login of "app2" failed' in proxy.log(), 15, "the other's line")
+    assert proxy.log().count('login of "app" failed') >= 1
+
+    def again():
+        with pytest.raises(Exception, match="password"):
+            proxy.client("app", password="wrong")
+        return re.search(r'login of "app" failed: .*\(and \d+ others since the last line\)', proxy.log())
+    wait_until(again, 15, "the number of those left out")
+
+
 def test_unknown_user_cannot_be_told_from_wrong_password(shared):
     known, _ = scram_dialogue(shared, "app")
     # of one length with the known one, so that lengths can be compared, too
