@@ -244,12 +244,6 @@ static void find_way(struct client *c, const struct login_asked *a, const struct
     }
 }
 
-void client_login_unknown(struct client *c, bool crowded)
-{
-    client_say(c, crowded ? PROTO_EV_TOO_MANY : PROTO_EV_NO_LOOKUP, NULL,
-               "weir: the password can't be looked up at the moment (auth_query)");
-}
-
 /* Ask the database who this is; false: it isn't asked. */
 static bool ask_query(struct client *c, const struct login_asked *a)
 {
@@ -261,7 +255,7 @@ static bool ask_query(struct client *c, const struct login_asked *a)
         secret_wipe(&secret);
         return true;
     case AUTH_ASKED_FAILED:
-        client_login_unknown(c, false);
+        client_no_lookup(c, false);
         return true;
     case AUTH_ASKED_LATER:
         c->u.login->by_query = true;

@@ -64,3 +64,9 @@ void client_farewell(struct client *c)
     put_words(c, PROTO_EV_SHUTDOWN, NULL, SHUTTING_DOWN);
     (void)client_flush(c);
 }
+
+void client_no_lookup(struct client *c, bool crowded)
+{
+    client_say(c, crowded ? PROTO_EV_TOO_MANY : PROTO_EV_NO_LOOKUP, NULL,
+               "weir: the password can't be looked up at the moment (auth_query)");
+}

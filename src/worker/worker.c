@@ -261,7 +261,7 @@ static void on_secret(struct worker *w, struct job *j)
         if (j->ok)
             client_login_secret(c, j->secret);
         else
-            client_login_unknown(c, j->crowded);
+            client_no_lookup(c, j->crowded);
     }
     job_free(&j);
 }

@@ -367,6 +367,8 @@ void client_say(struct client *c, enum proto_event ev, const char *code, const c
 /* For the end of the worker, when its loop runs no longer: told that weir is shutting down, where
  * it isn't in the middle of a message and as far as its socket takes that at once. */
 void client_farewell(struct client *c);
+/* auth_query couldn't be asked; crowded: there was no connection for it. */
+void client_no_lookup(struct client *c, bool crowded);
 /* Count a login that is refused. */
 static inline void client_refused(const struct client *c, enum view_refused why)
 {
@@ -381,8 +383,6 @@ void client_login_io(struct client *c, unsigned what);
 /* The last step of a login: it has its route. */
 void client_login_welcome(struct client *c);
 void client_login_secret(struct client *c, const char *secret);
-/* auth_query couldn't be asked; crowded: there was no connection for it. */
-void client_login_unknown(struct client *c, bool crowded);
 void client_login_end(struct client *c);
 /* The oldest unfinished login, if it has had its time, is refused. */
 bool client_login_give_way(struct worker *w);
