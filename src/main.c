@@ -116,19 +116,17 @@ static struct conf *load(const struct options *o, struct conf_report *report)
     return conf_load(&src, report);
 }
 
-/* How bad it is the log says itself. */
 static void log_report(const struct conf_report *r)
 {
     const struct conf_problem *p;
+    char line[1024];
     STAILQ_FOREACH(p, &r->problems, link)
     {
-        enum log_level level = p->severity == CONF_ERROR ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING;
-        if (p->file == NULL)
-            log_write(level, NULL, "%s", p->text);
-        else if (p->line == 0)
-            log_write(level, NULL, "%s: %s", p->file, p->text);
+        (void)conf_problem_format_plain(p, line, sizeof line);
+        if (p->severity == CONF_ERROR)
+            log_error(NULL, "%s", line);
         else
-            log_write(level, NULL, "%s:%d: %s", p->file, p->line, p->text);
+            log_warn(NULL, "%s", line);
     }
 }
 

@@ -81,39 +81,39 @@ static void add_cell(struct admin_table *t, const char *text, size_t len)
  */
 #define UNSHOWN "\xef\xbf\xbd" /* U+FFFD */
 
-/* Behind what can be shown as it is. */
-static size_t clean_part(const unsigned char *p, size_t n)
+static bool is_shown(uint32_t c)
 {
-    size_t at = 0;
-    while (at < n) {
-        size_t len = utf8_sequence(p + at, n - at);
-        uint32_t c = len != 0 ? utf8_character(p + at, len) : 0;
-        if (len == 0 || (utf8_is_control(c) && c != '\n' && c != '\t'))
-            break;
-        at += len;
+    return c != UTF8_BAD && (!utf8_is_control(c) || c == '\n' || c == '\t');
+}
+
+/* Can it be shown as it is? */
+static bool is_clean(const unsigned char *p, size_t n)
+{
+    uint32_t c;
+    for (size_t at = 0; at < n;) {
+        at += utf8_next(p + at, n - at, &c);
+        if (!is_shown(c))
+            return false;
     }
-    return at;
+    return true;
 }
 
 void admin_table_text(struct admin_table *t, const char *text)
 {
     assert(t->columns[t->n_cells % t->n_columns].type == ADMIN_TEXT);
-    size_t n = text == NULL ? 0 : strlen(text), at = clean_part((const unsigned char *)text, n);
-    if (at == n) {
+    const unsigned char *p = (const unsigned char *)text;
+    size_t n = text == NULL ? 0 : strlen(text);
+    if (is_clean(p, n)) {
         add_cell(t, text, n);
         return;
     }
     struct buf b = {0};
     bool ok = true;
-    for (const char *p = text; ok && n != 0;) {
-        at = clean_part((const unsigned char *)p, n);
-        ok = buf_append(&b, p, at) && (at == n || buf_append(&b, UNSHOWN, sizeof UNSHOWN - 1));
-        if (at != n) {
-            size_t len = utf8_sequence((const unsigned char *)p + at, n - at);
-            at += len != 0 ? len : 1;
-        }
-        p += at;
-        n -= at;
+    uint32_t c;
+    for (size_t at = 0, len; ok && at < n; at += len) {
+        len = utf8_next(p + at, n - at, &c);
+        ok =
+            is_shown(c) ? buf_append(&b, p + at, len) : buf_append(&b, UNSHOWN, sizeof UNSHOWN - 1);
     }
     add_cell(t, ok ? (const char *)buf_head(&b) : UNSHOWN, ok ? buf_len(&b) : sizeof UNSHOWN - 1);
     buf_release(&b);

@@ -20,9 +20,8 @@ static bool put(struct buf *out, const char *text)
 
 /* One character of a JSON string, its escape where it needs one ('<' for those who put the text
  * into a page). */
-static bool json_char(struct buf *out, const char *p, size_t len)
+static bool json_char(struct buf *out, const char *p, size_t len, uint32_t c)
 {
-    uint32_t c = utf8_character((const unsigned char *)p, len);
     if (c == '"' || c == '\\')
         return buf_append(out, "\\", 1) && buf_append(out, p, 1);
     if (c == '\n')
@@ -36,9 +35,10 @@ bool admin_json_string(struct buf *out, const char *text, size_t n)
 {
     bool ok = put(out, "\"");
     for (size_t i = 0; ok && i < n;) {
-        size_t len = utf8_sequence((const unsigned char *)text + i, n - i);
-        ok = len == 0 ? put(out, "\\ufffd") : json_char(out, text + i, len);
-        i += len == 0 ? 1 : len;
+        uint32_t c;
+        size_t len = utf8_next((const unsigned char *)text + i, n - i, &c);
+        ok = c == UTF8_BAD ? put(out, "\\ufffd") : json_char(out, text + i, len, c);
+        i += len;
     }
     return ok && put(out, "\"");
 }
@@ -81,9 +81,9 @@ bool admin_label_text(struct buf *out, const char *text)
     size_t n = strlen(text);
     bool ok = true;
     for (size_t i = 0; ok && i < n;) {
-        size_t len = utf8_sequence((const unsigned char *)text + i, n - i);
-        uint32_t c = len != 0 ? utf8_character((const unsigned char *)text + i, len) : 0;
-        if (len == 0 || (utf8_is_control(c) && c != '\n'))
+        uint32_t c;
+        size_t len = utf8_next((const unsigned char *)text + i, n - i, &c);
+        if (c == UTF8_BAD || (utf8_is_control(c) && c != '\n'))
             ok = put(out, "\xef\xbf\xbd");
         else if (text[i] == '\\' || text[i] == '"')
             ok = buf_append(out, "\\", 1) && buf_append(out, text + i, 1);
@@ -91,7 +91,7 @@ bool admin_label_text(struct buf *out, const char *text)
             ok = put(out, "\\n");
         else
             ok = buf_append(out, text + i, len);
-        i += len == 0 ? 1 : len;
+        i += len;
     }
     return ok;
 }

@@ -47,9 +47,10 @@ static size_t escape(char *to, size_t room, const char *from, bool json)
     const unsigned char *p = (const unsigned char *)from;
     size_t n = 0, left = strlen(from);
     while (left != 0 && n + 7 < room) {
-        size_t len = utf8_sequence(p, left);
-        uint32_t c = len != 0 ? utf8_character(p, len) : 0xfffd;
-        len += len == 0;
+        uint32_t c;
+        size_t len = utf8_next(p, left, &c);
+        if (c == UTF8_BAD)
+            c = 0xfffd;
         if (c == 0xfffd || utf8_is_control(c)) {
             n += (size_t)snprintf(to + n, room - n, "\\u%04x", c);
         } else {

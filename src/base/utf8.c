@@ -23,12 +23,18 @@ size_t utf8_sequence(const unsigned char *p, size_t n)
     return len;
 }
 
-uint32_t utf8_character(const unsigned char *p, size_t len)
+size_t utf8_next(const unsigned char *p, size_t n, uint32_t *character)
 {
+    size_t len = utf8_sequence(p, n);
+    if (len == 0) {
+        *character = UTF8_BAD;
+        return 1;
+    }
     uint32_t c = len == 1 ? p[0] : p[0] & (0xffu >> (len + 1));
     for (size_t i = 1; i < len; i++)
         c = c << 6 | (p[i] & 0x3f);
-    return c;
+    *character = c;
+    return len;
 }
 
 bool utf8_is_control(uint32_t c)

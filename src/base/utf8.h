@@ -11,8 +11,10 @@
 
 /* Bytes of the sequence at p, of which n are there; 0: it isn't one. */
 size_t utf8_sequence(const unsigned char *p, size_t n);
-/* The character of such a sequence. */
-uint32_t utf8_character(const unsigned char *p, size_t len);
+/* The character at p, of which n > 0 bytes are there, or UTF8_BAD; returns the bytes to step over,
+ * one for UTF8_BAD. */
+#define UTF8_BAD UINT32_MAX
+size_t utf8_next(const unsigned char *p, size_t n, uint32_t *character);
 /* Does it act on the terminal or the text around it: a control character (C0, DEL, C1), or one that
  * turns the direction of writing? */
 bool utf8_is_control(uint32_t character);

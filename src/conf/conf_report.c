@@ -71,14 +71,24 @@ void conf_report_add(struct conf_report *r, enum conf_severity severity, const c
     STAILQ_INSERT_TAIL(&r->problems, p, link);
 }
 
+/* `kind` with its colon, or "". */
+static int format_as(const struct conf_problem *p, const char *kind, char *to, size_t room)
+{
+    if (p->file == NULL)
+        return snprintf(to, room, "%s%s", kind, p->text);
+    if (p->line == 0)
+        return snprintf(to, room, "%s: %s%s", p->file, kind, p->text);
+    return snprintf(to, room, "%s:%d: %s%s", p->file, p->line, kind, p->text);
+}
+
 int conf_problem_format(const struct conf_problem *p, char *to, size_t room)
 {
-    const char *kind = p->severity == CONF_ERROR ? "error" : "warning";
-    if (p->file == NULL)
-        return snprintf(to, room, "%s: %s", kind, p->text);
-    if (p->line == 0)
-        return snprintf(to, room, "%s: %s: %s", p->file, kind, p->text);
-    return snprintf(to, room, "%s:%d: %s: %s", p->file, p->line, kind, p->text);
+    return format_as(p, p->severity == CONF_ERROR ? "error: " : "warning: ", to, room);
+}
+
+int conf_problem_format_plain(const struct conf_problem *p, char *to, size_t room)
+{
+    return format_as(p, "", to, room);
 }
 
 void conf_report_print(const struct conf_report *r, FILE *to)

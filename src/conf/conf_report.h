@@ -33,6 +33,8 @@ void conf_report_add(struct conf_report *r, enum conf_severity severity, const c
                      const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 /* `file:line: error: text`, as compilers write it; returns the length as snprintf does. */
 int conf_problem_format(const struct conf_problem *p, char *to, size_t room);
+/* Likewise without how bad it is, for the log, which says that itself. */
+int conf_problem_format_plain(const struct conf_problem *p, char *to, size_t room);
 /* All of them, one a line. */
 void conf_report_print(const struct conf_report *r, FILE *to);
 

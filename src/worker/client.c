@@ -333,6 +333,8 @@ bool client_flush(struct client *c)
         }
         buf_consume(&c->out, put);
         if (r == IO_AGAIN) {
+            if (buf_len(&c->out) <= c->worker->settings->spool_bytes / 2)
+                stream_resume(&c->stream, PAUSE_UNREAD);
             stream_want_write(&c->stream, true);
             return true;
         }

@@ -14,7 +14,7 @@
 
 #include "net/stream_aside.h"
 
-#include "base/fnv.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/secret.h"
 
@@ -529,9 +529,8 @@ static struct log_limit *refusal_limit(const struct login_asked *a)
     static struct log_limit limits[64];
     const char *role = a->role != NULL ? a->role : "";
     const char *database = a->database != NULL ? a->database : "";
-    uint32_t h = fnv_add(FNV_START, role, strlen(role) + 1);
-    h = fnv_add(h, database, strlen(database));
-    return &limits[(h ^ h >> 16) % (sizeof limits / sizeof limits[0])];
+    uint32_t h = 31 * hash_bytes(role, strlen(role)) + hash_bytes(database, strlen(database));
+    return &limits[h % (sizeof limits / sizeof limits[0])];
 }
 
 static void on_step(struct client *c, enum login_step step)

@@ -88,8 +88,9 @@ void function_clean(const char *name, char to[FUNCTION_NAME_BYTES])
     while (*p == ' ')
         p++;
     while (p < end) {
-        size_t len = utf8_sequence(p, (size_t)(end - p));
-        bool bad = len == 0 || utf8_is_control(utf8_character(p, len));
+        uint32_t c;
+        size_t len = utf8_next(p, (size_t)(end - p), &c);
+        bool bad = c == UTF8_BAD || utf8_is_control(c);
         size_t put = bad ? 1 : len;
         if (n + put >= FUNCTION_NAME_BYTES)
             break;
@@ -98,7 +99,7 @@ void function_clean(const char *name, char to[FUNCTION_NAME_BYTES])
         else
             memcpy(to + n, p, len);
         n += put;
-        p += len != 0 ? len : 1;
+        p += len;
     }
     while (n != 0 && to[n - 1] == ' ')
         n--;

@@ -61,17 +61,12 @@ static bool lane_send(struct stream *s, struct buf *kept, struct proto_lane *lan
 }
 
 /* What a server says is held back at the server. What weir itself answers is not, and who asks and
- * doesn't read would have it kept without end: such a client is not heard further. With a loan that
+ * doesn't read would have it kept without end: such a client is not heard further
+ * until client_flush() has sent enough. With a loan that
  * is later, for it may well write all of a pipeline before it reads. */
 static size_t most_unread(const struct client *c)
 {
     return c->worker->settings->spool_bytes + (c->loan != NULL ? OWN_ANSWERS : 0);
-}
-
-static void hear_again(struct client *c)
-{
-    if (buf_len(&c->out) <= c->worker->settings->spool_bytes / 2)
-        stream_resume(&c->stream, PAUSE_UNREAD);
 }
 
 bool relay_send_client(struct client *c, struct proto_lane *lane)
@@ -93,8 +88,6 @@ bool relay_send_client(struct client *c, struct proto_lane *lane)
     }
     if (buf_len(&c->out) > most_unread(c))
         stream_pause(&c->stream, PAUSE_UNREAD);
-    else if ((c->stream.pause & PAUSE_UNREAD) != 0)
-        hear_again(c);
     return true;
 }
 
@@ -360,7 +353,6 @@ static void client_writable(struct client *c)
     size_t had = buf_len(&c->out);
     if (!client_flush(c))
         return;
-    hear_again(c);
     struct backend *b = c->loan;
     if (b != NULL && buf_len(&c->out) != had)
         b->active_us = c->worker->now_us;

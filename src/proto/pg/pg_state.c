@@ -142,14 +142,16 @@ static void note_restore(const struct pg_client *c, struct pg_server *s, const c
 static void note_custom(const struct pg_client *c, struct pg_server *s, uint64_t flags,
                         const char *sql, size_t n)
 {
-    struct pg_scan scan = {.n_custom = 0};
+    struct pg_scan scan;
     char name[PG_SETTING_MAX];
-    bool named = (flags & PG_SCAN_SET_UNNAMED) == 0;
-    if (named)
-        pg_text_scan(sql, n, c->how, 0, &scan);
-    bool all = named && scan.n_custom <= PG_SCAN_CUSTOM_MAX;
     if (s->custom == NULL)
         s->custom = vars_empty();
+    if ((flags & PG_SCAN_SET_UNNAMED) != 0) {
+        s->scrub = true;
+        return;
+    }
+    pg_text_scan(sql, n, c->how, 0, &scan);
+    bool all = scan.n_custom <= PG_SCAN_CUSTOM_MAX;
     for (uint32_t i = 0; all && i < scan.n_custom; i++) {
         size_t len = pg_scan_custom(sql, scan.custom[i], name);
         all = len != 0 && vars_take(&s->custom, vars_with(s->custom, name, len, VAR_PLAIN, "", 0));
