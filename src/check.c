@@ -9,6 +9,7 @@
 #include "conf/conf.h"
 #include "conf/userlist.h"
 #include "worker/command.h"
+#include "worker/look_up.h"
 #include "worker/params.h"
 #include "worker/protocols.h"
 #include "worker/worker.h"
@@ -91,6 +92,25 @@ static bool ask(const struct conf *conf, const struct conf_database *db, const c
     return ok;
 }
 
+/* Whether users can be looked up: as any name would be. */
+static void check_auth_query(const struct conf *conf, const struct conf_database *db,
+                             const struct userlist *users, struct conf_report *report)
+{
+    struct err e = {"out of memory"};
+    struct look_up l;
+    char *secret = NULL;
+    if (!look_up_find(conf, db->name, &l))
+        return;
+    if (l.db == db)
+        l.database = usual_database(db);
+    struct params_kept *ps = look_up_params(&l, conf, users);
+    if (ps == NULL || !l.protocol->server->ask_secret(ps->p, ps->n, l.query, l.as, &secret, &e))
+        conf_report_add(report, CONF_ERROR, db->file, db->line, "%s: auth_query as \"%s\": %s",
+                        db->name, l.as, e.text);
+    params_forget(&ps);
+    secret_wipe(&secret);
+}
+
 static bool check_database(const struct conf *conf, const struct conf_database *db,
                            const struct userlist *users, struct conf_report *report, FILE *to)
 {
@@ -135,6 +155,7 @@ static bool check_database(const struct conf *conf, const struct conf_database *
                         "reserved); at most %u",
                         db->name, bound, db->server, f.max_connections, f.reserved,
                         f.max_connections - f.reserved);
+    check_auth_query(conf, db, users, report);
     return true;
 }
 

@@ -7,6 +7,7 @@
 
 #include "worker/auth_cache.h"
 #include "worker/command.h"
+#include "worker/look_up.h"
 #include "worker/route.h"
 #include "worker/world.h"
 
@@ -109,48 +110,9 @@ struct job *job_cancel(struct backend *b, int ack_fd)
     return j;
 }
 
-static const struct conf_database *ask_database(const struct settings *set, const char *database)
-{
-    const struct conf_settings *cs = conf_settings(set->conf);
-    const struct conf_database *db = conf_database_find(set->conf, database);
-    const char *via = db != NULL && db->auth_dbname != NULL ? db->auth_dbname : cs->auth_dbname;
-    if (via[0] != '\0')
-        db = conf_database_find(set->conf, via);
-    return db;
-}
-
 static void auth_key(const char *user, const char *database, char key[512])
 {
     snprintf(key, 512, "%.240s\n%.240s", user, database);
-}
-
-/* How auth_user logs in; it never comes as a client, so no proof of its secret is known. */
-static bool connect_as(struct job *j, const struct settings *set, const struct conf_database *db,
-                       const char *user, const char *database)
-{
-    struct dial_as as = {.user = user, .database = database};
-    const struct userlist_user *u = set->users != NULL ? userlist_find(set->users, user) : NULL;
-    if (db->user != NULL && strcmp(db->user, user) == 0)
-        as.password = db->password;
-    struct server_keys keys;
-    if (as.password == NULL && u != NULL && protocol_secret(protocol_of(db->proto), u)) {
-        enum keys_kind kind = j->ops->keys(u->secret, NULL, &keys);
-        as.password = kind == KEYS_PASSWORD ? u->secret : NULL;
-        as.keys = kind == KEYS_FOUND ? &keys : NULL;
-    }
-    j->params = params_keep(set->conf, db, &as);
-    explicit_bzero(&keys, sizeof keys);
-    return j->params != NULL;
-}
-
-static const char *auth_query(const struct conf_settings *cs, const struct conf_database *asked,
-                              const struct protocol *protocol)
-{
-    const char *usual = conf_setting_default(conf_setting_find("auth_query"), false);
-    if (asked->auth_query != NULL)
-        return asked->auth_query;
-    return protocol->auth_query != NULL && strcmp(cs->auth_query, usual) == 0 ? protocol->auth_query
-                                                                              : cs->auth_query;
 }
 
 static struct job *make_auth_query(struct client *c, const char *user, const char *database,
@@ -158,31 +120,25 @@ static struct job *make_auth_query(struct client *c, const char *user, const cha
 {
     struct worker *w = c->worker;
     const struct settings *set = w->settings;
-    const struct conf_settings *cs = conf_settings(set->conf);
-    const struct conf_database *asked = conf_database_find(set->conf, database);
-    const struct conf_database *db = ask_database(set, database);
-    const struct protocol *protocol = db != NULL ? protocol_of(db->proto) : NULL;
-    if (asked == NULL || protocol == NULL || protocol->server->ask_secret == NULL)
+    struct look_up l;
+    if (!look_up_find(set->conf, database, &l))
         return NULL;
-    const char *as = asked->auth_user != NULL ? asked->auth_user : cs->auth_user;
-    const char *query = auth_query(cs, asked, protocol);
-    struct bound_server *s = routes_server(w->world->routes, w->settings, db);
-    struct job *j =
-        s != NULL && as[0] != '\0' ? job_create(JOB_AUTH_QUERY, s->core, w->index) : NULL;
+    struct bound_server *s = routes_server(w->world->routes, w->settings, l.db);
+    struct job *j = s != NULL ? job_create(JOB_AUTH_QUERY, s->core, w->index) : NULL;
     if (j == NULL)
         return NULL;
     j->mail.kind = MAIL_SECRET;
-    j->ops = protocol->server;
+    j->ops = l.protocol->server;
     j->login_ops = client_protocol(c)->login;
     j->world = w->world;
     j->slot = c->slot;
     j->key = c->key;
-    j->ttl_us = cs->auth_cache_ttl_us;
+    j->ttl_us = conf_settings(set->conf)->auth_cache_ttl_us;
     j->user = strdup(user);
-    j->query = strdup(query);
+    j->query = strdup(l.query);
     j->flight = strdup(key);
-    bool ok = j->user != NULL && j->query != NULL && j->flight != NULL;
-    if (!ok || !connect_as(j, set, db, as, db == asked ? database : db->name)) {
+    j->params = look_up_params(&l, set->conf, set->users);
+    if (j->user == NULL || j->query == NULL || j->flight == NULL || j->params == NULL) {
         free(j->flight); /* nobody is behind it yet */
         j->flight = NULL;
         job_free(&j);

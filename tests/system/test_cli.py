@@ -104,6 +104,24 @@ def test_check_asks_the_password_command(tmp_path, pg):
     assert "secret" not in out.stdout + out.stderr
 
 
+@pytest.mark.parametrize("query,says", [
+    ("SELECT usename, passwd FROM lookup_user($1)", None),
+    ("SELECT passwd FROM lookup_user($1)", "two columns"),
+    ("SELECT usename, passwd FROM nowhere($1)", "function nowhere"),
+    ("SELECT usename, passwd FROM pg_catalog.pg_shadow WHERE usename = $1", "permission denied"),
+])
+def test_check_asks_auth_query(tmp_path, pg, query, says):
+    """As whoever logs in would be looked up: what is in its way is found before that."""
+    (tmp_path / "userlist.txt").write_text('"lookup" "lookup"\n')
+    path = write(tmp_path, {"weir": {"listen_port": free_port(), "admin_port": free_port(), "auth_file": f"{tmp_path}/userlist.txt",
+                                     "auth_user": "lookup", "auth_query": query},
+                            "databases": {"shop": f"host={pg.host} port={pg.port} dbname=shop"}})
+    out = weir("--check", path)
+    assert out.returncode == (1 if says else 0), out.stderr
+    assert says is None or re.search(rf'weir\.ini:\d+: error: shop: auth_query as "lookup": .*{says}', out.stderr), out.stderr
+    assert "SCRAM" not in out.stderr + out.stdout
+
+
 def wrong_start(tmp_path, ports, text):
     """What a start without --check says, too: it fails."""
     return write(tmp_path, "[weir]\nauth_type = trust\nunix_socket_dir =\n" + text +

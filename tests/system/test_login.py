@@ -246,6 +246,20 @@ def test_auth_query_that_can_not_be_asked_is_no_wrong_password(start, pg):
 
 
 @weir_only
+@pytest.mark.parametrize("secret", ["plain", "scram"])
+def test_auth_query_of_one_column_is_a_fault_that_the_log_names(start, pg, secret):
+    lookup = "lookup"
+    if secret == "scram":
+        with pg.superuser() as s:
+            lookup = s.value("select rolpassword from pg_authid where rolname = 'lookup'")
+    proxy = start(userlist={"lookup": lookup}, auth_user="lookup", auth_query="SELECT passwd FROM lookup_user($1)")
+    with pytest.raises(PgError) as err:
+        proxy.client("app2", password="secret2")
+    assert err.value.code == "08006" and "auth_query" in str(err.value)
+    proxy.wait_log("auth_query has to give two columns" if secret == "plain" else "auth_query failed")
+
+
+@weir_only
 def test_auth_query_that_finds_no_connection_is_no_wrong_password(start):
     proxy = start(max_server_connections=1, cancel_wait_timeout=1, userlist={"lookup": "lookup", "app": "secret"}, auth_user="lookup",
                   auth_query="SELECT usename, passwd FROM lookup_user($1)")

@@ -33,7 +33,7 @@ struct ask {
     PGconn *conn;
     PGresult *res;
     struct pg_raw *raw;
-    unsigned rows;
+    unsigned rows, fields;               /* fields: 0 where there is no row */
     const char *columns[PG_RAW_COLUMNS]; /* of the first row; NULL: SQL NULL or none */
 };
 
@@ -82,8 +82,9 @@ static bool ask_libpq(struct ask *a, const struct dsn_param *params, size_t n, c
     if (PQresultStatus(a->res) != PGRES_TUPLES_OK)
         return libpq_failed(PQresultErrorMessage(a->res), e);
     a->rows = (unsigned)PQntuples(a->res);
-    for (int i = 0; a->rows != 0 && i < PQnfields(a->res) && i < (int)PG_RAW_COLUMNS; i++)
-        a->columns[i] = PQgetisnull(a->res, 0, i) ? NULL : PQgetvalue(a->res, 0, i);
+    a->fields = a->rows != 0 ? (unsigned)PQnfields(a->res) : 0;
+    for (unsigned i = 0; i < a->fields && i < PG_RAW_COLUMNS; i++)
+        a->columns[i] = PQgetisnull(a->res, 0, (int)i) ? NULL : PQgetvalue(a->res, 0, (int)i);
     return true;
 }
 
@@ -155,7 +156,8 @@ static bool ask_raw(struct ask *a, struct params *ps, const char *sql, const cha
         return false;
     if (!pg_raw_ask(a->raw, sql, param))
         return libpq_failed("out of memory", e);
-    return raw_wait(a->raw, until_us, e) && pg_raw_answer(a->raw, &a->rows, a->columns, e);
+    return raw_wait(a->raw, until_us, e) &&
+           pg_raw_answer(a->raw, &a->rows, &a->fields, a->columns, e);
 }
 
 static bool ask_keys(struct ask *a, const struct dsn_param *params, size_t n, const char *sql,
@@ -273,6 +275,8 @@ bool pg_ask_secret(const struct dsn_param *params, size_t n, const char *query, 
     struct ask a = {.rows = 0};
     *secret = NULL;
     bool ok = ask(&a, params, n, query, user, e);
+    if (ok && a.rows != 0 && a.fields < 2)
+        ok = libpq_failed("auth_query has to give two columns: user and secret", e);
     if (ok && a.rows == 1 && a.columns[0] != NULL && a.columns[1] != NULL &&
         strcmp(a.columns[0], user) == 0)
         *secret = strdup(a.columns[1]);

@@ -55,7 +55,7 @@ struct pg_raw {
     size_t bytes; /* of messages so far */
     unsigned messages;
     /* a question */
-    unsigned rows;
+    unsigned rows, fields;
     char *columns[PG_RAW_COLUMNS]; /* of the first row; wiped */
     bool asked_failed;
     struct err asked_error;

@@ -39,9 +39,10 @@ void pg_raw_hang_up(struct pg_raw **r);
 
 /* After DONE: ask one thing, with `param` as $1 unless it is NULL; then poll() again until DONE. */
 bool pg_raw_ask(struct pg_raw *r, const char *sql, const char *param);
-/* Its answer: rows there were, and the columns of the first (NULL: SQL NULL or none). false: the
- * server refused it, with this error. */
-bool pg_raw_answer(const struct pg_raw *r, unsigned *rows, const char **columns, struct err *e);
+/* Its answer: rows there were, how many columns the first has, and these (NULL: SQL NULL or none).
+ * false: the server refused it, with this error. */
+bool pg_raw_answer(const struct pg_raw *r, unsigned *rows, unsigned *fields, const char **columns,
+                   struct err *e);
 
 /* After DONE: the connection changes hands. NULL: out of memory, nothing changed. */
 struct pg_raw_link *pg_raw_adopt(struct pg_raw **r, struct var_set **report);

@@ -324,7 +324,7 @@ void pg_raw_forget_answer(struct pg_raw *r)
         free(r->columns[i]);
         r->columns[i] = NULL;
     }
-    r->rows = 0;
+    r->rows = r->fields = 0;
     r->asked_failed = false;
 }
 
@@ -362,9 +362,11 @@ bool pg_raw_ask(struct pg_raw *r, const char *sql, const char *param)
                                end_message(&r->out, at);
 }
 
-bool pg_raw_answer(const struct pg_raw *r, unsigned *rows, const char **columns, struct err *e)
+bool pg_raw_answer(const struct pg_raw *r, unsigned *rows, unsigned *fields, const char **columns,
+                   struct err *e)
 {
     *rows = r->rows;
+    *fields = r->fields;
     for (size_t i = 0; i < PG_RAW_COLUMNS; i++)
         columns[i] = r->columns[i];
     if (r->asked_failed)
@@ -378,8 +380,9 @@ static enum dial_step on_row(struct pg_raw *r, const uint8_t *p, size_t n)
         return DIAL_READ;
     if (n < 2)
         return violation(r, "malformed DataRow");
-    size_t columns = pg_get16(p), at = 2;
-    for (size_t i = 0; i < columns && i < PG_RAW_COLUMNS; i++) {
+    size_t at = 2;
+    r->fields = pg_get16(p);
+    for (size_t i = 0; i < r->fields && i < PG_RAW_COLUMNS; i++) {
         if (n - at < 4)
             return violation(r, "malformed DataRow");
         uint32_t len = pg_get32(p + at);

@@ -710,6 +710,23 @@ def test_check(my, start, tmp_path):
     assert done.returncode == 1 and "bad: can't connect" in done.stderr and "wrong" not in done.stderr + done.stdout
 
 
+@pytest.mark.parametrize("query,says", [
+    (None, None),
+    ("select User from mysql.user where User = $1", "two columns"),
+    ("select User, authentication_string from nowhere where User = $1", "nowhere"),
+])
+def test_check_asks_auth_query(my, tmp_path, query, says):
+    (tmp_path / "userlist.txt").write_text('"lookup" "%s"\n' % USERS["lookup"][0])
+    ini = tmp_path / "weir.ini"
+    ini.write_text(f"[weir]\nlisten_port = {free_port()}\nmysql_port = {free_port()}\nauth_file = {tmp_path}/userlist.txt\n"
+                   "auth_user = lookup\n" + (f"auth_query = {query}\n" if query else "") +
+                   f"[databases]\nshop = mysql://{my.host}:{my.port}/\n")
+    env = {k: v for k, v in os.environ.items() if not k.startswith("WEIR_")}
+    done = subprocess.run([weir_binary(), "--check", str(ini)], capture_output=True, text=True, timeout=30, env=env)
+    assert done.returncode == (1 if says else 0), done.stderr
+    assert says is None or re.search(rf'weir\.ini:\d+: error: shop: auth_query as "lookup": .*{says}', done.stderr), done.stderr
+
+
 def test_sidecar(my):
     port = free_port()
     env = {k: v for k, v in os.environ.items() if not k.startswith("WEIR_")}
