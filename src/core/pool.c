@@ -192,8 +192,8 @@ void core_pool_rate(struct core_pool *p)
 {
     struct core_server *s = p->server;
 
-    bool wants = p->waiting > 0 && pool_wants(p);
-    struct core_group *full = core_group_full(p);
+    bool wants = p->waiting > 0 && pool_wants(p), lacks = core_held(p) < core_pool_minimum(p);
+    struct core_group *full = wants || lacks ? core_group_full(p) : NULL;
     p->owed = p->owed && wants;
     uint64_t key = wants ? core_pool_hunger(p) : 0;
     if (wants && full == NULL)
@@ -203,8 +203,8 @@ void core_pool_rate(struct core_pool *p)
     core_group_block(p, wants ? full : NULL, key);
     if (p->waiting > 0 && (p->retired || p->refused > 0 || s->fails > 0))
         pool_rate_failing(p);
-    bool below = !p->paused && !p->disabled && !p->retired && p->refused == 0 &&
-                 core_pool_has_room(p) && full == NULL && core_held(p) < core_pool_minimum(p);
+    bool below = lacks && !p->paused && !p->disabled && !p->retired && p->refused == 0 &&
+                 core_pool_has_room(p) && full == NULL;
     if (below != p->below_min) {
         p->below_min = below;
         s->below_min += below ? 1u : UINT32_MAX;

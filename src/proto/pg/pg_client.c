@@ -305,7 +305,7 @@ static const struct pg_stmt *said_by_bind(const struct pg_client *c, const char 
 }
 
 /* How long it may take, and whose it is. */
-static void note_said(const struct pg_client *c, const struct pg_in *m, struct proto_out *out)
+static void note_said(struct pg_client *c, const struct pg_in *m, struct proto_out *out)
 {
     struct comment said = {.trace_id = NULL};
     const char *text = (const char *)m->p + PG_HEAD_BYTES;
@@ -321,7 +321,7 @@ static void note_said(const struct pg_client *c, const struct pg_in *m, struct p
         comment_read(text, n, &said);
         break;
     case 'B': {
-        const struct pg_stmt *stmt = said_by_bind(c, text, n);
+        const struct pg_stmt *stmt = c->said ? said_by_bind(c, text, n) : NULL;
         if (stmt != NULL)
             comment_read((const char *)stmt->body, stmt->text_len, &said);
         break;
@@ -332,6 +332,7 @@ static void note_said(const struct pg_client *c, const struct pg_in *m, struct p
     default:
         return;
     }
+    c->said |= said.deadline_ms != 0 || said.trace_id != NULL;
     if (said.deadline_ms == 0)
         said.deadline_ms = c->deadline_ms;
     if (said.deadline_ms != 0 && (out->deadline_ms == 0 || said.deadline_ms < out->deadline_ms))
@@ -409,7 +410,7 @@ enum proto_verdict pg_client_feed(void *pc, void *ps, const uint8_t *in, size_t 
             break;
         c->drop = false;
         note_said(c, &m, out);
-        if (m.p[0] == 'P' && !c->may_kill)
+        if (m.p[0] == 'P' && s != NULL && !c->may_kill)
             c->may_kill = pg_kill_is_parsed(&m);
         if (s == NULL && may_be_kill(c, m.p[0])) {
             size_t taken = 0;

@@ -18,11 +18,13 @@ static void entry_fini(struct pg_server *s, struct pg_expect *x)
 {
     s->unsure -= x->unsure;
     pg_stmt_put(&x->stmt);
-    free(x->name);
-    free(x->fault);
     pg_sql_free(&x->sql);
-    x->name = NULL;
-    x->fault = NULL;
+    if (x->name != NULL || x->fault != NULL) {
+        free(x->name);
+        free(x->fault);
+        x->name = NULL;
+        x->fault = NULL;
+    }
 }
 
 static bool ring_grow(struct pg_server *s)

@@ -518,7 +518,7 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
         if (stmt != NULL && (stmt->flags & PG_STMT_OWN) != 0)
             return use_own(c, s, kind, stmt, false, out);
     } else {
-        stmt = kind == PG_X_BIND ? pg_names_to_bind(c->names, name, name_len, s->cache)
+        stmt = kind == PG_X_BIND ? pg_names_to_bind(c->names, name, name_len, s->cache, &told)
                                  : pg_names_find(c->names, name, name_len);
         if (pg_is_unsure(s, name, name_len, stmt))
             return PROTO_WAIT;
@@ -530,10 +530,8 @@ static enum proto_verdict use_statement(struct pg_client *c, struct pg_server *s
             return no_such_statement(s, kind, name, out);
         if ((stmt->flags & PG_STMT_OWN) != 0)
             return use_own(c, s, kind, stmt, false, out);
-        if (kind == PG_X_BIND) {
-            told = pg_names_told(c->names, name, name_len);
+        if (kind == PG_X_BIND)
             expected = pg_columns_expected(told, m);
-        }
     }
     if (stmt != NULL && kind == PG_X_BIND && pg_refuse_block(c, stmt->flags, out))
         return PROTO_BAD;

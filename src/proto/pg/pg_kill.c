@@ -30,11 +30,16 @@ struct call {
 
 static const char *blanks(const char *p)
 {
-    return p + strspn(p, " \t\r\n");
+    while (*p == ' ' || *p == '\t' || *p == '\r' || *p == '\n')
+        p++;
+    return p;
 }
 
-static bool word(const char **p, const char *what)
+/* Every statement of a client without a loan is asked: most differ in the first letter. */
+static inline bool word(const char **p, const char *what)
 {
+    if ((**p | 0x20) != (what[0] | 0x20))
+        return false;
     size_t n = strlen(what);
     if (strncasecmp(*p, what, n) != 0)
         return false;
@@ -48,6 +53,8 @@ static bool read_text(const char *sql, struct call *call)
     const char *p = blanks(sql);
     char *end;
     if (!word(&p, "select"))
+        return false;
+    if ((*p | 0x20) != 'p')
         return false;
     (void)word(&p, "pg_catalog.");
     call->terminate = strncasecmp(p, "pg_t", 4) == 0;

@@ -48,12 +48,6 @@ struct pg_stmt *pg_names_find(const struct pg_names *names, const char *name, si
     return item != NULL ? item->s : NULL;
 }
 
-pg_columns_t pg_names_told(const struct pg_names *names, const char *name, size_t n)
-{
-    const struct pg_names *item = names_item(names, name, n);
-    return item != NULL ? item->told : 0;
-}
-
 void pg_names_tell(struct pg_names *names, const char *name, size_t n, const struct pg_stmt *s,
                    pg_columns_t columns)
 {
@@ -82,9 +76,10 @@ void pg_names_tell_types(struct pg_names *names, const char *name, size_t n,
 }
 
 struct pg_stmt *pg_names_to_bind(struct pg_names *names, const char *name, size_t n,
-                                 struct pg_cache *cache)
+                                 struct pg_cache *cache, pg_columns_t *told)
 {
     struct pg_names *item = names_item(names, name, n);
+    *told = item != NULL ? item->told : 0;
     if (item == NULL)
         return NULL;
     if (item->types == NULL || item->types->mark == pg_cache_types(cache, item->s))

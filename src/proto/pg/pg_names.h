@@ -12,8 +12,6 @@ struct pg_names;
 struct pg_cache;
 /* The statement of this name, borrowed; NULL: none. `n` without the NUL. */
 struct pg_stmt *pg_names_find(const struct pg_names *names, const char *name, size_t n);
-/* What the client was told of the columns of the statement of this name. */
-pg_columns_t pg_names_told(const struct pg_names *names, const char *name, size_t n);
 /* It is told now, of `s` by this name, if that is still its name. */
 void pg_names_tell(struct pg_names *names, const char *name, size_t n, const struct pg_stmt *s,
                    pg_columns_t columns);
@@ -22,9 +20,9 @@ void pg_names_tell_types(struct pg_names *names, const char *name, size_t n,
                          const struct pg_stmt *s, const uint8_t *body, size_t body_len);
 /* The statement to be bound by this name on a connection that has these. Where what is there may
  * have other parameters than the client was told of, its name stands from now on for a statement
- * that declares them. Borrowed; NULL: none. */
+ * that declares them. *told: of which columns. Borrowed; NULL: none. */
 struct pg_stmt *pg_names_to_bind(struct pg_names *names, const char *name, size_t n,
-                                 struct pg_cache *cache);
+                                 struct pg_cache *cache, pg_columns_t *told);
 /* Add; the name must be free. Takes its own reference. false: out of memory. */
 bool pg_names_add(struct pg_names **names, const char *name, size_t n, struct pg_stmt *s)
     __attribute__((warn_unused_result));

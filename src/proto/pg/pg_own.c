@@ -53,6 +53,20 @@ static bool word_is(const char *word, size_t n, const char *what)
     return strlen(what) == n && strncasecmp(word, what, n) == 0;
 }
 
+/* SET, RESET and SHOW by their first letters; nearly every text is something else. */
+static inline bool may_be_own(const char *sql, size_t n)
+{
+    while (n != 0 && (*sql == ' ' || (*sql >= '\t' && *sql <= '\r'))) {
+        sql++;
+        n--;
+    }
+    if (n < 3)
+        return false;
+    char a = sql[0] | 0x20, b = sql[1] | 0x20, c = sql[2] | 0x20;
+    return a == 's' ? (b == 'e' && c == 't') || (b == 'h' && c == 'o')
+                    : a == 'r' && b == 'e' && c == 's';
+}
+
 /* Which of them the text is; the value of a SET in *value, *value_n (n 0: DEFAULT). */
 static enum own read_own(const char *sql, size_t n, const char **value, size_t *value_n)
 {
@@ -97,7 +111,7 @@ bool pg_own_is(const char *sql, size_t n)
 {
     const char *value;
     size_t value_n;
-    return read_own(sql, n, &value, &value_n) != OWN_NOT;
+    return may_be_own(sql, n) && read_own(sql, n, &value, &value_n) != OWN_NOT;
 }
 
 bool pg_own_has_rows(const char *sql)
@@ -125,7 +139,7 @@ bool pg_own_is_wrong(const char *sql, size_t n, struct pg_fault *fault)
     const char *value = NULL;
     size_t value_n = 0;
     uint32_t ms;
-    enum own own = read_own(sql, n, &value, &value_n);
+    enum own own = may_be_own(sql, n) ? read_own(sql, n, &value, &value_n) : OWN_NOT;
     if (own == OWN_LOCAL) {
         pg_fault_set(fault, "0A000",
                      "weir: SET LOCAL " NAME " is not possible; a comment in the statement, "

@@ -133,13 +133,15 @@ uint64_t pg_sequence_note(struct pg_client *c, struct pg_server *s, uint64_t fla
 /* A trigger or function may draw out of sight. */
 void pg_sequence_on_tag(struct pg_client *c, struct pg_server *s, const char *tag)
 {
-    if (strncmp(tag, "DISCARD ", 8) == 0 &&
-        (strcmp(tag + 8, "ALL") == 0 || strcmp(tag + 8, "SEQUENCES") == 0)) {
+    if (tag[0] == 'S') {
+        if (s->calls && strncmp(tag, "SELECT", 6) == 0)
+            drew(c, s);
+    } else if (strncmp(tag, "DISCARD ", 8) == 0 &&
+               (strcmp(tag + 8, "ALL") == 0 || strcmp(tag + 8, "SEQUENCES") == 0)) {
         s->pins &= ~(uint32_t)PG_PIN_SEQUENCE;
         if (c != NULL)
             own(c, s);
-    } else if (strncmp(tag, "UPDATE", 6) == 0 || strncmp(tag, "DELETE", 6) == 0 ||
-               (s->calls && strncmp(tag, "SELECT", 6) == 0)) {
+    } else if (strncmp(tag, "UPDATE", 6) == 0 || strncmp(tag, "DELETE", 6) == 0) {
         drew(c, s);
     }
 }

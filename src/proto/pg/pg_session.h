@@ -69,6 +69,7 @@ struct pg_client {
     bool sequence_reader; /* has asked for currval() or lastval() */
     bool pdo;             /* it is PHP's PDO, by the names that it gives its statements */
     bool may_kill;        /* has prepared a call of pg_cancel_backend() */
+    bool said;            /* has sent a text with a deadline or a trace in a comment */
     bool replication;     /* gets a connection of its own, bytes pass untouched */
     uint8_t kill;         /* enum pg_kill: what came of the wish in the message that waits */
     uint32_t id;          /* that it was greeted with */

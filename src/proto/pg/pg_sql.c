@@ -22,12 +22,10 @@
 #define STAND_IN_BYTES 16u
 #define PAD_MAX        1024u /* characters in front of a PREPARE's statement that are kept */
 
-void pg_sql_free(struct pg_sql **qp)
+void pg_sql_drop(struct pg_sql **qp)
 {
     struct pg_sql *q = *qp;
     *qp = NULL;
-    if (q == NULL)
-        return;
     for (uint32_t i = 0; i < q->n; i++)
         pg_stmt_put(&q->items[i].stmt);
     buf_release(&q->sent);

@@ -63,6 +63,12 @@ bool pg_sql_again(struct pg_client *c, struct pg_server *s, struct proto_out *ou
 /* An error of that text: under the client's names, at its place in the client's text. true: sent.
  */
 bool pg_sql_error(struct pg_sql *q, const uint8_t *body, size_t n, struct proto_out *out);
-void pg_sql_free(struct pg_sql **q);
+void pg_sql_drop(struct pg_sql **q);
+/* NULL is fine */
+static inline void pg_sql_free(struct pg_sql **q)
+{
+    if (*q != NULL)
+        pg_sql_drop(q);
+}
 
 #endif

@@ -242,6 +242,10 @@ void pg_on_tag(struct pg_client *c, struct pg_server *s, const char *tag, size_t
 {
     if (s->change != NULL)
         s->change_done = true;
+    if (n > 6 && memcmp(tag, "SELECT", 6) == 0) { /* as most are: it changes nothing that is told */
+        pg_sequence_on_tag(c, s, tag);
+        return;
+    }
     pg_rights_on_tag(tag, n);
     bool discard = n == 11 && memcmp(tag, "DISCARD ALL", 11) == 0;
     if (s->resets_deadline && c != NULL && (discard || (n == 5 && memcmp(tag, "RESET", 5) == 0))) {

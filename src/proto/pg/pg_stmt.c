@@ -151,10 +151,8 @@ struct pg_stmt *pg_stmt_get(struct pg_stmt *s)
     return s;
 }
 
-void pg_stmt_put(struct pg_stmt **sp)
+void pg_stmt_drop(struct pg_stmt **sp)
 {
-    if (*sp == NULL)
-        return;
     struct entry *e = (struct entry *)(void *)*sp;
     *sp = NULL;
     pthread_mutex_lock(&table_lock);

@@ -52,7 +52,13 @@ struct pg_stmt *pg_stmt_intern(const uint8_t *body, size_t n, pg_text_how_t how,
 /* The statement of the same text that declares these types: how many, and each. */
 struct pg_stmt *pg_stmt_declare(const struct pg_stmt *s, const uint8_t *types, size_t n);
 struct pg_stmt *pg_stmt_get(struct pg_stmt *s);
-void pg_stmt_put(struct pg_stmt **s); /* NULL is fine */
+void pg_stmt_drop(struct pg_stmt **s);
+/* NULL is fine */
+static inline void pg_stmt_put(struct pg_stmt **s)
+{
+    if (*s != NULL)
+        pg_stmt_drop(s);
+}
 
 /* The columns of the statement that servers know by this name were found to have changed. */
 void pg_stmt_changed(const char *server_name);

@@ -150,8 +150,10 @@ static struct var_set *intern(struct var_node *node)
     size_t key_len = node->set.count * sizeof(node->set.values[0]);
     struct var_node *known = NULL;
     uint32_t bytes = 0;
-    for (uint32_t i = 0; i < node->set.count; i++)
+    for (uint32_t i = 0; i < node->set.count; i++) {
         bytes += node->set.values[i]->name_len + node->set.values[i]->value_len;
+        node->set.lengths |= UINT32_C(1) << node->set.values[i]->name_len % 32;
+    }
     if (bytes <= VAR_SET_MAX) {
         HASH_FIND(hh, t->nodes, node->set.values, key_len, known);
         if (known == NULL) {
@@ -306,6 +308,8 @@ bool var_set_find(const struct var_set *set, const char *name, size_t name_len,
                   struct var_entry *out)
 {
     bool found;
+    if ((set->lengths >> name_len % 32 & 1) == 0)
+        return false;
     uint32_t at = position(set, name, name_len, &found);
     if (found)
         *out = var_set_at(set, at);

@@ -25,6 +25,7 @@ struct var_set {
     uint32_t refs;
     struct var_table *table;
     uint32_t count;
+    uint32_t lengths;           /* bit n % 32: a name of n bytes is there */
     struct var_value *values[]; /* by name; no name twice */
 };
 
