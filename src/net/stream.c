@@ -471,6 +471,8 @@ static enum io_result tls_writev(struct stream *s, const struct iovec *iov, int 
     size_t skip = 0; /* bytes of *iov that are written */
     enum io_result r = IO_OK;
     *put = 0;
+    if ((s->flags & F_TLS_DEAD) != 0) /* other bytes than those that failed: OpenSSL's complaint */
+        return IO_ERROR;              /* would be of that */
     tls_begin(s);
     while (r == IO_OK) {
         while (n > 0 && skip >= iov->iov_len) {

@@ -34,12 +34,13 @@ static void put_words(struct client *c, enum proto_event ev, const char *code, c
 {
     const struct protocol *protocol = client_protocol(c);
     size_t used;
+    void *ps = c->state != CLIENT_LOGIN && c->loan != NULL ? c->loan->proto : NULL;
     if (c->state == CLIENT_LOGIN && c->u.login != NULL && c->u.login->login == NULL)
         ; /* being judged aside: nothing can be said in between */
     else if (c->state == CLIENT_LOGIN && protocol->login->say != NULL)
         protocol->login->say(c->u.login->login, ev, text, &c->out);
     else if (!is_torn(c))
-        (void)protocol->relay->say(c->proto, NULL, ev, text, code, NULL, 0, &used, &c->out);
+        (void)protocol->relay->say(c->proto, ps, ev, text, code, NULL, 0, &used, &c->out);
 }
 
 void client_say(struct client *c, enum proto_event ev, const char *code, const char *text)

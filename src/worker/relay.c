@@ -533,10 +533,8 @@ static void backend_writable(struct backend *b)
     struct iovec v = {.iov_base = buf_head(&b->out), .iov_len = buf_len(&b->out)};
     if (v.iov_len != 0) {
         enum io_result r = stream_writev(&b->stream, &v, 1, &put);
-        if (r != IO_OK && r != IO_AGAIN) {
-            loan_lost(b);
-            return;
-        }
+        if (r != IO_OK && r != IO_AGAIN) /* what it has said may tell why: it is read, to its end */
+            put = v.iov_len;
         buf_consume(&b->out, put);
     }
     if (buf_len(&b->out) != 0)

@@ -38,6 +38,26 @@ static uint64_t passed_flags(enum my_kind kind)
     return kind == MY_R_RESULT ? 0 : MY_DO_SHOW_COUNT | MY_DO_NO_STATEMENT;
 }
 
+bool my_answer_late(struct my_client *c, const void *err, size_t n)
+{
+    free(c->late);
+    c->late = malloc(n);
+    if (c->late != NULL)
+        memcpy(c->late, err, n);
+    return c->late != NULL;
+}
+
+/* As soon as the last packet of the command is there. */
+static void late_answer(struct my_client *c, struct proto_out *out)
+{
+    if (c->late == NULL || c->skip != 0 || c->more)
+        return;
+    c->late[3] = (uint8_t)(c->seq + 1);
+    my_put(out, &out->client, c->late, MY_HEAD_BYTES + my_get24(c->late));
+    free(c->late);
+    c->late = NULL;
+}
+
 /* A command that passes as it is. */
 static enum proto_verdict pass(struct my_client *c, struct my_server *s, const struct my_in *m,
                                enum my_kind kind, struct proto_out *out)
@@ -297,6 +317,7 @@ static enum proto_verdict one_packet(struct my_client *c, struct my_server *s,
     if (c->lost != MY_LOST_NO && has_answer(m->p[MY_HEAD_BYTES]))
         return tell_lost(c, m, out);
     note_said(c, m, out);
+    c->seq = 0;
     my_pass_rest(c, m, true); /* unless it goes to a server: no byte of another's answer may */
     if (s != NULL && has_answer(m->p[MY_HEAD_BYTES]) && tell_failed(c, s, out)) {
         my_execute_refused(c, m);
@@ -363,6 +384,7 @@ enum proto_verdict my_client_feed(void *pc, void *ps, const uint8_t *in, size_t 
             pos += take;
             continue;
         }
+        late_answer(c, out);
         if (s != NULL && s->phase == MY_PH_INFILE) {
             if (!feed_file(c, s, in, n, &pos, out))
                 break;
@@ -379,8 +401,11 @@ enum proto_verdict my_client_feed(void *pc, void *ps, const uint8_t *in, size_t 
         m.have = m.n < m.total ? m.n : m.total;
         if (c->more) { /* the rest of a packet of 16 MB and more */
             c->more = m.total == MY_HEAD_BYTES + MY_PACKET_FULL;
-            if (!c->drop && s != NULL)
+            c->seq = m.p[3];
+            if (!c->drop && s != NULL) {
                 proto_lane_add(&out->server, m.p, MY_HEAD_BYTES);
+                s->seq = c->seq;
+            }
             c->skip = m.total - MY_HEAD_BYTES;
             pos += MY_HEAD_BYTES;
             continue;
@@ -402,6 +427,8 @@ enum proto_verdict my_client_feed(void *pc, void *ps, const uint8_t *in, size_t 
         }
         pos += m.have;
     }
+    if (v == PROTO_MORE)
+        late_answer(c, out);
     *used = pos;
     return v;
 }

@@ -239,7 +239,7 @@ static bool lost_again(struct my_client *c, const struct my_server *s)
 static bool say_lost_server(struct my_client *c, struct my_server *s, const char *text,
                             struct buf *out)
 {
-    bool asked = s != NULL && (my_is_awaited(c, s) || c->skip != 0 || c->more);
+    bool asked = s != NULL && my_is_awaited(c, s);
     bool had = s != NULL && (my_in_transaction(s) || s->pins != 0);
     bool open = had || (s != NULL && s->settle == MY_S_ASK);
     bool torn = s != NULL && s->skip != 0 && !s->skip_drop;
@@ -250,7 +250,13 @@ static bool say_lost_server(struct my_client *c, struct my_server *s, const char
         return false; /* half a row is out */
     if (c->skip != 0 || c->more)
         c->drop = true;
-    if (asked && !put(c, out, (uint8_t)(s->seq + 1), PROTO_EV_LOST_SERVER, text))
+    struct buf late = {0};
+    bool more = asked && !open && my_is_sending(c, s);
+    if (asked && !put(c, more ? &late : out, (uint8_t)(s->seq + 1), PROTO_EV_LOST_SERVER, text))
+        return false;
+    bool kept = !more || my_answer_late(c, buf_head(&late), buf_len(&late));
+    buf_release(&late);
+    if (!kept)
         return false;
     if (asked || (!open && !again))
         return !open;
@@ -293,10 +299,15 @@ bool my_say(void *pc, void *ps, enum proto_event ev, const char *text, const cha
         return say_lost_server(c, ps, text, out);
     if (ev == PROTO_EV_CANCELLED)
         text = NULL; /* the servers' own words are what drivers look for */
-    bool waits = n >= MY_HEAD_BYTES;
+    const struct my_server *s = ps;
+    bool waits = n >= MY_HEAD_BYTES, inside = s != NULL && my_is_awaited(c, s);
+    uint8_t seq = inside ? (uint8_t)(s->seq + 1) : events[ev].kept || waits ? 1 : 0;
     bool refused = ev == PROTO_EV_DOWN && code != NULL && code[0] == MY_DIAL_NUMBER[0];
-    bool told = refused ? put_refusal(out, code, text)
-                        : put(c, out, events[ev].kept || waits ? 1 : 0, ev, text);
+    bool more = waits && events[ev].kept && my_get24(in) == MY_PACKET_FULL;
+    struct buf late = {0}, *to = more ? &late : out;
+    bool told = refused ? put_refusal(to, code, text) : put(c, to, seq, ev, text);
+    told = told && (!more || my_answer_late(c, buf_head(&late), buf_len(&late)));
+    buf_release(&late);
     if (!told && events[ev].kept)
         return false;
     drop_command(c, in, n, used);

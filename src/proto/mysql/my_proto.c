@@ -155,6 +155,7 @@ static void client_fini(void *pc)
     free(c->warnings);
     free(c->picked);
     free(c->lost_text);
+    free(c->late);
     memset(c, 0, sizeof *c);
 }
 

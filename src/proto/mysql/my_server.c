@@ -290,7 +290,13 @@ static bool on_error(struct my_client *c, struct my_server *s, const struct pack
             keep_state(c, k);
         }
     }
-    if (!show_overdue(c, s, k, out))
+    /* A command that is longer than the server takes. */
+    bool early = shown(c, x) && my_is_sending(c, s) && k->len < MY_ERR_MAX;
+    if (early && !my_answer_late(c, k->p, k->have))
+        return false;
+    if (early) /* it will hang up, and doesn't get the rest */
+        c->drop = s->dying = true;
+    if (!early && !show_overdue(c, s, k, out))
         show(c, s, x, k, out);
     pop(c, s, schema, out);
     return true;

@@ -60,6 +60,7 @@ struct my_client {
     uint8_t *warnings;   /* SHOW WARNINGS as packets, or NULL: none, or not known */
     uint8_t *picked;     /* of these what was asked for last, while it is being sent; or NULL */
     char *lost_text;     /* owned */
+    uint8_t *late;       /* the ERR for a command whose packets are still to come; or NULL */
     uint64_t insert_id;  /* LAST_INSERT_ID() */
     int64_t row_count;   /* ROW_COUNT() */
     uint64_t found_rows; /* FOUND_ROWS() */
@@ -77,6 +78,7 @@ struct my_client {
     uint32_t scan_opts;   /* how its texts are to be read: follows `vars` and `report` */
     uint8_t pool_mode;
     uint8_t lost;     /* enum my_lost */
+    uint8_t seq;      /* of the packet under way */
     bool more;        /* the packet under way goes on in the next one */
     bool drop;        /* what is skipped goes nowhere */
     bool met;         /* has had a loan */
@@ -529,5 +531,13 @@ uint8_t *my_put(struct proto_out *out, struct proto_lane *lane, const void *p, s
 void my_put_command(struct proto_out *out, uint8_t command, const void *p, size_t n);
 /* Skip the rest of a packet of which `have` bytes were used, and what continues it. */
 void my_pass_rest(struct my_client *c, const struct my_in *m, bool drop);
+/* Further packets of the command that the server is answering are still to come. */
+static inline bool my_is_sending(const struct my_client *c, const struct my_server *s)
+{
+    return c->more && s->phase != MY_PH_INFILE;
+}
+/* The answer to a command of several packets counts on from the last of them, and until that has
+ * come its client doesn't read: this ERR packet is kept until then. false: no memory. */
+bool my_answer_late(struct my_client *c, const void *err, size_t n);
 
 #endif

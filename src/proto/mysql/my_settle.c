@@ -429,8 +429,15 @@ static void tell_taken(struct my_client *c, struct my_server *s, struct proto_ou
         out->close_client = true; /* half a row is out */
         return;
     }
-    my_put_error(out, (uint8_t)(s->seq + 1), MY_ER_LOCK_DEADLOCK, "40001", "%s",
-                 c->lost_text != NULL ? c->lost_text : "weir: the transaction was rolled back");
+    const char *text =
+        c->lost_text != NULL ? c->lost_text : "weir: the transaction was rolled back";
+    struct buf late = {0};
+    if (!my_is_sending(c, s))
+        my_put_error(out, (uint8_t)(s->seq + 1), MY_ER_LOCK_DEADLOCK, "40001", "%s", text);
+    else if (!my_put_err(&late, 1, MY_ER_LOCK_DEADLOCK, "40001", text) ||
+             !my_answer_late(c, buf_head(&late), buf_len(&late)))
+        out->close_client = true;
+    buf_release(&late);
     my_lost_forget(c);
 }
 

@@ -209,6 +209,38 @@ def test_large_packets_both_ways(start, roomy, size, where):
     roomy.rows("truncate table shop.big")
 
 
+@pytest.mark.parametrize("tls", ["prefer", "disable"])
+def test_what_is_larger_than_the_server_takes(start, own_my, tls):
+    """It answers before it has read all, and hangs up. The client, still at its third packet, hears it in that one's turn."""
+    proxy = start(own_my(max_allowed_packet="16M"), max_server_connections=2, server_tls_sslmode=tls)
+    with proxy.connect(autocommit=True, read_timeout=120) as c:
+        for size in 3 * (17_500_000, 40_000_000):
+            with pytest.raises(pymysql.OperationalError) as error:
+                rows(c, "select length('" + "x" * size + "')")
+            assert error.value.args[0] in (1153, 2013)  # what it said may be lost with the connection
+            assert one(c, "select 1") == 1
+    with proxy.connect(autocommit=False, read_timeout=120) as c:
+        rows(c, "insert into scratch (who) values ('large')")
+        with pytest.raises(pymysql.OperationalError):
+            rows(c, "select length('" + "x" * 40_000_000 + "')")
+        with pytest.raises(pymysql.Error):  # the session with the open transaction is gone
+            c.commit()
+    with proxy.connect() as c:
+        assert one(c, "select count(*) from scratch where who = 'large'") == 0
+
+
+def test_an_error_for_a_command_of_several_packets_that_waits(start):
+    proxy = start(max_server_connections=1, query_wait_timeout="500ms")
+    with proxy.connect(autocommit=False) as holder, proxy.connect(read_timeout=120, max_allowed_packet=64 << 20) as c:
+        rows(holder, "select 1 from items limit 1")
+        for size in (17_500_000, 40_000_000, mywire.FULL - len("select length('')") - 1):
+            with pytest.raises(pymysql.OperationalError) as error:
+                rows(c, "select length('" + "x" * size + "')")
+            assert error.value.args[0] == 1040
+        holder.commit()
+        assert one(c, "select 2") == 2
+
+
 def test_large_parameters_and_rows_of_prepared_statements(start, roomy):
     proxy = start(roomy, max_server_connections=1)
     text = b"p" * LARGE

@@ -10,6 +10,7 @@ import time
 import MySQLdb
 import pymysql
 import pytest
+from pymysql.constants import CLIENT
 
 from harness import mywire
 from harness.mywire import Closed, MyError, Wire, query
@@ -282,6 +283,17 @@ def test_sigterm_drains(start, my):
         busy.answer()
     assert proxy.wait(20) == 0
     assert my.value("select count(*) from shop.scratch") == 1
+
+
+def test_the_end_comes_between_two_results(start):
+    """What a client hears of it counts on from what it has."""
+    proxy = start()
+    with proxy.connect(client_flag=CLIENT.MULTI_STATEMENTS) as c, c.cursor() as cur:
+        cur.execute("select 1; select sleep(20)")
+        proxy.signal(signal.SIGINT)
+        with pytest.raises(pymysql.OperationalError) as error:
+            cur.nextset()
+        assert error.value.args[0] == 1053
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
