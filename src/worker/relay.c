@@ -530,19 +530,23 @@ static void backend_readable(struct backend *b)
 static void backend_writable(struct backend *b)
 {
     size_t put = 0;
+    bool broken = false;
     struct iovec v = {.iov_base = buf_head(&b->out), .iov_len = buf_len(&b->out)};
     if (v.iov_len != 0) {
         enum io_result r = stream_writev(&b->stream, &v, 1, &put);
-        if (r != IO_OK && r != IO_AGAIN) /* what it has said may tell why: it is read, to its end */
-            put = v.iov_len;
+        broken = r != IO_OK && r != IO_AGAIN;
         buf_consume(&b->out, put);
     }
-    if (buf_len(&b->out) != 0)
+    if (buf_len(&b->out) != 0 && !broken)
         return;
     buf_release(&b->out);
     stream_want_write(&b->stream, false);
     if (b->client != NULL)
         stream_resume(&b->client->stream, PAUSE_BACKPRESSURE);
+    if (broken) { /* what it has said may tell why: it is read, to its end */
+        stream_resume(&b->stream, PAUSE_BACKPRESSURE);
+        return;
+    }
     loan_check(b); /* it may have been over but for these bytes (a COPY that failed early) */
 }
 
