@@ -72,6 +72,8 @@ static enum proto_verdict unknown(struct my_client *c, struct my_server *s, cons
         !my_expect_push(s, kind, MY_A_PASS, m->p[MY_HEAD_BYTES]))
         return PROTO_BAD;
     s->owner = c->turn = my_stamp(c, c->turn);
+    s->executing = 0; /* its failure says nothing of what was executed before */
+    s->executing_longs = false;
     /* Made up, for the client's own may be of any length: only the number counts. */
     uint8_t packet[MY_HEAD_BYTES + PARAM_HEAD] = {0};
     uint8_t cmd = m->p[MY_HEAD_BYTES];
